@@ -1,0 +1,53 @@
+"""The one door to everything that concerns a customer: which rule decides which command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from domain.entitlements.commands import EndEntitlement, EntitlementCommand
+from domain.orders import decider as orders
+from domain.orders.commands import CancelOrder, OrderCommand, PlaceOrder
+from domain.payments import decider as payments
+from domain.payments.commands import (
+    AnswerCall,
+    ExpirePayment,
+    PaymentCommand,
+    RepeatCall,
+    ReportPayment,
+    SweepPayment,
+)
+from domain.subscriptions import decider as subscriptions
+from domain.subscriptions.commands import EndPeriod, SubscriptionCommand
+
+if TYPE_CHECKING:
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+    from domain.decider import Command
+
+AccountCommand = OrderCommand | PaymentCommand | SubscriptionCommand | EntitlementCommand
+
+
+def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # noqa: PLR0911  # one return a command
+    """Return what happens; `()` when it is already so. Raises DomainError when a rule is broken."""
+    data = command.data
+    match data:
+        case PlaceOrder():
+            return orders.place(account, data, command)
+        case CancelOrder():
+            return orders.cancel(account, data, command)
+        case AnswerCall():
+            return payments.answer_call(account, data, command)
+        case ReportPayment():
+            return payments.report(account, data, command)
+        case RepeatCall():
+            return payments.repeat_call(account, data, command)
+        case SweepPayment():
+            return payments.sweep(account, data, command)
+        case ExpirePayment():
+            return payments.expire(account, data, command)
+        case EndPeriod():
+            return subscriptions.end_period(account, data, command)
+        case EndEntitlement():
+            return subscriptions.end_entitlement(account, data, command)
+        case _:
+            assert_never(data)

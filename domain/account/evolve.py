@@ -1,0 +1,226 @@
+"""The fold: what each event changes. No rules here; a known event never fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
+from domain.entitlements.state import Entitlement
+from domain.orders.events import (
+    OrderAlreadyPlaced,
+    OrderCancelled,
+    OrderEvent,
+    OrderExpired,
+    OrderFailed,
+    OrderFulfilled,
+    OrderPaid,
+    OrderPlaced,
+)
+from domain.orders.state import Order, OrderStatus
+from domain.payments.events import (
+    PaymentActionRequired,
+    PaymentCallRepeated,
+    PaymentCancelled,
+    PaymentCloseRequested,
+    PaymentCreated,
+    PaymentDeclined,
+    PaymentEvent,
+    PaymentExpired,
+    PaymentFailed,
+    PaymentFetchRequested,
+    PaymentProcessing,
+    PaymentSucceeded,
+    PaymentUnchanged,
+)
+from domain.payments.state import (
+    ActionRequired,
+    CallKind,
+    Closing,
+    Created,
+    Ended,
+    Payment,
+    PaymentStatus,
+    Processing,
+    ProviderCall,
+    Succeeded,
+)
+from domain.subscriptions.events import SubscriptionEnded, SubscriptionEvent, SubscriptionStarted
+from domain.subscriptions.state import Subscription, SubscriptionStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.account.state import Account
+    from domain.ids import EffectId, OrderId
+
+AccountEvent = OrderEvent | PaymentEvent | SubscriptionEvent | EntitlementEvent
+
+
+def evolve(account: Account, event: AccountEvent) -> Account:
+    """Return the account after the event."""
+    if isinstance(event, PaymentEvent):
+        return _evolve_payment(account, event)
+    if isinstance(event, OrderEvent):
+        return _evolve_order(account, event)
+    if isinstance(event, EntitlementEvent):
+        return _evolve_entitlement(account, event)
+    if isinstance(event, SubscriptionEvent):
+        return _evolve_subscription(account, event)
+    assert_never(event)
+
+
+def _evolve_order(account: Account, event: OrderEvent) -> Account:
+    match event:
+        case OrderPlaced():
+            order = Order(
+                id=event.order_id,
+                payment_id=event.payment_id,
+                lines=event.lines,
+                total=event.total,
+                auto_renew=event.auto_renew,
+                placed_at=event.placed_at,
+            )
+            return replace(account, orders={**account.orders, order.id: order})
+        case OrderAlreadyPlaced():
+            return account
+        case OrderPaid():
+            return _with_order_status(account, event.order_id, OrderStatus.PAID)
+        case OrderFulfilled():
+            return _with_order_status(account, event.order_id, OrderStatus.FULFILLED)
+        case OrderCancelled():
+            return _with_order_status(account, event.order_id, OrderStatus.CANCELLED)
+        case OrderExpired():
+            return _with_order_status(account, event.order_id, OrderStatus.EXPIRED)
+        case OrderFailed():
+            return _with_order_status(account, event.order_id, OrderStatus.FAILED)
+        case _:
+            assert_never(event)
+
+
+def _with_order_status(account: Account, order_id: OrderId, status: OrderStatus) -> Account:
+    order = replace(account.orders[order_id], status=status)
+    return replace(account, orders={**account.orders, order_id: order})
+
+
+def _evolve_payment(account: Account, event: PaymentEvent) -> Account:
+    if isinstance(event, PaymentCreated):
+        payment = _created(event)
+    else:
+        payment = _changed(account.payments[event.payment_id], event)
+    after = replace(account, payments={**account.payments, payment.id: payment})
+    if isinstance(event, PaymentActionRequired | PaymentProcessing):
+        return _with_order_status(after, event.order_id, OrderStatus.AWAITING_PAYMENT)
+    return after
+
+
+def _created(event: PaymentCreated) -> Payment:
+    return Payment(
+        id=event.payment_id,
+        order_id=event.order_id,
+        amount=event.amount,
+        provider=event.provider,
+        created_at=event.created_at,
+        expires_at=event.expires_at,
+        return_url=event.return_url,
+        save_method=event.save_method,
+        phase=Created(),
+        call=ProviderCall(
+            effect_id=event.effect_id,
+            kind=CallKind.CREATE_CHECKOUT,
+            attempt=1,
+            asked_at=event.created_at,
+            repeat_at=event.repeat_at,
+        ),
+    )
+
+
+def _changed(payment: Payment, event: PaymentEvent) -> Payment:
+    match event:
+        case PaymentCreated():
+            return payment
+        case PaymentActionRequired():
+            phase = ActionRequired(reference=event.reference, confirmation_url=event.confirmation_url)
+            return replace(payment, phase=phase, call=None, sweep_at=event.sweep_at)
+        case PaymentProcessing():
+            return replace(payment, phase=Processing(reference=event.reference), call=None, sweep_at=event.sweep_at)
+        case PaymentCallRepeated():
+            if payment.call is None:
+                return payment
+            return replace(payment, call=replace(payment.call, attempt=event.attempt, repeat_at=event.repeat_at))
+        case PaymentFetchRequested():
+            call = _call(event.effect_id, CallKind.FETCH, event.requested_at, event.repeat_at)
+            return replace(payment, call=call, sweeps=event.sweep)
+        case PaymentUnchanged():
+            return replace(payment, call=None, sweep_at=event.sweep_at)
+        case PaymentDeclined():
+            return payment
+        case PaymentCloseRequested():
+            closing = Closing(
+                reference=event.reference, reason=event.reason, detail=event.detail, before=payment.status
+            )
+            if event.reference is None:
+                return replace(payment, phase=closing, sweep_at=None)
+            call = _call(event.effect_id, CallKind.CLOSE_CHECKOUT, event.requested_at, event.repeat_at)
+            return replace(payment, phase=closing, call=call, sweep_at=None)
+        case PaymentSucceeded():
+            succeeded = Succeeded(reference=event.reference, paid_at=event.paid_at)
+            return replace(payment, phase=succeeded, call=None, sweep_at=None)
+        case PaymentFailed():
+            return _ended(payment, PaymentStatus.FAILED, event.reason)
+        case PaymentCancelled():
+            return _ended(payment, PaymentStatus.CANCELLED, "cancelled")
+        case PaymentExpired():
+            return _ended(payment, PaymentStatus.EXPIRED, "expired")
+        case _:
+            assert_never(event)
+
+
+def _call(effect_id: EffectId, kind: CallKind, asked_at: datetime, repeat_at: datetime) -> ProviderCall:
+    return ProviderCall(effect_id=effect_id, kind=kind, attempt=1, asked_at=asked_at, repeat_at=repeat_at)
+
+
+def _ended(payment: Payment, status: PaymentStatus, detail: str) -> Payment:
+    ended = Ended(reference=payment.reference, status=status, detail=detail)
+    return replace(payment, phase=ended, call=None, sweep_at=None)
+
+
+def _evolve_entitlement(account: Account, event: EntitlementEvent) -> Account:
+    match event:
+        case EntitlementGranted():
+            entitlement = Entitlement(
+                resource=event.resource,
+                until=event.until,
+                reason=event.reason,
+                order_id=event.order_id,
+                subscription_id=event.subscription_id,
+            )
+            return replace(account, entitlements={**account.entitlements, event.resource: entitlement})
+        case EntitlementEnded():
+            left = {resource: held for resource, held in account.entitlements.items() if resource != event.resource}
+            return replace(account, entitlements=left)
+        case _:
+            assert_never(event)
+
+
+def _evolve_subscription(account: Account, event: SubscriptionEvent) -> Account:
+    match event:
+        case SubscriptionStarted():
+            subscription = Subscription(
+                id=event.subscription_id,
+                product_id=event.product_id,
+                price_id=event.price_id,
+                price=event.price,
+                period=event.period,
+                resource=event.resource,
+                order_id=event.order_id,
+                anchor=event.period_start,
+                period_start=event.period_start,
+                period_end=event.period_end,
+                auto_renew=event.auto_renew,
+            )
+        case SubscriptionEnded():
+            subscription = replace(account.subscriptions[event.subscription_id], status=SubscriptionStatus.ENDED)
+        case _:
+            assert_never(event)
+    return replace(account, subscriptions={**account.subscriptions, subscription.id: subscription})

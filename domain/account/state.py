@@ -1,0 +1,25 @@
+"""Everything that belongs to one customer. It lives under one key, so one decision sees all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from domain.entitlements.state import Entitlement
+from domain.ids import OrderId, PaymentId, Resource, SubscriptionId
+from domain.orders.state import Order
+from domain.payments.state import Payment
+from domain.subscriptions.state import Subscription
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The fold of an account's events."""
+
+    orders: Mapping[OrderId, Order] = field(default_factory=dict)
+    payments: Mapping[PaymentId, Payment] = field(default_factory=dict)
+    subscriptions: Mapping[SubscriptionId, Subscription] = field(default_factory=dict)
+    entitlements: Mapping[Resource, Entitlement] = field(default_factory=dict)
+
+
+INITIAL = Account()

@@ -1,0 +1,31 @@
+"""What managers ask of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.catalog.state import Price, ProductKind
+from domain.ids import ProductId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefineProduct:
+    """Make the product be as given. Prices that are not named are archived; named ones are added or kept."""
+
+    product_id: ProductId
+    kind: ProductKind
+    title: str
+    prices: tuple[Price, ...]
+    description: str = ""
+    role: str | None = None
+    validity_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveProduct:
+    """Take the product off the list. What was sold stays sold."""
+
+    product_id: ProductId
+
+
+CatalogCommand = DefineProduct | ArchiveProduct

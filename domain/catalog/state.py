@@ -1,0 +1,66 @@
+"""What is sold: a product (film or subscription plan) and its immutable prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.calendar import Period
+from domain.ids import PriceId, ProductId, Resource
+from domain.money import Money
+
+
+class ProductKind(StrEnum):
+    """A film is bought once; a subscription plan gives a role for a period."""
+
+    FILM = "film"
+    SUBSCRIPTION = "subscription"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a product costs. It never changes: a new amount is a new price."""
+
+    id: PriceId
+    amount: Money
+    period: Period | None = None
+    """Set for subscription plans, absent for films."""
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A film or a subscription plan, with all of its prices by id."""
+
+    id: ProductId
+    kind: ProductKind
+    title: str
+    description: str = ""
+    role: str | None = None
+    """The role that a subscription gives; absent for films."""
+    validity_days: int | None = None
+    """How many days a bought film may be watched; absent: for ever."""
+    active: bool = True
+    prices: Mapping[PriceId, Price] = field(default_factory=dict)
+
+    @property
+    def resource(self) -> Resource:
+        """What the buyer may watch."""
+        return Resource(f"film:{self.id}" if self.kind is ProductKind.FILM else f"role:{self.role}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoProduct:
+    """The catalogue has no such product yet."""
+
+
+ProductState = Product | NoProduct
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A price on sale together with its product, as an order needs it."""
+
+    product: Product
+    price: Price

@@ -1,0 +1,34 @@
+"""The shape of every decision: `decide(state, command) → events`, `evolve(state, event) → state`, both pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from domain.policies.settings import Policies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from domain.catalog.state import Offer
+    from domain.ids import CommandId, PriceId
+
+Data = TypeVar("Data", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Generic[Data]):
+    """An intent with all that a pure decision needs: its id, its time, who asks, the prices on sale and the policies.
+
+    `data` comes from the wire. `at`, `prices` and `policies` are filled in by the engine when it decides; the
+    events record whatever of them was used, so that a replay years later decides nothing anew.
+    """
+
+    id: CommandId
+    key: str
+    at: datetime
+    actor: str
+    data: Data
+    prices: Mapping[PriceId, Offer] = field(default_factory=dict)
+    policies: Policies = field(default_factory=Policies)

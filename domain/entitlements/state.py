@@ -1,0 +1,20 @@
+"""An entitlement: the right to watch a film or what a role opens, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.ids import OrderId, Resource, SubscriptionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entitlement:
+    """What may be watched. `until` absent means for ever."""
+
+    resource: Resource
+    until: datetime | None
+    reason: str
+    """`purchase` or `subscription`."""
+    order_id: OrderId
+    subscription_id: SubscriptionId | None = None

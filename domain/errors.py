@@ -1,0 +1,193 @@
+"""Rules that can be broken. Each is a class with a stable code and typed fields; transport is no concern of theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A command that breaks a rule of the business: recorded in the log as a rejection, never a crash."""
+
+    code: ClassVar[str] = "rejected"
+    sentence: ClassVar[str] = "The command breaks a rule."
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The typed fields of the rule that was broken, as text for the log and the client."""
+        return {field.name: str(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
+
+    @property
+    def detail(self) -> str:
+        """One sentence that says what is wrong and what to do."""
+        return self.sentence.format(**self.facts)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+@dataclass(eq=False, kw_only=True)
+class CurrencyUnknown(DomainError):
+    currency: str
+    code: ClassVar[str] = "currency_unknown"
+    sentence: ClassVar[str] = "{currency!r} is no ISO 4217 currency; use a code such as EUR."
+
+
+@dataclass(eq=False, kw_only=True)
+class CurrencyMismatch(DomainError):
+    left: str
+    right: str
+    code: ClassVar[str] = "currency_mismatch"
+    sentence: ClassVar[str] = "{left} and {right} cannot be in one order; place an order for each currency."
+
+
+@dataclass(eq=False, kw_only=True)
+class AmountOutOfRange(DomainError):
+    amount: int
+    amount_max: int
+    code: ClassVar[str] = "amount_out_of_range"
+    sentence: ClassVar[str] = "The amount {amount} is not between 1 and {amount_max} minor units."
+
+
+@dataclass(eq=False, kw_only=True)
+class ProductInvalid(DomainError):
+    product_id: str
+    reason: str
+    code: ClassVar[str] = "product_invalid"
+    sentence: ClassVar[str] = "The product {product_id!r} is not valid: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class ProductUnknown(DomainError):
+    product_id: str
+    code: ClassVar[str] = "product_unknown"
+    sentence: ClassVar[str] = "There is no product {product_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PriceInvalid(DomainError):
+    price_id: str
+    reason: str
+    code: ClassVar[str] = "price_invalid"
+    sentence: ClassVar[str] = "The price {price_id!r} is not valid: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PriceImmutable(DomainError):
+    price_id: str
+    code: ClassVar[str] = "price_immutable"
+    sentence: ClassVar[str] = "The price {price_id!r} was published and cannot change; add a new price instead."
+
+
+@dataclass(eq=False, kw_only=True)
+class PriceUnknown(DomainError):
+    price_id: str
+    code: ClassVar[str] = "price_unknown"
+    sentence: ClassVar[str] = "There is no price {price_id!r} on sale; GET /v1/products lists what is."
+
+
+@dataclass(eq=False, kw_only=True)
+class PriceChanged(DomainError):
+    expected_amount: int
+    total_amount: int
+    currency: str
+    code: ClassVar[str] = "price_changed"
+    sentence: ClassVar[str] = (
+        "The total is {total_amount} {currency} (minor units), not {expected_amount}; ask for a new quote."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class OrderEmpty(DomainError):
+    code: ClassVar[str] = "order_empty"
+    sentence: ClassVar[str] = "An order needs at least one item."
+
+
+@dataclass(eq=False, kw_only=True)
+class ItemRepeated(DomainError):
+    product_id: str
+    code: ClassVar[str] = "item_repeated"
+    sentence: ClassVar[str] = "{product_id!r} is in the order more than once."
+
+
+@dataclass(eq=False, kw_only=True)
+class MonthsInvalid(DomainError):
+    months: int
+    reason: str
+    code: ClassVar[str] = "months_invalid"
+    sentence: ClassVar[str] = "months {months} cannot be ordered: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PromoCodeUnknown(DomainError):
+    promo_code: str
+    code: ClassVar[str] = "promo_code_unknown"
+    sentence: ClassVar[str] = "There is no promo code {promo_code!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class AlreadyEntitled(DomainError):
+    resource: str
+    code: ClassVar[str] = "already_entitled"
+    sentence: ClassVar[str] = "The account may already watch {resource}; nothing was charged."
+
+
+@dataclass(eq=False, kw_only=True)
+class OrderUnknown(DomainError):
+    order_id: str
+    code: ClassVar[str] = "order_unknown"
+    sentence: ClassVar[str] = "The account has no order {order_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class OrderNotCancellable(DomainError):
+    order_id: str
+    status: str
+    code: ClassVar[str] = "order_not_cancellable"
+    sentence: ClassVar[str] = "The order {order_id!r} is {status} and can no longer be cancelled."
+
+
+@dataclass(eq=False, kw_only=True)
+class PaymentUnknown(DomainError):
+    payment_id: str
+    code: ClassVar[str] = "payment_unknown"
+    sentence: ClassVar[str] = "The account has no payment {payment_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class ReferenceMismatch(DomainError):
+    payment_id: str
+    reference: str
+    code: ClassVar[str] = "reference_mismatch"
+    sentence: ClassVar[str] = (
+        "{reference!r} is not what we asked the provider to collect for the payment {payment_id!r}."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class PaidAmountMismatch(DomainError):
+    payment_id: str
+    agreed_amount: int
+    agreed_currency: str
+    paid_amount: int
+    paid_currency: str
+    code: ClassVar[str] = "paid_amount_mismatch"
+    sentence: ClassVar[str] = (
+        "The provider reports {paid_amount} {paid_currency} for the payment {payment_id!r}, "
+        "agreed were {agreed_amount} {agreed_currency}."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class AccountInvalid(DomainError):
+    reason: str
+    code: ClassVar[str] = "account_invalid"
+    sentence: ClassVar[str] = "The account is not valid: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class TooManyItems(DomainError):
+    items: int
+    items_max: int
+    code: ClassVar[str] = "too_many_items"
+    sentence: ClassVar[str] = "An order has at most {items_max} items, not {items}."

@@ -1,0 +1,37 @@
+"""Names of things. Every id is derived from the command that made the thing, so that a repeat makes the same id."""
+
+from __future__ import annotations
+
+import uuid
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+ProductId = NewType("ProductId", str)
+PriceId = NewType("PriceId", str)
+OrderId = NewType("OrderId", str)
+PaymentId = NewType("PaymentId", str)
+SubscriptionId = NewType("SubscriptionId", str)
+CommandId = NewType("CommandId", str)
+EffectId = NewType("EffectId", str)
+Resource = NewType("Resource", str)
+"""What may be watched: `film:<product id>` or `role:<role>`."""
+
+CATALOG_PREFIX = "catalog/"
+"""Keys of the catalogue begin with it; an account id may not, so that no customer can write to the catalogue."""
+
+_NAMESPACE = uuid.UUID("6f1c9b1e-7a52-5a0e-9d53-0f6f5a1f3b11")
+
+
+def derive(parent: str, name: str) -> str:
+    """Return the UUID (version 5) that `name` always has under `parent`."""
+    return str(uuid.uuid5(_NAMESPACE, f"{parent}\n{name}"))
+
+
+def product_key(product_id: ProductId) -> str:
+    """Return the Kafka key of a product and its prices."""
+    return f"{CATALOG_PREFIX}product/{product_id}"
+
+
+def product_of(price_id: PriceId) -> ProductId:
+    """Return the product that a price id names: a price id is `<product id>:<name>`, unique by construction."""
+    return ProductId(price_id.partition(":")[0])

@@ -1,0 +1,62 @@
+"""An order: what is bought, at which price it was agreed, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.calendar import Period
+from domain.catalog.state import ProductKind
+from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
+from domain.money import Money
+
+
+class OrderStatus(StrEnum):
+    """pending → awaiting_payment → paid → fulfilled, or cancelled, expired, failed."""
+
+    PENDING = "pending"
+    AWAITING_PAYMENT = "awaiting_payment"
+    PAID = "paid"
+    FULFILLED = "fulfilled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+OPEN_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.AWAITING_PAYMENT})
+"""An order in one of these may still be paid or cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLine:
+    """One thing bought, with everything that was agreed about it copied from the catalogue."""
+
+    product_id: ProductId
+    price_id: PriceId
+    kind: ProductKind
+    title: str
+    resource: Resource
+    unit_price: Money
+    quantity: int
+    """How many periods of the price are bought; 1 for films."""
+    total: Money
+    period: Period | None = None
+    """The period of one unit; absent for films."""
+    validity_days: int | None = None
+    """For films: how long they may be watched; absent: for ever."""
+    subscription_id: SubscriptionId | None = None
+    """For subscriptions: the id that it has as soon as it is paid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order of one account."""
+
+    id: OrderId
+    payment_id: PaymentId
+    lines: tuple[OrderLine, ...]
+    total: Money
+    auto_renew: bool
+    placed_at: datetime
+    status: OrderStatus = OrderStatus.PENDING

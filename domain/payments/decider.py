@@ -1,0 +1,275 @@
+"""Decisions about payments: what the provider's answers, webhooks and our own timers change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from domain.effects import AnswerStatus, ProviderAnswer
+from domain.errors import PaidAmountMismatch, PaymentUnknown, ReferenceMismatch
+from domain.ids import EffectId, derive
+from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
+from domain.orders.fulfilment import fulfil
+from domain.payments.events import (
+    PaymentActionRequired,
+    PaymentCallRepeated,
+    PaymentCancelled,
+    PaymentCloseRequested,
+    PaymentDeclined,
+    PaymentExpired,
+    PaymentFailed,
+    PaymentFetchRequested,
+    PaymentProcessing,
+    PaymentSucceeded,
+    PaymentUnchanged,
+)
+from domain.payments.state import (
+    ActionRequired,
+    CallKind,
+    CloseReason,
+    Closing,
+    Created,
+    Ended,
+    Payment,
+    Processing,
+    Succeeded,
+)
+from domain.policies.settings import delay
+
+if TYPE_CHECKING:
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+    from domain.decider import Command
+    from domain.ids import PaymentId
+    from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
+
+
+def answer_call(account: Account, answered: AnswerCall, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Take what the gateway learned. An answer to a call that is no longer open still counts when it brings money."""
+    payment = _payment(account, answered.payment_id)
+    answer = answered.answer
+    is_open = payment.call is not None and payment.call.effect_id == answered.effect_id
+    if answer.status is AnswerStatus.SUCCEEDED:
+        return _succeed(account, payment, command, answer)
+    if not is_open or payment.call is None or isinstance(payment.phase, Succeeded | Ended):
+        return ()
+    kind = payment.call.kind
+    if answer.status is AnswerStatus.UNKNOWN:
+        return ()  # the call stays open and its timer repeats it
+    if kind is CallKind.CLOSE_CHECKOUT and answer.status is not AnswerStatus.CLOSED:
+        return ()  # likewise: only a page that can no longer be paid ends the payment
+    if isinstance(payment.phase, Closing) and kind is CallKind.CREATE_CHECKOUT:
+        return _close_opened(payment, payment.phase, command, answer)
+    if kind is CallKind.FETCH and (
+        answer.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.REFUSED}
+        or (answer.status is AnswerStatus.PROCESSING and isinstance(payment.phase, Processing))
+    ):
+        sweep_at = command.at + delay(command.policies.sweep_delays, payment.sweeps + 1)
+        return (PaymentUnchanged(payment_id=payment.id, effect_id=answered.effect_id, sweep_at=sweep_at),)
+    return _progress(payment, command, answer)
+
+
+def _close_opened(
+    payment: Payment, phase: Closing, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
+    """The page that nobody wants any more was opened, or was not: close it by its name, or end the payment."""
+    if answer.reference is not None and answer.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING}:
+        return (request_close(payment, command, phase.reason, phase.detail, answer.reference),)
+    return _end(payment, answer) if answer.status in {AnswerStatus.CLOSED, AnswerStatus.REFUSED} else ()
+
+
+def report(account: Account, reported: ReportPayment, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Take a webhook. It counts only for what we ourselves asked this provider to collect."""
+    payment = _payment(account, reported.payment_id)
+    answer = reported.answer
+    if reported.provider != payment.provider or answer.reference is None:
+        raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
+    if isinstance(payment.phase, Created):
+        raise ReferenceMismatch(payment_id=payment.id, reference=answer.reference)
+    if answer.reference != payment.reference:
+        raise ReferenceMismatch(payment_id=payment.id, reference=answer.reference)
+    if answer.status is AnswerStatus.SUCCEEDED:
+        return _succeed(account, payment, command, answer)
+    if isinstance(payment.phase, Succeeded | Ended):
+        return ()
+    if isinstance(payment.phase, Closing) and answer.status is not AnswerStatus.CLOSED:
+        return ()
+    if answer.status is AnswerStatus.ACTION_REQUIRED or answer.status is AnswerStatus.UNKNOWN:
+        return ()
+    if answer.status is AnswerStatus.PROCESSING and isinstance(payment.phase, Processing):
+        return ()
+    return _progress(payment, command, answer)
+
+
+def repeat_call(account: Account, repeat: RepeatCall, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Make an unanswered call again, with the same effect id, and note when to do so next."""
+    payment = _payment(account, repeat.payment_id)
+    call = payment.call
+    if call is None or call.effect_id != repeat.effect_id or call.attempt != repeat.attempt:
+        return ()
+    attempt = call.attempt + 1
+    return (
+        PaymentCallRepeated(
+            payment_id=payment.id,
+            effect_id=call.effect_id,
+            kind=call.kind,
+            attempt=attempt,
+            repeat_at=command.at + delay(command.policies.call_repeat_delays, attempt),
+        ),
+    )
+
+
+def sweep(account: Account, swept: SweepPayment, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Ask the provider how a silent payment stands: a webhook may have been lost."""
+    payment = _payment(account, swept.payment_id)
+    if payment.sweep_at is None or payment.call is not None or payment.sweeps + 1 != swept.sweep:
+        return ()
+    return (
+        PaymentFetchRequested(
+            payment_id=payment.id,
+            effect_id=EffectId(derive(payment.id, f"fetch {swept.sweep}")),
+            sweep=swept.sweep,
+            requested_at=command.at,
+            repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
+        ),
+    )
+
+
+def expire(account: Account, expired: ExpirePayment, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """End a payment that nobody made in time, once the provider confirms that it can no longer be made."""
+    payment = _payment(account, expired.payment_id)
+    if isinstance(payment.phase, Closing | Succeeded | Ended) or command.at < payment.expires_at:
+        return ()
+    return (request_close(payment, command, CloseReason.EXPIRED, "nobody paid in time", payment.reference),)
+
+
+def request_close(
+    payment: Payment, command: Command[object], reason: CloseReason, detail: str, reference: str | None
+) -> PaymentCloseRequested:
+    """Return the event that asks the provider to make the payment unpayable."""
+    return PaymentCloseRequested(
+        payment_id=payment.id,
+        reference=reference,
+        reason=reason,
+        detail=detail,
+        effect_id=EffectId(derive(payment.id, "close")),
+        requested_at=command.at,
+        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
+    )
+
+
+def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+    """Return what an answer without money changes in a payment that is still open."""
+    sweep_at = command.at + delay(command.policies.sweep_delays, payment.sweeps + 1)
+    match answer.status:
+        case AnswerStatus.ACTION_REQUIRED:
+            if answer.reference is None or answer.confirmation_url is None:
+                return ()
+            return (
+                PaymentActionRequired(
+                    payment_id=payment.id,
+                    order_id=payment.order_id,
+                    reference=answer.reference,
+                    confirmation_url=answer.confirmation_url,
+                    sweep_at=sweep_at,
+                ),
+            )
+        case AnswerStatus.PROCESSING:
+            reference = answer.reference or payment.reference
+            if reference is None:
+                return ()
+            return (
+                PaymentProcessing(
+                    payment_id=payment.id, order_id=payment.order_id, reference=reference, sweep_at=sweep_at
+                ),
+            )
+        case AnswerStatus.DECLINED:
+            return _decline(payment, command, answer.decline_reason or "declined")
+        case AnswerStatus.CLOSED:
+            return _end(payment, answer)
+        case AnswerStatus.REFUSED:
+            reason = answer.detail or "the provider refused the request"
+            return (
+                PaymentFailed(payment_id=payment.id, order_id=payment.order_id, reason=reason),
+                OrderFailed(order_id=payment.order_id, reason=reason),
+            )
+        case AnswerStatus.SUCCEEDED | AnswerStatus.UNKNOWN:
+            return ()
+        case _:
+            assert_never(answer.status)
+
+
+def _decline(payment: Payment, command: Command[object], reason: str) -> tuple[AccountEvent, ...]:
+    """A decline ends the payment, but only once its page is closed: a customer may be typing another card into it."""
+    if isinstance(payment.phase, Closing):
+        return ()
+    return (
+        PaymentDeclined(payment_id=payment.id, order_id=payment.order_id, decline_reason=reason),
+        request_close(payment, command, CloseReason.DECLINED, reason, payment.reference),
+    )
+
+
+def _end(payment: Payment, answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+    phase = payment.phase
+    reason = phase.reason if isinstance(phase, Closing) else CloseReason.EXPIRED
+    match reason:
+        case CloseReason.CANCELLED:
+            return (
+                PaymentCancelled(payment_id=payment.id, order_id=payment.order_id),
+                OrderCancelled(order_id=payment.order_id),
+            )
+        case CloseReason.EXPIRED:
+            return (
+                PaymentExpired(payment_id=payment.id, order_id=payment.order_id),
+                OrderExpired(order_id=payment.order_id),
+            )
+        case CloseReason.DECLINED:
+            detail = phase.detail if isinstance(phase, Closing) else str(answer.decline_reason)
+            return (
+                PaymentFailed(payment_id=payment.id, order_id=payment.order_id, reason=detail),
+                OrderFailed(order_id=payment.order_id, reason=detail),
+            )
+        case _:
+            assert_never(reason)
+
+
+def _succeed(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
+    """The money arrived: note it and give what was bought. A second word of the same money changes nothing.
+
+    Money that arrives after the payment had ended is kept only by fulfilling the order, never silently.
+    """
+    if isinstance(payment.phase, Succeeded):
+        return ()
+    known = payment.reference
+    if answer.reference is None or (known is not None and answer.reference != known):
+        raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
+    if answer.amount != payment.amount:
+        paid = answer.amount
+        raise PaidAmountMismatch(
+            payment_id=payment.id,
+            agreed_amount=payment.amount.amount,
+            agreed_currency=payment.amount.currency,
+            paid_amount=paid.amount if paid else 0,
+            paid_currency=paid.currency if paid else "",
+        )
+    paid_at = command.at
+    succeeded = PaymentSucceeded(
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        amount=payment.amount,
+        provider=payment.provider,
+        reference=answer.reference,
+        paid_at=paid_at,
+        customer_reference=answer.customer_reference,
+        method_reference=answer.method_reference,
+        method_label=answer.method_label,
+    )
+    return (succeeded, *fulfil(account, account.orders[payment.order_id], paid_at))
+
+
+def _payment(account: Account, payment_id: PaymentId) -> Payment:
+    payment = account.payments.get(payment_id)
+    if payment is None:
+        raise PaymentUnknown(payment_id=payment_id)
+    return payment

@@ -1,0 +1,143 @@
+"""A payment: one attempt to collect the money of an order at a provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from domain.ids import EffectId, OrderId, PaymentId
+from domain.money import Money
+
+
+class PaymentStatus(StrEnum):
+    """created → action_required | processing → succeeded, or failed, cancelled, expired."""
+
+    CREATED = "created"
+    ACTION_REQUIRED = "action_required"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class CallKind(StrEnum):
+    """What a provider is asked to do about a payment."""
+
+    CREATE_CHECKOUT = "create_checkout"
+    FETCH = "fetch"
+    CLOSE_CHECKOUT = "close_checkout"
+
+
+class CloseReason(StrEnum):
+    """Why a payment is being closed at the provider; it says how the payment ends."""
+
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderCall:
+    """A question to the provider that has no answer yet. It is repeated, with the same effect id, until it has one."""
+
+    effect_id: EffectId
+    kind: CallKind
+    attempt: int
+    asked_at: datetime
+    repeat_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """The provider has not said yet where the customer pays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRequired:
+    """The customer must act at the provider: enter a card, pass 3-D Secure."""
+
+    reference: str
+    confirmation_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processing:
+    """The provider has what it needs and is collecting the money."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """The payment is to end unpaid; final only when the provider confirms that it can no longer be paid."""
+
+    reference: str | None
+    reason: CloseReason
+    detail: str
+    before: PaymentStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded:
+    """The money arrived."""
+
+    reference: str
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The payment ended without money."""
+
+    reference: str | None
+    status: PaymentStatus
+    detail: str
+
+
+PaymentPhase = Created | ActionRequired | Processing | Closing | Succeeded | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """A payment of one order."""
+
+    id: PaymentId
+    order_id: OrderId
+    amount: Money
+    provider: str
+    created_at: datetime
+    expires_at: datetime
+    return_url: str | None
+    save_method: bool
+    phase: PaymentPhase
+    call: ProviderCall | None
+    sweep_at: datetime | None = None
+    """When the provider is asked how the payment stands, unless it tells before."""
+    sweeps: int = 0
+
+    @property
+    def status(self) -> PaymentStatus:
+        """The status that the outside sees."""
+        match self.phase:
+            case Created():
+                return PaymentStatus.CREATED
+            case ActionRequired():
+                return PaymentStatus.ACTION_REQUIRED
+            case Processing():
+                return PaymentStatus.PROCESSING
+            case Closing(before=before):
+                return before
+            case Succeeded():
+                return PaymentStatus.SUCCEEDED
+            case Ended(status=status):
+                return status
+            case _:
+                assert_never(self.phase)
+
+    @property
+    def reference(self) -> str | None:
+        """The name of the payment at the provider, as soon as it is known."""
+        return None if isinstance(self.phase, Created) else self.phase.reference

@@ -1,0 +1,129 @@
+"""What follows from an event outside of the account, and what an account waits for. Pure values, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.effects import CloseCheckout, CreateCheckout, Effect, FetchPayment
+from domain.entitlements.commands import EndEntitlement
+from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.payments.commands import ExpirePayment, RepeatCall, SweepPayment
+from domain.payments.events import (
+    PaymentCallRepeated,
+    PaymentCloseRequested,
+    PaymentCreated,
+    PaymentFetchRequested,
+)
+from domain.payments.state import ActionRequired, CallKind, Created, Payment, ProviderCall
+from domain.subscriptions.commands import EndPeriod
+from domain.subscriptions.state import SubscriptionStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.account.decider import AccountCommand
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+
+_ASKING = (PaymentCreated, PaymentCallRepeated, PaymentFetchRequested, PaymentCloseRequested)
+_ACCESS = (EntitlementGranted, EntitlementEnded)
+DESCRIPTION_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """A command that the account gives itself when the time has come. `name` is unique among its timers."""
+
+    due_at: datetime
+    name: str
+    data: AccountCommand
+
+
+def react(account: Account, event: AccountEvent) -> Effect | None:
+    """Return the call to a provider that the event asks for. `account` is the state after the event."""
+    if not isinstance(event, _ASKING):
+        return None
+    if isinstance(event, PaymentCloseRequested) and event.reference is None:
+        return None
+    payment = account.payments[event.payment_id]
+    return None if payment.call is None else _effect(account, payment, payment.call)
+
+
+def changes_access(event: AccountEvent) -> bool:
+    """Tell whether the public record of what the account may watch has to be written anew."""
+    return isinstance(event, _ACCESS)
+
+
+def pending(account: Account) -> tuple[Timer, ...]:
+    """Return everything that the account waits for, each with its deadline. A restart knows all of it from the state."""
+    timers: list[Timer] = []
+    for payment in account.payments.values():
+        timers += _payment_timers(payment)
+    for subscription in account.subscriptions.values():
+        if subscription.status is SubscriptionStatus.ACTIVE:
+            end = subscription.period_end
+            data = EndPeriod(subscription_id=subscription.id, period_end=end)
+            timers.append(Timer(due_at=end, name=f"end-period {subscription.id} {end.isoformat()}", data=data))
+    for held in account.entitlements.values():
+        if held.until is not None:
+            ending = EndEntitlement(resource=held.resource, until=held.until)
+            name = f"end-entitlement {held.resource} {held.until.isoformat()}"
+            timers.append(Timer(due_at=held.until, name=name, data=ending))
+    return tuple(timers)
+
+
+def next_due(account: Account) -> datetime | None:
+    """Return when the account has to be looked at next."""
+    return min((timer.due_at for timer in pending(account)), default=None)
+
+
+def _payment_timers(payment: Payment) -> tuple[Timer, ...]:
+    timers: list[Timer] = []
+    call = payment.call
+    if call is not None:
+        repeat = RepeatCall(payment_id=payment.id, effect_id=call.effect_id, attempt=call.attempt)
+        timers.append(Timer(due_at=call.repeat_at, name=f"repeat {call.effect_id} {call.attempt}", data=repeat))
+    elif payment.sweep_at is not None:
+        number = payment.sweeps + 1
+        sweep = SweepPayment(payment_id=payment.id, sweep=number)
+        timers.append(Timer(due_at=payment.sweep_at, name=f"sweep {payment.id} {number}", data=sweep))
+    if isinstance(payment.phase, Created | ActionRequired):
+        expire = ExpirePayment(payment_id=payment.id)
+        timers.append(Timer(due_at=payment.expires_at, name=f"expire {payment.id}", data=expire))
+    return tuple(timers)
+
+
+def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
+    match call.kind:
+        case CallKind.CREATE_CHECKOUT:
+            order = account.orders[payment.order_id]
+            return CreateCheckout(
+                effect_id=call.effect_id,
+                payment_id=payment.id,
+                order_id=payment.order_id,
+                provider=payment.provider,
+                attempt=call.attempt,
+                amount=payment.amount,
+                description=", ".join(line.title for line in order.lines)[:DESCRIPTION_MAX],
+                save_method=payment.save_method,
+                return_url=payment.return_url,
+                created_at=payment.created_at,
+                expires_at=payment.expires_at,
+            )
+        case CallKind.FETCH:
+            return FetchPayment(
+                effect_id=call.effect_id,
+                payment_id=payment.id,
+                provider=payment.provider,
+                attempt=call.attempt,
+                reference=payment.reference,
+            )
+        case CallKind.CLOSE_CHECKOUT:
+            return CloseCheckout(
+                effect_id=call.effect_id,
+                payment_id=payment.id,
+                provider=payment.provider,
+                attempt=call.attempt,
+                reference=payment.reference,
+            )

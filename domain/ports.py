@@ -1,0 +1,43 @@
+"""What the core needs of the outside, as small contracts; every adapter of one passes the same suite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.effects import CloseCheckout, CreateCheckout, FetchPayment, ProviderAnswer
+
+
+class Clock(Protocol):
+    """Tells the time of the business: aware, in UTC, and in development movable."""
+
+    def now(self) -> datetime:
+        """Return the present moment in UTC."""
+
+
+class PaymentProvider(Protocol):
+    """A payment service provider. No method raises for what the provider or the network does: see ProviderAnswer.
+
+    Every method returns within the adapter's own deadline; what did not answer in it is UNKNOWN.
+    """
+
+    @property
+    def name(self) -> str:
+        """The provider's name in the API, such as `stripe`."""
+
+    async def create_checkout(self, effect: CreateCheckout, *, account: str) -> ProviderAnswer:
+        """Open the page where the customer pays: ACTION_REQUIRED, REFUSED or UNKNOWN.
+
+        The same `effect_id` opens the same page, however often it is called.
+        """
+
+    async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
+        """Tell how the payment stands: any status. CLOSED also when the provider never heard of the payment."""
+
+    async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
+        """Make the payment unpayable: CLOSED, or SUCCEEDED when it was paid before, PROCESSING, UNKNOWN."""
+
+    async def close(self) -> None:
+        """Release connections."""
