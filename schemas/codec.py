@@ -1,0 +1,46 @@
+"""Bodies on the wire: JSON of the domain's dataclasses, decoded strictly by type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from schemas.messages import MESSAGES, TYPE_OF
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BODY_BYTES_MAX = 256 * 1024
+"""No message comes near it; whatever is larger is refused at every door."""
+
+_encoder = msgspec.json.Encoder()
+_decoders = {name: msgspec.json.Decoder(cls) for name, cls in MESSAGES.items()}
+
+
+class WireError(Exception):
+    """A record that is not one of our messages. It says which rule it breaks and never holds the body."""
+
+
+def type_of(message: object) -> str:
+    """Return the wire type of a message, such as `billing.order.placed`."""
+    return TYPE_OF[type(message)]
+
+
+def encode(message: object) -> bytes:
+    """Return the one canonical body of a message: fields in the order of their definition, no spaces."""
+    return _encoder.encode(message)
+
+
+def decode(wire_type: str, body: bytes | None, known: Mapping[str, type]) -> Any:
+    """Return the message of a body. `known` are the types that may come here. Raises WireError."""
+    if wire_type not in known:
+        raise WireError(f"the type {wire_type!r} does not belong on this topic")
+    if body is None:
+        raise WireError(f"a {wire_type} has no body")
+    if len(body) > BODY_BYTES_MAX:
+        raise WireError(f"a {wire_type} has {len(body)} bytes, more than {BODY_BYTES_MAX}")
+    try:
+        return _decoders[wire_type].decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WireError(f"the body is no {wire_type}: {error}") from error

@@ -1,0 +1,248 @@
+"""Records on Kafka: CloudEvents 1.0 binary headers, the ids that tie a record to its cause, and the chain of hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from domain.ids import CommandId
+from schemas.codec import WireError, decode, encode, type_of
+from schemas.messages import COMMANDS, EFFECTS, EVENTS, MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Headers = list[tuple[str, bytes]]
+
+CHAIN_START = "0" * 64
+"""The `chain_hash` before the first event of an account."""
+KEY_BYTES_MAX = 255
+HEADERS_MAX = 64
+ID_BYTES_MAX = 512
+
+_COMMON: Headers = [("ce_specversion", b"1.0"), ("content-type", b"application/json")]
+_BY_TYPE: dict[str, Headers] = {
+    name: [*_COMMON, ("ce_type", name.encode()), ("ce_dataschema", f"urn:billing:schema:{name}".encode())]
+    for name in MESSAGES
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRecord:
+    """A command as it travels. `body_hash` is set by the API, to tell a repeat from another body with the same key."""
+
+    id: CommandId
+    type: str
+    key: str
+    time: datetime
+    source: str
+    actor: str
+    correlation_id: str
+    causation_id: str
+    data: Any
+    body_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """An event as it is kept. `command_offset` is the offset of its command in the same partition number."""
+
+    id: str
+    type: str
+    key: str
+    time: datetime
+    actor: str
+    command_id: CommandId
+    correlation_id: str
+    causation_id: str
+    sequence: int
+    chain_hash: str
+    command_offset: int
+    data: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectRecord:
+    """A call to a provider as it travels to the gateway."""
+
+    id: str
+    type: str
+    key: str
+    time: datetime
+    command_id: CommandId
+    correlation_id: str
+    data: Any
+
+
+def timestamp(moment: datetime) -> bytes:
+    """Return an RFC 3339 time in UTC with microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+
+
+def chain(previous: str, event_id: bytes, wire_type: bytes, time: bytes, body: bytes) -> str:
+    """Return the hash that ties an event to all events of its account before it.
+
+    SHA-256 over the previous hash, id, type, time and canonical body, each ended by a zero byte: none of them can be
+    changed, and no event left out, without changing every later hash.
+    """
+    return hashlib.sha256(b"\0".join((previous.encode(), event_id, wire_type, time, body))).hexdigest()
+
+
+def command_headers(command: CommandRecord) -> Headers:
+    """Return the headers of a command."""
+    headers = [
+        *_BY_TYPE[command.type],
+        ("ce_id", command.id.encode()),
+        ("ce_source", command.source.encode()),
+        ("ce_subject", command.key.encode()),
+        ("ce_time", timestamp(command.time)),
+        ("command_id", command.id.encode()),
+        ("correlation_id", command.correlation_id.encode()),
+        ("causation_id", command.causation_id.encode()),
+        ("actor", command.actor.encode()),
+    ]
+    if command.body_hash is not None:
+        headers.append(("body_hash", command.body_hash.encode()))
+    return headers
+
+
+def command_body(command: CommandRecord) -> bytes:
+    """Return the body of a command."""
+    return encode(command.data)
+
+
+def new_command(
+    *,
+    command_id: CommandId,
+    key: str,
+    time: datetime,
+    source: str,
+    actor: str,
+    data: Any,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
+    body_hash: str | None = None,
+) -> CommandRecord:
+    """Return a command ready to be sent; what nothing caused is its own cause."""
+    return CommandRecord(
+        id=command_id,
+        type=type_of(data),
+        key=key,
+        time=time,
+        source=source,
+        actor=actor,
+        correlation_id=correlation_id or command_id,
+        causation_id=causation_id or command_id,
+        data=data,
+        body_hash=body_hash,
+    )
+
+
+def headers_of_type(wire_type: str) -> Headers:
+    """Return the headers that every record of the type has; the list is shared and must not be changed."""
+    return _BY_TYPE[wire_type]
+
+
+def read_command(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> CommandRecord:
+    """Return the command of a record. Raises WireError for whatever is not one of our commands."""
+    fields = _fields(headers)
+    wire_type = _text(fields, "ce_type")
+    body_hash = fields.get("body_hash")
+    return CommandRecord(
+        id=CommandId(_text(fields, "command_id")),
+        type=wire_type,
+        key=_key(key),
+        time=_time(fields),
+        source=_text(fields, "ce_source"),
+        actor=_text(fields, "actor"),
+        correlation_id=_text(fields, "correlation_id"),
+        causation_id=_text(fields, "causation_id"),
+        data=decode(wire_type, value, COMMANDS),
+        body_hash=None if body_hash is None else _utf8(body_hash),
+    )
+
+
+def read_event(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> EventRecord:
+    """Return the event of a record. Raises WireError."""
+    fields = _fields(headers)
+    wire_type = _text(fields, "ce_type")
+    return EventRecord(
+        id=_text(fields, "ce_id"),
+        type=wire_type,
+        key=_key(key),
+        time=_time(fields),
+        actor=_text(fields, "actor"),
+        command_id=CommandId(_text(fields, "command_id")),
+        correlation_id=_text(fields, "correlation_id"),
+        causation_id=_text(fields, "causation_id"),
+        sequence=_number(fields, "sequence"),
+        chain_hash=_text(fields, "chain_hash"),
+        command_offset=_number(fields, "command_offset"),
+        data=decode(wire_type, value, EVENTS),
+    )
+
+
+def read_effect(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> EffectRecord:
+    """Return the effect of a record. Raises WireError."""
+    fields = _fields(headers)
+    wire_type = _text(fields, "ce_type")
+    return EffectRecord(
+        id=_text(fields, "ce_id"),
+        type=wire_type,
+        key=_key(key),
+        time=_time(fields),
+        command_id=CommandId(_text(fields, "command_id")),
+        correlation_id=_text(fields, "correlation_id"),
+        data=decode(wire_type, value, EFFECTS),
+    )
+
+
+def _fields(headers: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
+    fields = dict(headers)
+    if len(fields) > HEADERS_MAX:
+        raise WireError(f"{len(fields)} headers are more than {HEADERS_MAX}")
+    return fields
+
+
+def _key(key: bytes | None) -> str:
+    if not key:
+        raise WireError("the record has no key")
+    if len(key) > KEY_BYTES_MAX:
+        raise WireError(f"the key has {len(key)} bytes, more than {KEY_BYTES_MAX}")
+    return _utf8(key)
+
+
+def _text(fields: dict[str, bytes], name: str) -> str:
+    value = fields.get(name)
+    if not value:
+        raise WireError(f"the header {name} is missing")
+    return _utf8(value)
+
+
+def _utf8(value: bytes) -> str:
+    if len(value) > ID_BYTES_MAX:
+        raise WireError(f"a header has {len(value)} bytes, more than {ID_BYTES_MAX}")
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise WireError("a header or key is not UTF-8") from error
+
+
+def _number(fields: dict[str, bytes], name: str) -> int:
+    text = _text(fields, name)
+    if not text.isascii() or not text.isdecimal():
+        raise WireError(f"the header {name} is no number")
+    return int(text)
+
+
+def _time(fields: dict[str, bytes]) -> datetime:
+    text = _text(fields, "ce_time")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WireError("the header ce_time is no RFC 3339 time") from error
+    if moment.tzinfo is None:
+        raise WireError("the header ce_time has no time zone")
+    return moment

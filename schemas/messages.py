@@ -1,0 +1,141 @@
+"""Every message of the system by its wire type. One definition of each: the dataclass that the domain uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.catalog.commands import ArchiveProduct, DefineProduct
+from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
+from domain.catalog.state import Product
+from domain.effects import CloseCheckout, CreateCheckout, FetchPayment
+from domain.entitlements.commands import EndEntitlement
+from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.ids import Resource
+from domain.orders.commands import CancelOrder, PlaceOrder
+from domain.orders.events import (
+    OrderAlreadyPlaced,
+    OrderCancelled,
+    OrderExpired,
+    OrderFailed,
+    OrderFulfilled,
+    OrderPaid,
+    OrderPlaced,
+)
+from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
+from domain.payments.events import (
+    PaymentActionRequired,
+    PaymentCallRepeated,
+    PaymentCancelled,
+    PaymentCloseRequested,
+    PaymentCreated,
+    PaymentDeclined,
+    PaymentExpired,
+    PaymentFailed,
+    PaymentFetchRequested,
+    PaymentProcessing,
+    PaymentSucceeded,
+    PaymentUnchanged,
+)
+from domain.subscriptions.commands import EndPeriod
+from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAccepted:
+    """The outcome of a command that was carried out: the last record of its group. `resources` are ids by noun."""
+
+    command_type: str
+    body_hash: str | None
+    resources: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRejected:
+    """The outcome of a command that breaks a rule: `code` is stable, `detail` a sentence, `facts` the rule's fields."""
+
+    command_type: str
+    body_hash: str | None
+    code: str
+    detail: str
+    facts: dict[str, str]
+
+
+Outcome = CommandAccepted | CommandRejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntitlementItem:
+    """One thing that may be watched; `until` null means for ever."""
+
+    resource: Resource
+    until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntitlementsRecord:
+    """All that an account may watch now: the newest record of a key replaces every earlier one."""
+
+    items: tuple[EntitlementItem, ...]
+
+
+COMMANDS: dict[str, type] = {
+    "billing.order.place": PlaceOrder,
+    "billing.order.cancel": CancelOrder,
+    "billing.payment.answer_call": AnswerCall,
+    "billing.payment.report": ReportPayment,
+    "billing.payment.repeat_call": RepeatCall,
+    "billing.payment.sweep": SweepPayment,
+    "billing.payment.expire": ExpirePayment,
+    "billing.subscription.end_period": EndPeriod,
+    "billing.entitlement.end": EndEntitlement,
+    "billing.product.define": DefineProduct,
+    "billing.product.archive": ArchiveProduct,
+}
+
+EVENTS: dict[str, type] = {
+    "billing.command.accepted": CommandAccepted,
+    "billing.command.rejected": CommandRejected,
+    "billing.order.placed": OrderPlaced,
+    "billing.order.already_placed": OrderAlreadyPlaced,
+    "billing.order.paid": OrderPaid,
+    "billing.order.fulfilled": OrderFulfilled,
+    "billing.order.cancelled": OrderCancelled,
+    "billing.order.expired": OrderExpired,
+    "billing.order.failed": OrderFailed,
+    "billing.payment.created": PaymentCreated,
+    "billing.payment.action_required": PaymentActionRequired,
+    "billing.payment.processing": PaymentProcessing,
+    "billing.payment.call_repeated": PaymentCallRepeated,
+    "billing.payment.fetch_requested": PaymentFetchRequested,
+    "billing.payment.unchanged": PaymentUnchanged,
+    "billing.payment.declined": PaymentDeclined,
+    "billing.payment.close_requested": PaymentCloseRequested,
+    "billing.payment.succeeded": PaymentSucceeded,
+    "billing.payment.failed": PaymentFailed,
+    "billing.payment.cancelled": PaymentCancelled,
+    "billing.payment.expired": PaymentExpired,
+    "billing.subscription.started": SubscriptionStarted,
+    "billing.subscription.ended": SubscriptionEnded,
+    "billing.entitlement.granted": EntitlementGranted,
+    "billing.entitlement.ended": EntitlementEnded,
+    "billing.product.defined": ProductDefined,
+    "billing.product.archived": ProductArchived,
+    "billing.price.added": PriceAdded,
+    "billing.price.archived": PriceArchived,
+}
+
+EFFECTS: dict[str, type] = {
+    "billing.effect.create_checkout": CreateCheckout,
+    "billing.effect.fetch_payment": FetchPayment,
+    "billing.effect.close_checkout": CloseCheckout,
+}
+
+PUBLIC: dict[str, type] = {
+    "billing.entitlements.current": EntitlementsRecord,
+    "billing.catalog.product": Product,
+}
+
+MESSAGES: dict[str, type] = COMMANDS | EVENTS | EFFECTS | PUBLIC
+TYPE_OF: dict[type, str] = {cls: name for name, cls in MESSAGES.items()}
