@@ -15,7 +15,7 @@ BODY_BYTES_MAX = 256 * 1024
 """No message comes near it; whatever is larger is refused at every door."""
 
 _encoder = msgspec.json.Encoder()
-_decoders = {name: msgspec.json.Decoder(cls) for name, cls in MESSAGES.items()}
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(cls) for name, cls in MESSAGES.items()}
 
 
 class WireError(Exception):
