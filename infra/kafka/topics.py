@@ -13,10 +13,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from infra.kafka import dead_letters
+
 if TYPE_CHECKING:
     from infra.settings import Settings
 
 _DAY_MS = 86_400_000
+_RECORD_BYTES_MAX = 1024 * 1024
 _REPLICAS_OF_PRODUCTION = 3
 
 
@@ -28,12 +31,15 @@ class TopicSpec:
     cleanup: Literal["delete", "compact"]
     retention_ms: int | None
     """None: kept for ever."""
+    record_bytes_max: int = _RECORD_BYTES_MAX
+    """Larger batches are refused by the broker."""
 
     def config(self, replication_factor: int) -> dict[str, str]:
         """The topic's settings, as the broker spells them."""
         config = {
             "cleanup.policy": self.cleanup,
             "retention.ms": "-1" if self.retention_ms is None else str(self.retention_ms),
+            "max.message.bytes": str(self.record_bytes_max),
             "min.insync.replicas": "2" if replication_factor >= _REPLICAS_OF_PRODUCTION else "1",
         }
         if self.cleanup == "delete":
@@ -92,7 +98,12 @@ class Topics:
             TopicSpec(name=self.entitlements, cleanup="compact", retention_ms=None),
             TopicSpec(name=self.notifications, cleanup="delete", retention_ms=7 * _DAY_MS),
             TopicSpec(name=self.catalog, cleanup="compact", retention_ms=None),
-            TopicSpec(name=self.dead_letters, cleanup="delete", retention_ms=30 * _DAY_MS),
+            TopicSpec(
+                name=self.dead_letters,
+                cleanup="delete",
+                retention_ms=30 * _DAY_MS,
+                record_bytes_max=dead_letters.RECORD_BYTES_MAX,
+            ),
         )
 
 
