@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     """In production the clock cannot be moved and development tokens are neither made nor accepted."""
     data_dir: Path = Path(".billing")
     """Where the embedded stack, local state (RocksDB), logs and the development clock live."""
+    instance_id: str = ""
+    """Which of several like processes this is, such as `engine-0`; `billing up` and deployments set it. It must be
+    stable over restarts: state that is warm is found again by it."""
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "console"
 
@@ -57,6 +60,10 @@ class Settings(BaseSettings):
     """Comma-separated; two are live while one is rotated."""
     stripe_api_base: str = ""
     """Empty means Stripe itself; `billing up` points it at the sandbox provider."""
+
+    # Gateway.
+    gateway_concurrency: int = Field(default=64, ge=1, le=10_000)
+    """How many calls to providers one gateway worker makes at once."""
 
     # Sandbox provider (development only, loopback).
     sandbox_host: str = "127.0.0.1"
@@ -106,7 +113,7 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the environment; take an absent broker, database and sandbox from the stack in the data directory."""
     settings = Settings(**overrides)
     running = read_stack_file(settings.stack_file_path)
-    if running is None:
+    if running is None or not running.is_alive():
         return settings
     found: dict[str, Any] = {}
     if not settings.kafka_bootstrap:

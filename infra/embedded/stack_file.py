@@ -27,6 +27,16 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True):
     pids: dict[str, int] = {}
     """Process id by role, the broker and the database among them."""
 
+    def is_alive(self) -> bool:
+        """Whether the supervisor still runs: one that was killed could not remove its file."""
+        try:
+            os.kill(self.supervisor_pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
 
 def read_stack_file(path: Path) -> StackFile | None:
     """What the file says, or None where there is none.

@@ -1,0 +1,42 @@
+"""The console script `billing`: the only place that composes everything."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from cli import clock, doctor, roles, sandbox, token, topics, up
+from cli.common import UsageError
+from infra.embedded.errors import EmbeddedError
+from infra.kafka.topics import WrongTopicError
+
+app = typer.Typer(
+    name="billing",
+    help="Event-sourced billing: orders, payments and subscriptions whose money moves exactly once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(up.up)
+app.command("doctor")(doctor.doctor)
+app.command("token")(token.token)
+app.command("api")(roles.api)
+app.command("projector")(roles.projector)
+app.add_typer(roles.worker_app, name="worker")
+app.add_typer(clock.app, name="clock")
+app.add_typer(topics.app, name="topics")
+app.add_typer(sandbox.app, name="sandbox")
+
+
+def main() -> None:
+    """Run a command; what a person can mend is said in one sentence, without a stack trace."""
+    try:
+        app()
+    except (EmbeddedError, UsageError, WrongTopicError) as error:
+        typer.echo(f"billing: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
