@@ -176,7 +176,7 @@ class EmbeddedKafka:
         partial.mkdir(mode=0o700)
         properties = self._write_configuration(partial)
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        arguments = ["format", "--cluster-id", cluster_id, "--config", str(properties)]
+        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(properties)]  # an id may begin with a dash
         result = subprocess.run(  # noqa: S603  the command is ours
             [*_java_command(partial, jars), "kafka.tools.StorageTool", *arguments],
             capture_output=True,
