@@ -9,12 +9,13 @@ import typer
 from cli import clock, doctor, roles, sandbox, token, topics, up
 from cli.common import UsageError
 from infra.embedded.errors import EmbeddedError
-from infra.kafka.topics import WrongTopicError
+from infra.kafka.errors import WrongTopicError
 
 app = typer.Typer(
     name="billing",
     help="Event-sourced billing: orders, payments and subscriptions whose money moves exactly once.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet
 
 from cli.common import DataDirOption, UsageError, settings_in
 from infra.embedded.stack_file import write_private
 
 if TYPE_CHECKING:
+    from joserfc.jwk import ECKey
+
     from infra.settings import Settings
 
 ISSUER = "billing-development"
@@ -38,6 +38,8 @@ def token(
     data_dir: DataDirOption = None,
 ) -> None:
     """Print an access token for development; refused where an identity provider is configured."""
+    from joserfc import jwt
+
     settings = settings_in(data_dir)
     if settings.oidc_issuer:
         raise UsageError("an identity provider is configured (BILLING_OIDC_ISSUER): get the token there")
@@ -62,6 +64,8 @@ def token(
 
 def signing_key(settings: Settings) -> ECKey:
     """The key of the data directory, made at the first call, with its public part beside it for the API."""
+    from joserfc.jwk import ECKey, KeySet
+
     path = settings.dev_signing_key_path
     if not path.exists():
         key = ECKey.generate_key("P-256", {"use": "sig", "alg": _ALGORITHM}, private=True, auto_kid=True)

@@ -6,12 +6,8 @@ import asyncio
 from dataclasses import asdict
 
 import typer
-from aiokafka.errors import KafkaError
-from rich.console import Console
-from rich.table import Table
 
 from cli.common import DataDirOption, JsonOption, UsageError, echo_json, settings_of_stack
-from infra.kafka.topics import create_topics, describe_topics, topics_of
 
 app = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 
@@ -19,6 +15,10 @@ app = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 @app.command()
 def create(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Create what is missing; refuses a topic with another number of partitions."""
+    from aiokafka.errors import KafkaError
+
+    from infra.kafka.topics import create_topics, topics_of
+
     settings = settings_of_stack(data_dir)
     try:
         created = asyncio.run(
@@ -40,6 +40,12 @@ def create(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def describe(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Show each topic and what is wrong with it; exits with 1 where anything is."""
+    from aiokafka.errors import KafkaError
+    from rich.console import Console
+    from rich.table import Table
+
+    from infra.kafka.topics import describe_topics, topics_of
+
     settings = settings_of_stack(data_dir)
     try:
         states = asyncio.run(

@@ -14,6 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from infra.kafka import dead_letters
+from infra.kafka.errors import WrongTopicError
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -105,10 +106,6 @@ class Topics:
                 record_bytes_max=dead_letters.RECORD_BYTES_MAX,
             ),
         )
-
-
-class WrongTopicError(Exception):
-    """A topic exists, and is not what it must be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
