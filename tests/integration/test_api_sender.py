@@ -11,12 +11,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from domain.ids import CommandId, OrderId, derive
 from domain.orders.commands import CancelOrder
-from infra.embedded.kafka import EmbeddedKafka
 from infra.kafka.command_sender import CommandSender, SendUnknownError
 from infra.kafka.topics import Topics, create_topics
 from schemas.envelope import CommandRecord, new_command, read_command
 
 if TYPE_CHECKING:
+    from infra.embedded.kafka import EmbeddedKafka
     from infra.settings import Settings
 
 _TOPICS = Topics()
