@@ -1,0 +1,211 @@
+"""Orders as customers see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, assert_never
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Column, Index, Select, Table, Text, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from domain.money import Money
+from domain.orders.events import (
+    OrderAlreadyPlaced,
+    OrderCancelled,
+    OrderEvent,
+    OrderExpired,
+    OrderFailed,
+    OrderFulfilled,
+    OrderPaid,
+    OrderPlaced,
+)
+from domain.orders.state import OrderLine, OrderStatus
+from domain.payments.events import PaymentActionRequired, PaymentProcessing
+from domain.payments.state import PaymentStatus
+from projections.model import (
+    Change,
+    HistoryEntry,
+    Moment,
+    ReadModel,
+    history_table,
+    metadata,
+    read_history,
+    storable,
+    utc,
+    utc_or_none,
+)
+from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.payments import payments
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from schemas.envelope import EventRecord
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("subtotal", BigInteger, nullable=False),
+    Column("discount", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("auto_renew", Boolean, nullable=False),
+    Column("lines", JSONB, nullable=False),
+    Column("failure_reason", Text),
+    Column("placed_at", Moment, nullable=False),
+    Column("paid_at", Moment),
+    Column("updated_at", Moment, nullable=False),
+)
+Index("orders_account_placed_at_idx", orders.c.account, orders.c.placed_at.desc(), orders.c.id.desc())
+
+MODEL = ReadModel(table=orders, history=history_table("orders"))
+HEARS = (
+    OrderPlaced,
+    OrderAlreadyPlaced,
+    OrderPaid,
+    OrderFulfilled,
+    OrderCancelled,
+    OrderExpired,
+    OrderFailed,
+    PaymentActionRequired,
+    PaymentProcessing,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPaymentView:
+    """How the payment of an order stands."""
+
+    id: str
+    status: str
+    confirmation_url: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderView:
+    """An order with everything that was agreed about it."""
+
+    id: str
+    account: str
+    status: str
+    subtotal: Money
+    discount: Money
+    total: Money
+    lines: tuple[OrderLine, ...]
+    auto_renew: bool
+    payment: OrderPaymentView
+    failure_reason: str | None
+    placed_at: datetime
+    paid_at: datetime | None
+    updated_at: datetime
+
+
+def project(event: EventRecord) -> tuple[Change, ...]:
+    """Return what the event changes."""
+    data: OrderEvent | PaymentActionRequired | PaymentProcessing = event.data
+    match data:
+        case OrderPlaced():
+            return (_change(data.order_id, _placed(event.key, data), creates=True),)
+        case OrderAlreadyPlaced():
+            return ()
+        case OrderPaid():
+            values = {"status": OrderStatus.PAID, "paid_at": data.paid_at, "failure_reason": None}
+            return (_change(data.order_id, values),)
+        case OrderFulfilled():
+            return (_change(data.order_id, {"status": OrderStatus.FULFILLED}),)
+        case OrderCancelled():
+            return (_change(data.order_id, {"status": OrderStatus.CANCELLED}),)
+        case OrderExpired():
+            return (_change(data.order_id, {"status": OrderStatus.EXPIRED}),)
+        case OrderFailed():
+            return (_change(data.order_id, {"status": OrderStatus.FAILED, "failure_reason": data.reason}),)
+        case PaymentActionRequired() | PaymentProcessing():
+            return (_change(data.order_id, {"status": OrderStatus.AWAITING_PAYMENT}),)
+        case _:
+            assert_never(data)
+
+
+def _change(order_id: str, values: dict[str, Any], *, creates: bool = False) -> Change:
+    return Change(model=MODEL, key=(order_id,), values=values, creates=creates, entity=order_id)
+
+
+def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
+    return {
+        "account": account,
+        "payment_id": placed.payment_id,
+        "status": OrderStatus.PENDING,
+        "currency": placed.total.currency,
+        "subtotal": placed.subtotal.amount,
+        "discount": placed.discount.amount,
+        "total": placed.total.amount,
+        "auto_renew": placed.auto_renew,
+        "lines": placed.lines,
+        "failure_reason": None,
+        "placed_at": placed.placed_at,
+        "paid_at": None,
+    }
+
+
+async def get(connection: AsyncConnection, account: str, order_id: str) -> OrderView | None:
+    """Return the order, or None where the account has no such order."""
+    if not storable(account, order_id):
+        return None
+    row = (await connection.execute(_of(account).where(orders.c.id == order_id))).one_or_none()
+    return None if row is None else _view(row)
+
+
+async def list_page(
+    connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
+) -> Page[OrderView]:
+    """Return the account's orders, newest first. Raises CursorInvalidError."""
+    if not storable(account):
+        return Page(items=(), next_cursor=None)
+    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
+    statement = newest_first(_of(account), (orders.c.placed_at, orders.c.id), after).limit(checked_limit(limit) + 1)
+    rows = (await connection.execute(statement)).all()
+    return page_of(rows, limit, _view, lambda row: (row.placed_at, row.id))
+
+
+async def history(connection: AsyncConnection, account: str, order_id: str) -> tuple[HistoryEntry, ...]:
+    """Return every change of the order, oldest first."""
+    assert MODEL.history is not None
+    return await read_history(connection, MODEL.history, account, order_id)
+
+
+def _of(account: str) -> Select[Any]:
+    joined = orders.outerjoin(
+        payments, (payments.c.id == orders.c.payment_id) & (payments.c.account == orders.c.account)
+    )
+    return (
+        select(orders, payments.c.status.label("payment_status"), payments.c.confirmation_url)
+        .select_from(joined)
+        .where(orders.c.account == account)
+    )
+
+
+def _view(row: Any) -> OrderView:
+    return OrderView(
+        id=row.id,
+        account=row.account,
+        status=row.status,
+        subtotal=Money(amount=row.subtotal, currency=row.currency),
+        discount=Money(amount=row.discount, currency=row.currency),
+        total=Money(amount=row.total, currency=row.currency),
+        lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
+        auto_renew=row.auto_renew,
+        payment=OrderPaymentView(
+            id=row.payment_id,
+            status=row.payment_status or PaymentStatus.CREATED,
+            confirmation_url=row.confirmation_url,
+        ),
+        failure_reason=row.failure_reason,
+        placed_at=utc(row.placed_at),
+        paid_at=utc_or_none(row.paid_at),
+        updated_at=utc(row.updated_at),
+    )

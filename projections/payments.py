@@ -1,0 +1,250 @@
+"""Payments as customers see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, assert_never
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text, select
+
+from domain.money import Money
+from domain.payments.events import (
+    PaymentActionRequired,
+    PaymentCallRepeated,
+    PaymentCancelled,
+    PaymentCloseRequested,
+    PaymentCreated,
+    PaymentDeclined,
+    PaymentEvent,
+    PaymentExpired,
+    PaymentFailed,
+    PaymentFetchRequested,
+    PaymentProcessing,
+    PaymentSucceeded,
+    PaymentUnchanged,
+)
+from domain.payments.state import PaymentStatus
+from projections.model import (
+    Change,
+    HistoryEntry,
+    Moment,
+    ReadModel,
+    history_table,
+    metadata,
+    read_history,
+    storable,
+    utc,
+    utc_or_none,
+)
+from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from schemas.envelope import EventRecord
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("reference", Text),
+    Column("confirmation_url", Text),
+    Column("decline_reason", Text),
+    Column("failure_reason", Text),
+    Column("method_label", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("paid_at", Moment),
+    Column("updated_at", Moment, nullable=False),
+)
+Index("payments_account_created_at_idx", payments.c.account, payments.c.created_at.desc(), payments.c.id.desc())
+
+MODEL = ReadModel(table=payments, history=history_table("payments"))
+HEARS = (
+    PaymentCreated,
+    PaymentActionRequired,
+    PaymentProcessing,
+    PaymentCallRepeated,
+    PaymentFetchRequested,
+    PaymentUnchanged,
+    PaymentDeclined,
+    PaymentCloseRequested,
+    PaymentSucceeded,
+    PaymentFailed,
+    PaymentCancelled,
+    PaymentExpired,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentView:
+    """A payment. `confirmation_url` is there as long as the customer can act at it."""
+
+    id: str
+    account: str
+    order_id: str
+    status: str
+    amount: Money
+    provider: str
+    reference: str | None
+    confirmation_url: str | None
+    decline_reason: str | None
+    failure_reason: str | None
+    method_label: str | None
+    created_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None
+    updated_at: datetime
+
+
+def project(event: EventRecord) -> tuple[Change, ...]:
+    """Return what the event changes."""
+    data: PaymentEvent = event.data
+    values, noted = _changed(data, event.key)
+    if not values and not noted:
+        return ()
+    change = Change(
+        model=MODEL,
+        key=(data.payment_id,),
+        values=values,
+        creates=isinstance(data, PaymentCreated),
+        entity=data.payment_id,
+        noted=noted,
+    )
+    return (change,)
+
+
+def _changed(data: PaymentEvent, account: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the columns that the event sets, and what its line in the history says where that is something else."""
+    match data:
+        case PaymentCreated():
+            return _created(data, account), None
+        case PaymentActionRequired():
+            return _asking(PaymentStatus.ACTION_REQUIRED, data.reference, data.confirmation_url), None
+        case PaymentProcessing():
+            return _asking(PaymentStatus.PROCESSING, data.reference, None), None
+        case PaymentCallRepeated() | PaymentFetchRequested() | PaymentUnchanged():
+            return {}, _waiting(data)
+        case PaymentDeclined():
+            return {"decline_reason": data.decline_reason}, None
+        case PaymentCloseRequested():
+            # The status stays until the provider confirms; the page is no longer shown to the customer.
+            values = {"reference": data.reference, "confirmation_url": None}
+            return values, {**values, "close_reason": data.reason, "detail": data.detail}
+        case PaymentSucceeded():
+            return _succeeded(data), None
+        case PaymentFailed():
+            return {**_ended(PaymentStatus.FAILED), "failure_reason": data.reason}, None
+        case PaymentCancelled():
+            return _ended(PaymentStatus.CANCELLED), None
+        case PaymentExpired():
+            return _ended(PaymentStatus.EXPIRED), None
+        case _:
+            assert_never(data)
+
+
+def _asking(status: PaymentStatus, reference: str, confirmation_url: str | None) -> dict[str, Any]:
+    return {"status": status, "reference": reference, "confirmation_url": confirmation_url}
+
+
+def _waiting(data: PaymentCallRepeated | PaymentFetchRequested | PaymentUnchanged) -> dict[str, Any]:
+    """What is asked of the provider again is worth a line in the history and changes nothing that customers see."""
+    match data:
+        case PaymentCallRepeated():
+            return {"call": data.kind, "attempt": data.attempt, "repeat_at": data.repeat_at}
+        case PaymentFetchRequested():
+            return {"sweep": data.sweep, "requested_at": data.requested_at}
+        case PaymentUnchanged():
+            return {"sweep_at": data.sweep_at}
+        case _:
+            assert_never(data)
+
+
+def _succeeded(succeeded: PaymentSucceeded) -> dict[str, Any]:
+    return {
+        "status": PaymentStatus.SUCCEEDED,
+        "reference": succeeded.reference,
+        "confirmation_url": None,
+        "decline_reason": None,
+        "failure_reason": None,
+        "method_label": succeeded.method_label,
+        "paid_at": succeeded.paid_at,
+    }
+
+
+def _ended(status: PaymentStatus) -> dict[str, Any]:
+    return {"status": status, "confirmation_url": None}
+
+
+def _created(created: PaymentCreated, account: str) -> dict[str, Any]:
+    return {
+        "account": account,
+        "order_id": created.order_id,
+        "status": PaymentStatus.CREATED,
+        "amount": created.amount.amount,
+        "currency": created.amount.currency,
+        "provider": created.provider,
+        "reference": None,
+        "confirmation_url": None,
+        "decline_reason": None,
+        "failure_reason": None,
+        "method_label": None,
+        "created_at": created.created_at,
+        "expires_at": created.expires_at,
+        "paid_at": None,
+    }
+
+
+async def get(connection: AsyncConnection, account: str, payment_id: str) -> PaymentView | None:
+    """Return the payment, or None where the account has no such payment."""
+    if not storable(account, payment_id):
+        return None
+    statement = select(payments).where(payments.c.account == account, payments.c.id == payment_id)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _view(row)
+
+
+async def list_page(
+    connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
+) -> Page[PaymentView]:
+    """Return the account's payments, newest first. Raises CursorInvalidError."""
+    if not storable(account):
+        return Page(items=(), next_cursor=None)
+    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
+    statement = select(payments).where(payments.c.account == account)
+    statement = newest_first(statement, (payments.c.created_at, payments.c.id), after).limit(checked_limit(limit) + 1)
+    rows = (await connection.execute(statement)).all()
+    return page_of(rows, limit, _view, lambda row: (row.created_at, row.id))
+
+
+async def history(connection: AsyncConnection, account: str, payment_id: str) -> tuple[HistoryEntry, ...]:
+    """Return every change of the payment, oldest first."""
+    assert MODEL.history is not None
+    return await read_history(connection, MODEL.history, account, payment_id)
+
+
+def _view(row: Any) -> PaymentView:
+    return PaymentView(
+        id=row.id,
+        account=row.account,
+        order_id=row.order_id,
+        status=row.status,
+        amount=Money(amount=row.amount, currency=row.currency),
+        provider=row.provider,
+        reference=row.reference,
+        confirmation_url=row.confirmation_url,
+        decline_reason=row.decline_reason,
+        failure_reason=row.failure_reason,
+        method_label=row.method_label,
+        created_at=utc(row.created_at),
+        expires_at=utc(row.expires_at),
+        paid_at=utc_or_none(row.paid_at),
+        updated_at=utc(row.updated_at),
+    )
