@@ -1,0 +1,97 @@
+"""Products and payment providers over HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from domain.catalog.commands import DefineProduct
+from domain.catalog.state import Price, ProductKind
+from domain.ids import PriceId, ProductId
+from schemas.http.fields import (
+    TEXT_PATTERN,
+    AnswerModel,
+    MoneyAnswer,
+    MoneyRequest,
+    NameText,
+    PeriodAnswer,
+    PeriodRequest,
+    RequestModel,
+)
+
+PRICES_MAX = 100
+
+
+class PriceRequest(RequestModel):
+    """A price on sale; its id is `<product id>:<name>`, and it never changes once published."""
+
+    id: NameText
+    amount: MoneyRequest
+    period: PeriodRequest | None = None
+
+
+class DefineProductRequest(RequestModel):
+    """What the product is to be. Prices that are not named are taken off sale."""
+
+    kind: ProductKind
+    title: NameText
+    description: Annotated[str, StringConstraints(max_length=5000, pattern=TEXT_PATTERN)] = ""
+    role: NameText | None = None
+    validity_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    prices: Annotated[list[PriceRequest], Field(min_length=1, max_length=PRICES_MAX)]
+
+    def to_command(self, product_id: ProductId) -> DefineProduct:
+        """The intent."""
+        return DefineProduct(
+            product_id=product_id,
+            kind=self.kind,
+            title=self.title,
+            description=self.description,
+            role=self.role,
+            validity_days=self.validity_days,
+            prices=tuple(
+                Price(
+                    id=PriceId(price.id),
+                    amount=price.amount.to_domain(),
+                    period=None if price.period is None else price.period.to_domain(),
+                )
+                for price in self.prices
+            ),
+        )
+
+
+class PriceAnswer(AnswerModel):
+    """A price on sale; `period` is absent for films."""
+
+    id: str
+    amount: MoneyAnswer
+    period: PeriodAnswer | None
+
+
+class ProductAnswer(AnswerModel):
+    """A product on sale with its prices, the lowest first."""
+
+    id: str
+    kind: ProductKind
+    title: str
+    description: str
+    role: str | None
+    validity_days: int | None
+    prices: tuple[PriceAnswer, ...]
+    updated_at: datetime
+
+
+class DefinedProductAnswer(AnswerModel):
+    """A product after a manager's command; what is on sale stands in the public list."""
+
+    id: str
+    active: bool
+
+
+class PaymentProviderAnswer(AnswerModel):
+    """A provider that an order can be paid at."""
+
+    id: str
+    default: bool

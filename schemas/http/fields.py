@@ -1,0 +1,105 @@
+"""The building blocks of requests and answers: strict where clients write, plain where they read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from domain.calendar import Period, PeriodUnit
+from domain.money import AMOUNT_MAX, Money
+
+Item = TypeVar("Item")
+
+LINE_PATTERN = r"^[^\p{Cc}]*$"
+"""Text of one line: no control characters, so no zero character that no database can hold."""
+TEXT_PATTERN = r"^[^\p{Cc}]*(?:[\n\t][^\p{Cc}]*)*$"
+"""Text of many lines."""
+
+NameText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE_PATTERN)]
+"""The name of something else: whether there is such a thing, the domain says."""
+CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class RequestModel(BaseModel):
+    """What a client writes: nothing is converted, and nothing that we do not know is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AnswerModel(BaseModel):
+    """What a client reads."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class MoneyRequest(RequestModel):
+    """An amount in minor units (cents, yen, fils) of an ISO 4217 currency."""
+
+    amount: Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
+    currency: CurrencyText
+
+    def to_domain(self) -> Money:
+        """The same as the domain has it."""
+        return Money(amount=self.amount, currency=self.currency)
+
+
+class PeriodRequest(RequestModel):
+    """A length of time: so many days or calendar months."""
+
+    count: Annotated[int, Field(ge=1, le=3660)]
+    unit: PeriodUnit
+
+    def to_domain(self) -> Period:
+        """The same as the domain has it."""
+        return Period(count=self.count, unit=self.unit)
+
+
+class MoneyAnswer(AnswerModel):
+    """An amount in minor units (cents, yen, fils) of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+    @classmethod
+    def of(cls, money: Money) -> MoneyAnswer:
+        """The same for clients."""
+        return cls(amount=money.amount, currency=money.currency)
+
+
+class PeriodAnswer(AnswerModel):
+    """A length of time: so many days or calendar months."""
+
+    count: int
+    unit: PeriodUnit
+
+    @classmethod
+    def of(cls, period: Period) -> PeriodAnswer:
+        """The same for clients."""
+        return cls(count=period.count, unit=period.unit)
+
+
+class PageAnswer(AnswerModel, Generic[Item]):
+    """Some items, and the cursor of the next page where there is one."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None = None
+
+
+class ItemsAnswer(AnswerModel, Generic[Item]):
+    """All items at once."""
+
+    items: tuple[Item, ...]
+
+
+class ProblemAnswer(BaseModel):
+    """What went wrong, as RFC 9457 has it. `code` is stable; `detail` is for people. A problem may have more fields."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str

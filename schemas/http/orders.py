@@ -1,0 +1,121 @@
+"""Orders and payments over HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from domain.ids import PriceId
+from domain.orders.commands import OrderItem, PlaceOrder
+from schemas.http.fields import (
+    AnswerModel,
+    MoneyAnswer,
+    MoneyRequest,
+    NameText,
+    PeriodAnswer,
+    RequestModel,
+)
+
+ITEMS_MAX = 100
+"""Far above the policy, which has the last word: this only bounds what a request may cost."""
+
+
+WebAddress = Annotated[
+    str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s\p{Cc}/?#@\\]+(?:[/?#][^\s\p{Cc}]*)?$")
+]
+"""An http(s) address with a host, and without a user or password in it."""
+
+
+class OrderItemRequest(RequestModel):
+    """One thing to buy, by its price; `months` for subscriptions with a price by the month."""
+
+    price_id: NameText
+    months: Annotated[int, Field(ge=1, le=1200)] | None = None
+
+
+class PlaceOrderRequest(RequestModel):
+    """Buy these items. With `expected_total`, the order is rejected where it would cost anything else now."""
+
+    items: Annotated[list[OrderItemRequest], Field(min_length=1, max_length=ITEMS_MAX)]
+    promo_code: NameText | None = None
+    provider: NameText | None = None
+    auto_renew: bool = True
+    return_url: (
+        Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s\p{Cc}/?#@]+(?:[/?#][^\s\p{Cc}]*)?$")]
+        | None
+    ) = None
+    expected_total: MoneyRequest | None = None
+
+    def to_command(self, default_provider: str) -> PlaceOrder:
+        """The intent, at the default provider where none is named."""
+        return PlaceOrder(
+            items=tuple(OrderItem(price_id=PriceId(item.price_id), months=item.months) for item in self.items),
+            provider=self.provider or default_provider,
+            auto_renew=self.auto_renew,
+            promo_code=self.promo_code,
+            return_url=self.return_url,
+            expected_total=None if self.expected_total is None else self.expected_total.to_domain(),
+        )
+
+
+class NoBody(RequestModel):
+    """A command that says all in its address; an empty JSON object is allowed."""
+
+
+class OrderPaymentAnswer(AnswerModel):
+    """How the payment of an order stands; at `confirmation_url` the customer pays."""
+
+    id: str
+    status: str
+    confirmation_url: str | None
+
+
+class OrderLineAnswer(AnswerModel):
+    """One thing in an order, at the price that was agreed."""
+
+    product_id: str
+    price_id: str
+    kind: str
+    title: str
+    resource: str
+    unit_price: MoneyAnswer
+    quantity: int
+    total: MoneyAnswer
+    period: PeriodAnswer | None
+    subscription_id: str | None
+
+
+class OrderAnswer(AnswerModel):
+    """An order with everything that was agreed about it."""
+
+    id: str
+    status: str
+    items: tuple[OrderLineAnswer, ...]
+    subtotal: MoneyAnswer
+    discount: MoneyAnswer
+    total: MoneyAnswer
+    auto_renew: bool
+    payment: OrderPaymentAnswer
+    failure_reason: str | None
+    placed_at: datetime
+    paid_at: datetime | None
+
+
+class PaymentAnswer(AnswerModel):
+    """A payment: one attempt to collect the money of an order."""
+
+    id: str
+    order_id: str
+    status: str
+    amount: MoneyAnswer
+    provider: str
+    confirmation_url: str | None
+    decline_reason: str | None
+    failure_reason: str | None
+    method: str | None
+    """What the customer knows the means of payment by, such as `visa •••• 4242`."""
+    created_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None
