@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     # Database. Empty means the embedded PostgreSQL of `billing up` in the data directory.
     database_url: str = Field(default="", repr=False)
 
+    worker_id: str = Field(default="0", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
+    """Tells the workers of one role and data directory apart: each has a store and a group membership of its own."""
+
     # HTTP.
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)

@@ -1,0 +1,100 @@
+"""The catalogue as a local view: the newest record of every product on the compacted topic, kept up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from domain.catalog.state import Offer, Product
+from domain.ids import PriceId, ProductId, product_of
+from schemas.codec import WireError, decode
+from schemas.messages import PUBLIC
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
+
+log = structlog.get_logger(__name__)
+
+START_DEADLINE_S = 60.0
+RETRY_DELAY_S = 2.0
+
+
+class CatalogView(Mapping[PriceId, Offer]):
+    """Offers by price id. `start` returns when the view has everything that was there at the start."""
+
+    def __init__(self, *, bootstrap: str, topic: str, partitions: int) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._partitions = partitions
+        self._products: dict[ProductId, Product] = {}
+        self._is_ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __getitem__(self, price_id: PriceId) -> Offer:
+        product = self._products[product_of(price_id)]
+        return Offer(product=product, price=product.prices[price_id])
+
+    def __iter__(self) -> Iterator[PriceId]:
+        for product in self._products.values():
+            yield from product.prices
+
+    def __len__(self) -> int:
+        return sum(len(product.prices) for product in self._products.values())
+
+    async def start(self) -> None:
+        """Read the topic to its end and go on reading in the background. Raises TimeoutError."""
+        self._task = asyncio.create_task(self._keep_reading(), name="catalog-view")
+        async with asyncio.timeout(START_DEADLINE_S):
+            await self._is_ready.wait()
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep_reading(self) -> None:
+        """Read for ever; the broker may be away for as long as it likes, the view is then as old as its absence."""
+        while True:
+            try:
+                await self._read()
+            except (KafkaError, OSError) as error:
+                log.warning("catalog.view.interrupted", error=repr(error))
+                await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _read(self) -> None:
+        consumer: AIOKafkaConsumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, isolation_level="read_committed", enable_auto_commit=False
+        )
+        try:
+            await consumer.start()
+            partitions = [TopicPartition(self._topic, number) for number in range(self._partitions)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            while True:
+                if not self._is_ready.is_set():
+                    positions = [await consumer.position(partition) for partition in partitions]
+                    if all(position >= ends[where] for where, position in zip(partitions, positions, strict=True)):
+                        self._is_ready.set()
+                fetched = await consumer.getmany(timeout_ms=300 if not self._is_ready.is_set() else 5_000)
+                for records in fetched.values():
+                    for record in records:
+                        self._take(record)
+        finally:
+            await consumer.stop()
+
+    def _take(self, record: ConsumerRecord[bytes, bytes]) -> None:
+        try:
+            product: Product = decode("billing.catalog.product", record.value, PUBLIC)
+        except WireError as error:
+            log.warning("catalog.view.unreadable", partition=record.partition, offset=record.offset, reason=str(error))
+            return
+        self._products[product.id] = product

@@ -1,0 +1,206 @@
+"""One partition of our log on Kafka, owned by one writer at a time, written one transaction a batch.
+
+Opening it bumps the epoch of its transactional id: every earlier owner is cut off and its open transaction aborted.
+Only after that is the log read, so that nobody else can append behind the reader's back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.conn import CloseReason
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from aiokafka import ConsumerRecord
+
+log = structlog.get_logger(__name__)
+
+OPEN_DEADLINE_S = 60.0
+COMMIT_DEADLINE_S = 15.0
+CLOSE_DEADLINE_S = 5.0
+READ_SILENCE_S_MAX = 30.0
+TRANSACTION_TIMEOUT_MS = 30_000
+BATCH_BYTES_MAX = 900_000
+"""Below the broker's default limit of one megabyte for a batch of records."""
+_HARMLESS_CLOSES = frozenset({CloseReason.SHUTDOWN, CloseReason.IDLE_DROP})
+
+
+class FencedError(Exception):
+    """Another owner has taken the partition; whatever was open is aborted."""
+
+
+class UnsureError(Exception):
+    """Whether the transaction was committed is not known: open the log again and read its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record to be written."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+class FencedLog:
+    """The write side of one partition number: its events, and what is written with them in the same transaction."""
+
+    def __init__(self, *, bootstrap: str, transactional_id: str, partition: int, events_topic: str) -> None:
+        """`events_topic` is the truth that is read back; other topics are only written."""
+        self._bootstrap = bootstrap
+        self._transactional_id = transactional_id
+        self._partition = partition
+        self._events_topic = events_topic
+        self._producer: AIOKafkaProducer | None = None
+        self._is_suspect = False
+
+    async def fence(self) -> None:
+        """Become the only writer. Raises UnsureError when the broker does not answer in time."""
+        await self.close()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_batch_size=BATCH_BYTES_MAX,
+            max_request_size=4 * BATCH_BYTES_MAX,
+            request_timeout_ms=10_000,
+        )
+        self._watch(producer)
+        try:
+            async with asyncio.timeout(OPEN_DEADLINE_S):
+                await producer.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            await _stop(producer)
+            raise UnsureError(f"the partition could not be taken: {error!r}") from error
+        except BaseException:
+            await _stop(producer)
+            raise
+        self._producer = producer
+        self._is_suspect = False
+
+    async def read(self, first_offset: int) -> AsyncIterator[tuple[list[ConsumerRecord[bytes, bytes]], int]]:
+        """Yield the committed events from an offset to the end as it is now, and after each batch the next offset.
+
+        Yields nothing when the offset is at the end. Raises UnsureError, LookupError when it is beyond the end.
+        """
+        topic_partition = TopicPartition(self._events_topic, self._partition)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        try:
+            async with asyncio.timeout(OPEN_DEADLINE_S):
+                await consumer.start()
+                consumer.assign([topic_partition])
+                end = (await consumer.end_offsets([topic_partition]))[topic_partition]
+            if first_offset > end:
+                raise LookupError(f"offset {first_offset} is beyond the end {end} of the log")
+            consumer.seek(topic_partition, first_offset)
+            position = first_offset
+            while position < end:
+                async with asyncio.timeout(READ_SILENCE_S_MAX):
+                    fetched = await consumer.getmany(topic_partition, timeout_ms=500, max_records=5_000)
+                    position = await consumer.position(topic_partition)
+                records = [record for record in fetched.get(topic_partition, []) if record.offset < end]
+                yield records, min(position, end)
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise UnsureError(f"the log could not be read: {error!r}") from error
+        finally:
+            with suppress(Exception):
+                async with asyncio.timeout(CLOSE_DEADLINE_S):
+                    await consumer.stop()
+
+    async def commit(self, batches: Mapping[str, Sequence[Record]]) -> int:
+        """Write all records, by topic, in one transaction; return the offset of the last event, -1 where none was.
+
+        Raises FencedError, UnsureError. After any trouble on the network the producer is replaced before it is used
+        again: a late request of the old connection could otherwise end the next transaction.
+        """
+        if self._producer is None or self._is_suspect:
+            log.info("log.producer.replaced", transactional_id=self._transactional_id)
+            await self.fence()
+        producer = self._producer
+        if producer is None:
+            raise UnsureError("the log is not open")
+        try:
+            async with asyncio.timeout(COMMIT_DEADLINE_S):
+                return await self._transact(producer, batches)
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise FencedError(self._transactional_id) from error
+        except (KafkaError, OSError, TimeoutError, AssertionError) as error:
+            raise UnsureError(f"the transaction did not end as it should: {error!r}") from error
+
+    async def close(self) -> None:
+        """Let go of the connections; what is not committed will be aborted by the next owner or by the broker."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+    async def _transact(self, producer: AIOKafkaProducer, batches: Mapping[str, Sequence[Record]]) -> int:
+        await producer.begin_transaction()
+        last_event_offset = -1
+        deliveries: list[tuple[str, int, Any]] = []
+        for topic, records in batches.items():
+            for builder in _build(producer, records):
+                count = builder.record_count()
+                delivery = await producer.send_batch(builder, topic, partition=self._partition)
+                deliveries.append((topic, count, delivery))
+        for topic, count, delivery in deliveries:
+            metadata = await delivery
+            if topic == self._events_topic:
+                last_event_offset = metadata.offset + count - 1
+        await producer.commit_transaction()
+        return last_event_offset
+
+    def _watch(self, producer: AIOKafkaProducer) -> None:
+        """Notice every connection that breaks: its requests may still arrive at the broker, at any later time."""
+        forward = producer.client._on_connection_closed  # noqa: SLF001  # aiokafka has no public hook for it
+
+        def on_closed(connection: Any, reason: Any) -> None:
+            if reason not in _HARMLESS_CLOSES:
+                self._is_suspect = True
+            forward(connection, reason)
+
+        producer.client._on_connection_closed = on_closed  # noqa: SLF001
+
+
+def _build(producer: AIOKafkaProducer, records: Sequence[Record]) -> list[Any]:
+    """Return the records in as few of Kafka's record batches as they fit into, in their order."""
+    builders: list[Any] = []
+    builder = None
+    for record in records:
+        if builder is None or _append(builder, record) is None:
+            builder = producer.create_batch()
+            builders.append(builder)
+            if _append(builder, record) is None:
+                raise AssertionError(f"a record of {len(record.value or b'')} bytes fits into no batch")
+    for full in builders:
+        full.close()
+    return builders
+
+
+def _append(builder: Any, record: Record) -> Any:
+    return builder.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop within a deadline, without a commit: a producer in the middle of something is simply cut off."""
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSE_DEADLINE_S):
+            sender = producer._sender  # noqa: SLF001  # stop() would wait for batches that nobody wants any more
+            task = sender.sender_task
+            if task is not None and not task.done():
+                task.cancel()
+            await producer.client.close()
+    producer._closed = True  # noqa: SLF001  # as stop() does, so that its finaliser does not warn

@@ -1,0 +1,306 @@
+"""From a batch of commands to the records of one transaction: the pure heart of the engine.
+
+For every command: is it one of ours, was it decided before, what does the domain say, which effects and public records
+follow, and its outcome. The order of the records is the order of the commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from domain.account import decider as account_decider
+from domain.account.state import Account
+from domain.catalog import decider as catalog_decider
+from domain.catalog.commands import ArchiveProduct, DefineProduct
+from domain.catalog.state import Product
+from domain.decider import Command
+from domain.errors import DomainError
+from domain.ids import CATALOG_PREFIX, derive, product_key
+from domain.orders.commands import PlaceOrder
+from domain.policies.reactions import changes_access, react
+from infra.kafka.dead_letters import dead_letter
+from infra.kafka.fenced_log import Record
+from processors.partition import Changes, Position, Stream, evolve
+from schemas.codec import WireError, encode, type_of
+from schemas.envelope import CommandRecord, chain, headers_of_type, read_command, timestamp
+from schemas.messages import CommandAccepted, CommandRejected, EntitlementItem, EntitlementsRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from domain.catalog.state import Offer
+    from domain.ids import PriceId
+    from domain.policies.settings import Policies
+    from processors.partition import PartitionState, State
+    from schemas.envelope import Headers
+
+log = structlog.get_logger(__name__)
+
+SOURCE = b"billing/engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A record of `billing.commands` as it came."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Decided:
+    """Everything that one transaction writes, and what it changes once it is committed."""
+
+    changes: Changes
+    events: list[Record] = field(default_factory=list)
+    effects: list[Record] = field(default_factory=list)
+    entitlements: list[Record] = field(default_factory=list)
+    catalog: list[Record] = field(default_factory=list)
+    dead_letters: list[Record] = field(default_factory=list)
+    last_event_id: str = ""
+    accepted: int = 0
+    rejected: int = 0
+    repeated: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to write."""
+        return not (self.events or self.dead_letters)
+
+
+class Decider:
+    """Decides the commands of one partition against its state, batch by batch."""
+
+    def __init__(self, state: PartitionState, prices: Mapping[PriceId, Offer], policies: Policies) -> None:
+        """`prices` is the live view of what is on sale."""
+        self._state = state
+        self._prices = prices
+        self._policies = policies
+
+    def decide(self, batch: list[Incoming], at: datetime) -> Decided:
+        """Decide a batch at one moment. Never raises for what a command holds."""
+        decided = Decided(changes=Changes(position=self._state.position))
+        command_offset = self._state.position.command_offset
+        for incoming in batch:
+            if self._decide_one(decided, incoming, at):
+                command_offset = incoming.offset
+        position = self._state.position
+        decided.changes.position = Position(
+            next_offset=position.next_offset,
+            last_offset=position.last_offset,
+            last_event_id=position.last_event_id,
+            command_offset=command_offset,
+        )
+        return decided
+
+    def _decide_one(self, decided: Decided, incoming: Incoming, at: datetime) -> bool:
+        """Tell whether the command left an outcome in this batch."""
+        try:
+            command = read_command(incoming.key, incoming.value, incoming.headers)
+            _require_right_key(command)
+        except WireError as error:
+            _bury(decided, incoming, str(error))
+            return False
+        earlier = decided.changes.outcomes.get(command.id)
+        if earlier is None:
+            earlier = self._state.outcome(command.id)
+        if earlier is not None:
+            decided.repeated += 1
+            if command.body_hash is not None and earlier != command.body_hash:
+                _bury(decided, incoming, "the command id was used before with another body")
+            return False
+        stream = decided.changes.streams.get(command.key) or self._state.stream(command.key)
+        writer = _Writer(decided, command, incoming.offset, timestamp(at), stream)
+        outcome: CommandAccepted | CommandRejected
+        try:
+            events = self._ask(stream.state, command, at)
+            writer.reach(events)
+        except DomainError as error:
+            outcome = _rejection(command, error.code, error.detail, error.facts)
+            decided.rejected += 1
+        except Exception as error:  # a bug: the command is kept for people, its sender gets an answer, nothing stops
+            log.exception("engine.decision.failed", command_type=command.type, command_id=command.id)
+            _bury(decided, incoming, f"the decision failed: {type(error).__name__}")
+            outcome = _rejection(command, "decision_failed", "The command could not be decided; it is kept.", {})
+            decided.rejected += 1
+        else:
+            writer.write()
+            outcome = CommandAccepted(
+                command_type=command.type, body_hash=command.body_hash, resources=_resources(events)
+            )
+            decided.accepted += 1
+        writer.finish(outcome)
+        return True
+
+    def _ask(self, state: State, record: CommandRecord, at: datetime) -> tuple[Any, ...]:
+        data = record.data
+        command: Command[Any] = Command(
+            id=record.id,
+            key=record.key,
+            at=at,
+            actor=record.actor,
+            data=data,
+            prices=self._offers(data),
+            policies=self._policies,
+        )
+        if isinstance(state, Account):
+            return account_decider.decide(state, command)
+        return catalog_decider.decide(state, command)
+
+    def _offers(self, data: Any) -> dict[PriceId, Offer]:
+        if not isinstance(data, PlaceOrder):
+            return {}
+        found = ((item.price_id, self._prices.get(item.price_id)) for item in data.items)
+        return {price_id: offer for price_id, offer in found if offer is not None}
+
+
+class _Writer:
+    """Writes the events of one command onto the chain of its stream, with what follows from each."""
+
+    def __init__(self, decided: Decided, command: CommandRecord, offset: int, time: bytes, stream: Stream) -> None:
+        self._decided = decided
+        self._command = command
+        self._time = time
+        self._key = command.key.encode()
+        self._sequence, self._chain_hash, self._state = stream.sequence, stream.chain_hash, stream.state
+        self._due_at = stream.due_at
+        self._steps: list[tuple[Any, Any]] = []
+        self._has_access_changed = False
+        self._index = 0
+        self._ids: Headers = [
+            ("ce_source", SOURCE),
+            ("ce_subject", self._key),
+            ("ce_time", time),
+            ("command_id", command.id.encode()),
+            ("correlation_id", command.correlation_id.encode()),
+            ("causation_id", command.id.encode()),
+            ("actor", command.actor.encode()),
+        ]
+        self._command_offset = ("command_offset", str(offset).encode())
+
+    def reach(self, events: tuple[Any, ...]) -> None:
+        """Reach the state after the events and all that follows from them, before anything is written.
+
+        So a bug in a fold or in a policy leaves nothing half-done.
+        """
+        state = self._state
+        steps: list[tuple[Any, Any]] = []
+        for event in events:
+            state = evolve(state, event)
+            is_account = isinstance(state, Account)
+            steps.append((event, react(state, event) if isinstance(state, Account) else None))
+            self._has_access_changed = self._has_access_changed or (is_account and changes_access(event))
+        self._steps, self._state = steps, state
+
+    def write(self) -> None:
+        """Append the events, the effects that they ask for, and the public records that they change."""
+        for event, effect in self._steps:
+            self._append(event)
+            if effect is not None:
+                self._append_effect(effect)
+        if self._has_access_changed and isinstance(self._state, Account):
+            self._decided.entitlements.append(self._public(entitlements_record(self._state)))
+        if self._steps and isinstance(self._state, Product):
+            self._decided.catalog.append(self._public(self._state))
+
+    def finish(self, outcome: CommandAccepted | CommandRejected) -> None:
+        """Append the outcome and hand the stream's new end over."""
+        self._append(outcome)
+        changes = self._decided.changes
+        changes.outcomes[self._command.id] = self._command.body_hash or ""
+        changes.streams[self._command.key] = Stream(
+            sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, due_at=self._due_at
+        )
+
+    def _append(self, event: Any) -> None:
+        wire_type, body = type_of(event), encode(event)
+        event_id = derive(self._command.id, str(self._index))
+        raw_id = event_id.encode()
+        self._index += 1
+        self._sequence += 1
+        self._chain_hash = chain(self._chain_hash, raw_id, wire_type.encode(), self._time, body)
+        headers = [
+            *headers_of_type(wire_type),
+            ("ce_id", raw_id),
+            *self._ids,
+            ("sequence", str(self._sequence).encode()),
+            ("chain_hash", self._chain_hash.encode()),
+            self._command_offset,
+        ]
+        self._decided.events.append(Record(self._key, body, headers))
+        self._decided.last_event_id = event_id
+
+    def _append_effect(self, effect: Any) -> None:
+        record_id = f"{effect.effect_id}.{effect.attempt}".encode()
+        headers = [*headers_of_type(type_of(effect)), ("ce_id", record_id), *self._ids]
+        self._decided.effects.append(Record(self._key, encode(effect), headers))
+
+    def _public(self, record: Any) -> Record:
+        record_id = derive(self._command.id, "public").encode()
+        headers = [
+            *headers_of_type(type_of(record)),
+            ("ce_id", record_id),
+            *self._ids,
+            ("sequence", str(self._sequence).encode()),
+        ]
+        return Record(self._key, encode(record), headers)
+
+
+def entitlements_record(account: Account) -> EntitlementsRecord:
+    """Return the public record of all that the account may watch, in a stable order."""
+    held = sorted(account.entitlements.values(), key=lambda entitlement: entitlement.resource)
+    return EntitlementsRecord(
+        items=tuple(EntitlementItem(resource=item.resource, until=item.until, reason=item.reason) for item in held)
+    )
+
+
+def _require_right_key(command: CommandRecord) -> None:
+    """A catalogue command must stand under its product's key, and no other command under any key of the catalogue."""
+    if isinstance(command.data, DefineProduct | ArchiveProduct):
+        if command.key != product_key(command.data.product_id):
+            raise WireError("a command of the catalogue stands under the wrong key")
+    elif command.key.startswith(CATALOG_PREFIX):
+        raise WireError(f"a {command.type} stands under a key of the catalogue")
+
+
+def _rejection(command: CommandRecord, code: str, detail: str, facts: dict[str, str]) -> CommandRejected:
+    return CommandRejected(
+        command_type=command.type, body_hash=command.body_hash, code=code, detail=detail, facts=facts
+    )
+
+
+_NOUNS = {"order_id": "order", "payment_id": "payment", "subscription_id": "subscription", "product_id": "product"}
+
+
+def _resources(events: tuple[Any, ...]) -> dict[str, str]:
+    """Return the first id of each noun that the events name."""
+    found: dict[str, str] = {}
+    for event in events:
+        for attribute, noun in _NOUNS.items():
+            value = getattr(event, attribute, None)
+            if value is not None:
+                found.setdefault(noun, value)
+    return found
+
+
+def _bury(decided: Decided, incoming: Incoming, reason: str) -> None:
+    log.warning("engine.command.buried", reason=reason, partition=incoming.partition, offset=incoming.offset)
+    letter = dead_letter(
+        topic=incoming.topic,
+        partition=incoming.partition,
+        offset=incoming.offset,
+        key=incoming.key,
+        value=incoming.value,
+        headers=incoming.headers,
+        reason=reason,
+        role="engine",
+    )
+    decided.dead_letters.append(Record(letter.key, letter.value, letter.headers))

@@ -1,0 +1,216 @@
+"""The write side of one partition: decide a batch, write it in one transaction, and only then believe it.
+
+The log is the truth. Whenever it is unsure what the log holds — fenced, a deadline missed, a store that cannot be
+read — the journal forgets everything, opens the log again as its only writer, and folds its tail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from domain.account.state import Account
+from domain.ids import CommandId, derive
+from domain.policies.reactions import pending
+from infra.kafka.fenced_log import UnsureError
+from processors.decisions import Decider
+from processors.partition import LogMismatchError, PartitionState, Position
+from schemas.codec import WireError
+from schemas.envelope import new_command, read_event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from domain.catalog.state import Offer
+    from domain.ids import PriceId
+    from domain.policies.settings import Policies
+    from domain.ports import Clock
+    from infra.kafka.fenced_log import Record
+    from infra.kafka.topics import Topics
+    from processors.decisions import Decided, Incoming
+    from processors.partition import Store
+    from schemas.envelope import CommandRecord
+
+log = structlog.get_logger(__name__)
+
+TIMERS_MAX = 500
+"""How many accounts are looked at in one round of timers."""
+
+
+class Log(Protocol):
+    """One partition of the log with one writer: Kafka, or memory."""
+
+    async def fence(self) -> None:
+        """Become the only writer."""
+
+    def read(self, first_offset: int) -> AsyncIterator[tuple[list[Any], int]]:
+        """Yield committed events from an offset to the present end, with the next offset after each batch."""
+
+    async def commit(self, batches: Mapping[str, Sequence[Record]]) -> int:
+        """Write all in one transaction; return the offset of the last event."""
+
+    async def close(self) -> None:
+        """Release what it holds."""
+
+
+class Journal:
+    """The owner of one partition."""
+
+    def __init__(
+        self,
+        *,
+        partition: int,
+        log_of_partition: Log,
+        open_store: Callable[[], Store],
+        topics: Topics,
+        clock: Clock,
+        prices: Mapping[PriceId, Offer],
+        policies: Policies,
+    ) -> None:
+        """`open_store` opens the partition's store, or an empty one where its files cannot be read."""
+        self.partition = partition
+        self._log = log_of_partition
+        self._open_store = open_store
+        self._topics = topics
+        self._clock = clock
+        self._prices = prices
+        self._policies = policies
+        self._state: PartitionState | None = None
+        self._must_discard = False
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the state can be relied upon."""
+        return self._state is not None
+
+    @property
+    def next_command_offset(self) -> int | None:
+        """Where to go on in `billing.commands`, as the log says it; None where the log has no outcome yet."""
+        offset = -1 if self._state is None else self._state.position.command_offset
+        return None if offset < 0 else offset + 1
+
+    async def open(self) -> None:
+        """Become the only writer and fold what the log has. Raises FencedError, UnsureError, LogMismatchError."""
+        self.forget()
+        await self._log.fence()
+        try:
+            state = await self._load()
+        except (LookupError, LogMismatchError, ValueError) as error:
+            log.warning("journal.store.discarded", partition=self.partition, reason=str(error))
+            self._must_discard = True
+            state = await self._load()
+        self._state = state
+        log.info("journal.opened", partition=self.partition, next_offset=state.position.next_offset)
+
+    async def handle(self, batch: list[Incoming]) -> Decided:
+        """Decide a batch and commit it. After any exception the journal is no longer open."""
+        state = self._state
+        if state is None:
+            raise UnsureError("the journal is not open")
+        try:
+            decided = Decider(state, self._prices, self._policies).decide(batch, self._clock.now())
+            if not decided.is_empty:
+                await self._commit(state, decided)
+        except ValueError:  # the store's files are damaged: the log has all of it
+            self._must_discard = True
+            self.forget()
+            raise
+        except BaseException:
+            self.forget()
+            raise
+        return decided
+
+    def due_timers(self) -> list[CommandRecord]:
+        """Return what is due, as commands: the same timer always gives the same command id."""
+        if self._state is None:
+            return []
+        now = self._clock.now()
+        commands: list[CommandRecord] = []
+        for key in self._state.due(now, TIMERS_MAX):
+            account = self._state.stream(key).state
+            if not isinstance(account, Account):
+                continue
+            commands += [
+                new_command(
+                    command_id=CommandId(derive(key, f"timer {timer.name}")),
+                    key=key,
+                    time=now,
+                    source="billing/engine",
+                    actor="timer",
+                    data=timer.data,
+                )
+                for timer in pending(account)
+                if timer.due_at <= now
+            ]
+        return commands
+
+    def forget(self) -> None:
+        """Drop all that is believed; the store keeps what was committed."""
+        state, self._state = self._state, None
+        if state is not None:
+            state.close()
+
+    async def close(self) -> None:
+        """Leave the partition to its next owner."""
+        self.forget()
+        await self._log.close()
+
+    async def _commit(self, state: PartitionState, decided: Decided) -> None:
+        topics = self._topics
+        batches = {
+            topics.events: decided.events,
+            topics.effects: decided.effects,
+            topics.entitlements: decided.entitlements,
+            topics.catalog: decided.catalog,
+            topics.dead_letters: decided.dead_letters,
+        }
+        last_offset = await self._log.commit({topic: records for topic, records in batches.items() if records})
+        if last_offset >= 0:
+            decided.changes.position = Position(
+                next_offset=last_offset + 1,
+                last_offset=last_offset,
+                last_event_id=decided.last_event_id,
+                command_offset=decided.changes.position.command_offset,
+            )
+            state.apply(decided.changes)
+
+    async def _load(self) -> PartitionState:
+        """Return the fold of the log to its end, starting with what the store remembers."""
+        state = PartitionState(self._open_store())
+        try:
+            if self._must_discard:
+                state.destroy()
+                state = PartitionState(self._open_store())
+                self._must_discard = False
+            if not state.is_usable:
+                raise LogMismatchError("another version of the domain folded it")
+            await self._catch_up(state)
+        except BaseException:
+            state.close()
+            raise
+        return state
+
+    async def _catch_up(self, state: PartitionState) -> None:
+        """Fold the log from where the store stands, after making sure that the store belongs to this log."""
+        last = state.position.last_offset
+        is_known = last < 0
+        async for records, next_offset in self._log.read(max(last, 0)):
+            events = [(record.offset, _event(record)) for record in records]
+            if not is_known and events:
+                is_known = True
+                if events[0][0] != last or events[0][1].id != state.position.last_event_id:
+                    raise LogMismatchError("it was folded from another log")
+                events = events[1:]
+            if is_known:
+                state.fold(events, next_offset)
+        if not is_known:
+            raise LogMismatchError("it is ahead of the log")
+
+
+def _event(record: Any) -> Any:
+    try:
+        return read_event(record.key, record.value, record.headers)
+    except WireError as error:
+        raise LogMismatchError(f"offset {record.offset} holds no event of ours: {error}") from error

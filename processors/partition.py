@@ -1,0 +1,253 @@
+"""The state of one partition: the fold of its part of the log, cached in a store that may be thrown away at any time.
+
+Nothing here waits, sends, or knows Kafka.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import domain
+from domain.account.evolve import evolve as evolve_account
+from domain.account.state import INITIAL as NO_ACCOUNT
+from domain.account.state import Account
+from domain.catalog.decider import INITIAL as NO_PRODUCT
+from domain.catalog.decider import evolve as evolve_product
+from domain.catalog.state import NoProduct, Product
+from domain.ids import CATALOG_PREFIX
+from domain.policies.reactions import next_due
+from schemas.envelope import CHAIN_START
+from schemas.messages import CommandAccepted, CommandRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from domain.ids import CommandId
+    from schemas.envelope import EventRecord
+
+State = Account | Product | NoProduct
+CACHE_MAX = 20_000
+"""How many decoded streams are kept in memory."""
+
+_META = b"m"
+_STREAM = b"s"
+_OUTCOME = b"o"
+_DUE = b"t"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Store(Protocol):
+    """Ordered bytes, written all or nothing: RocksDB, or memory."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key."""
+
+    def scan(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values in order, from `first` to before `last`."""
+
+    def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
+        """Write all or nothing."""
+
+    def close(self) -> None:
+        """Release what it holds."""
+
+    def destroy(self) -> None:
+        """Throw everything away."""
+
+
+class LogMismatchError(Exception):
+    """The log does not continue what was folded: the store is of another log, or the log was changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One account or product: where its chain of events stands, its state, and when it is to be looked at next."""
+
+    sequence: int
+    chain_hash: str
+    state: State
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where the fold stands in the partition's log."""
+
+    next_offset: int = 0
+    """The offset of `billing.events` from which to go on folding."""
+    last_offset: int = -1
+    last_event_id: str = ""
+    """The newest event that was folded, to tell whether the store belongs to this log."""
+    command_offset: int = -1
+    """The offset in `billing.commands` of the newest command that has an outcome in the log."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Changes:
+    """What a batch changes; it enters the store as a whole, together with its position."""
+
+    position: Position
+    streams: dict[str, Stream] = field(default_factory=dict)
+    outcomes: dict[CommandId, str] = field(default_factory=dict)
+    """The hash of the body of each decided command; empty where it had none."""
+
+
+class PartitionState:
+    """Streams, outcomes and due times of one partition."""
+
+    def __init__(self, store: Store) -> None:
+        """Take a store as it is; `usable` tells whether its content can be gone on with."""
+        self._store = store
+        self._cache: OrderedDict[str, Stream] = OrderedDict()
+        self.position = Position()
+        meta = store.get(_META)
+        self.is_fresh = meta is None
+        self.is_usable = True
+        if meta is not None:
+            version, _, content = meta.partition(b"\n")
+            self.is_usable = version == _version()
+            if self.is_usable:
+                self.position = _unpickle(content)
+
+    def stream(self, key: str) -> Stream:
+        """Return an account or product; one without history where there is none. Unreadable bytes raise ValueError."""
+        cached = self._cache.get(key)
+        if cached is not None:
+            self._cache.move_to_end(key)
+            return cached
+        stored = self._store.get(_STREAM + key.encode())
+        if stored is None:
+            state: State = NO_PRODUCT if key.startswith(CATALOG_PREFIX) else NO_ACCOUNT
+            return Stream(sequence=0, chain_hash=CHAIN_START, state=state)
+        stream: Stream = _unpickle(stored)
+        self._remember(key, stream)
+        return stream
+
+    def outcome(self, command_id: CommandId) -> str | None:
+        """Return the body hash of a decided command (empty where it had none), or None if it was never decided."""
+        stored = self._store.get(_OUTCOME + command_id.encode())
+        return None if stored is None else stored.decode()
+
+    def due(self, now: datetime, limit: int) -> list[str]:
+        """Return the keys that have to be looked at by now, the longest due first."""
+        keys: list[str] = []
+        for entry, _ in self._store.scan(_DUE, _DUE + _micros(now + _MICROSECOND)):
+            keys.append(entry[len(_DUE) + 8 :].decode())
+            if len(keys) == limit:
+                break
+        return keys
+
+    def apply(self, changes: Changes) -> None:
+        """Let a committed batch enter the store, with its position, all or nothing."""
+        puts: dict[bytes, bytes] = {}
+        deletes: list[bytes] = []
+        for key, changed in changes.streams.items():
+            due_at = next_due(changed.state) if isinstance(changed.state, Account) else None
+            before = self.stream(key).due_at
+            stream = changed if changed.due_at == due_at else replace(changed, due_at=due_at)
+            if before != due_at:
+                if before is not None:
+                    deletes.append(_due_key(before, key))
+                if due_at is not None:
+                    puts[_due_key(due_at, key)] = b""
+            puts[_STREAM + key.encode()] = pickle.dumps(stream, pickle.HIGHEST_PROTOCOL)
+            self._remember(key, stream)
+        for command_id, body_hash in changes.outcomes.items():
+            puts[_OUTCOME + command_id.encode()] = body_hash.encode()
+        puts[_META] = _version() + b"\n" + pickle.dumps(changes.position, pickle.HIGHEST_PROTOCOL)
+        self._store.write(puts, deletes)
+        self.position = changes.position
+
+    def fold(self, records: Iterable[tuple[int, EventRecord]], next_offset: int) -> None:
+        """Fold events of the log, with their offsets, and stand at `next_offset`. Raises LogMismatchError."""
+        changes = Changes(position=self.position)
+        command_offset, last_offset, last_id = (
+            self.position.command_offset,
+            self.position.last_offset,
+            self.position.last_event_id,
+        )
+        for offset, event in records:
+            stream = changes.streams.get(event.key) or self.stream(event.key)
+            if event.sequence != stream.sequence + 1:
+                raise LogMismatchError(
+                    f"{event.key} at offset {offset}: sequence {event.sequence} after {stream.sequence}"
+                )
+            data = event.data
+            if isinstance(data, CommandAccepted | CommandRejected):
+                changes.outcomes[event.command_id] = data.body_hash or ""
+                state = stream.state
+            else:
+                state = evolve(stream.state, data)
+            changes.streams[event.key] = Stream(
+                sequence=event.sequence, chain_hash=event.chain_hash, state=state, due_at=stream.due_at
+            )
+            command_offset = event.command_offset
+            last_offset, last_id = offset, event.id
+        changes.position = Position(
+            next_offset=next_offset, last_offset=last_offset, last_event_id=last_id, command_offset=command_offset
+        )
+        self.apply(changes)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def destroy(self) -> None:
+        """Throw the store away."""
+        self._cache.clear()
+        self._store.destroy()
+
+    def _remember(self, key: str, stream: Stream) -> None:
+        self._cache[key] = stream
+        self._cache.move_to_end(key)
+        if len(self._cache) > CACHE_MAX:
+            self._cache.popitem(last=False)
+
+
+def evolve(state: State, event: Any) -> State:
+    """Return the state of an account or product after one of its events."""
+    return evolve_account(state, event) if isinstance(state, Account) else evolve_product(state, event)
+
+
+def _due_key(due_at: datetime, key: str) -> bytes:
+    return _DUE + _micros(due_at) + key.encode()
+
+
+def _micros(moment: datetime) -> bytes:
+    return max(0, (moment - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
+
+
+@cache
+def _version() -> bytes:
+    """Return a name for this code of the domain: states that another code folded are folded anew."""
+    root = Path(str(domain.__file__)).parent
+    digest = hashlib.sha256()
+    for path in sorted([*root.rglob("*.py"), Path(__file__)]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest().encode()
+
+
+class _StateUnpickler(pickle.Unpickler):
+    """Reads our own states and nothing else: a damaged file must not be able to name any other code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        is_ours = module.startswith("domain.") or (module == __name__ and name in {"Stream", "Position"})
+        if not is_ours and (module, name) not in {("datetime", n) for n in ("datetime", "timedelta", "timezone")}:
+            raise pickle.UnpicklingError(f"a stored state may not hold {module}.{name}")
+        return super().find_class(module, name)
+
+
+def _unpickle(content: bytes) -> Any:
+    try:
+        return _StateUnpickler(io.BytesIO(content)).load()
+    except Exception as error:  # whatever damaged bytes make pickle raise
+        raise ValueError(f"a stored state cannot be read: {type(error).__name__}") from error
