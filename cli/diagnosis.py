@@ -96,7 +96,7 @@ def _http(settings: Settings) -> list[Finding]:
     """The API and the sandbox, where they are known."""
     places = [("api", f"{settings.api_url}/health/ready")]
     if settings.sandbox_url:
-        places.append(("sandbox", f"{settings.sandbox_url}/health"))
+        places.append(("sandbox", f"{settings.sandbox_url}/_sandbox/health"))
     findings = []
     for name, url in places:
         try:

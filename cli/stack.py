@@ -145,29 +145,30 @@ class Stack:
     def _start_roles(self) -> None:
         say("starting the roles")
         if self._has_sandbox:
-            self._start_role("sandbox", "sandbox", "serve")
+            self._start_role("sandbox", 0, "sandbox", "serve")
         for index in range(self._workers):
-            self._start_role(f"engine-{index}", "worker", "engine")
-        self._start_role("gateway-0", "worker", "gateway")
-        self._start_role("projector-0", "projector")
-        self._start_role("api-0", "api")
+            self._start_role("engine", index, "worker", "engine")
+        self._start_role("gateway", 0, "worker", "gateway")
+        self._start_role("projector", 0, "projector")
+        self._start_role("api", 0, "api")
         self._write_stack_file()
 
-    def _start_role(self, name: str, *arguments: str) -> None:
+    def _start_role(self, kind: str, index: int, *arguments: str) -> None:
+        name = f"{kind}-{index}"
         role = Role(
             name=name,
             command=[sys.executable, "-m", "cli.main", *arguments],
-            environment=self._environment(name),
+            environment=self._environment(str(index)),
             log_path=self._settings.data_dir / "logs" / f"{name}.log",
         )
         self._roles[name] = role
         self._supervisor.start(name, role)
 
-    def _environment(self, instance_id: str) -> dict[str, str]:
+    def _environment(self, worker_id: str) -> dict[str, str]:
         """What a role is told: nothing is left for it to find out by itself."""
         settings = self._settings
         told = {
-            "INSTANCE_ID": instance_id,
+            "WORKER_ID": worker_id,
             "DATA_DIR": str(settings.data_dir),
             "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
             "DATABASE_URL": settings.database_url,
@@ -206,7 +207,7 @@ class Stack:
         command = [sys.executable, "-m", "cli.main", "catalog", "import", str(_DEMO_CATALOG)]
         result = subprocess.run(  # noqa: S603  the command is ours
             command,
-            env=self._environment("up"),
+            env=self._environment("0"),
             capture_output=True,
             text=True,
             timeout=_DEMO_TIMEOUT_S,

@@ -25,9 +25,6 @@ class Settings(BaseSettings):
     """In production the clock cannot be moved and development tokens are neither made nor accepted."""
     data_dir: Path = Path(".billing")
     """Where the embedded stack, local state (RocksDB), logs and the development clock live."""
-    instance_id: str = ""
-    """Which of several like processes this is, such as `engine-0`; `billing up` and deployments set it. It must be
-    stable over restarts: state that is warm is found again by it."""
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "console"
 
@@ -72,6 +69,8 @@ class Settings(BaseSettings):
     sandbox_host: str = "127.0.0.1"
     sandbox_port: int = Field(default=8001, ge=0, le=65535)
     sandbox_url: str = ""
+    sandbox_webhook_url: str = ""
+    """Where the sandbox delivers its webhooks; empty means `<public_url>/v1/webhooks/stripe`."""
 
     @field_validator("stripe_webhook_secrets", mode="before")
     @classmethod
