@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from infra.clock import clock_of
 from infra.sandbox import checkout, events, idempotency, refunds
 from infra.sandbox.control import Controls
 from infra.sandbox.deliveries import Sender
@@ -21,14 +22,16 @@ from infra.sandbox.faults import Switches
 from infra.sandbox.hosted import HostedPages
 from infra.sandbox.ledger import Ledger, LedgerClosedError
 from infra.sandbox.service import Call, Reply, Service
+from infra.sandbox.settings import DEFAULT_SECRET_KEY, DEFAULT_WEBHOOK_SECRET, SandboxSettings
 from infra.sandbox.store import Store
+from infra.stripe.webhooks import HANDLED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from domain.ports import Clock
-    from infra.sandbox.settings import SandboxSettings
     from infra.sandbox.store import Transaction
+    from infra.settings import Settings
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -231,9 +234,27 @@ def server(settings: SandboxSettings, clock: Clock) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def run(settings: SandboxSettings, clock: Clock) -> None:
+def settings_of(settings: Settings) -> SandboxSettings:
+    """What the product's settings say to the sandbox: keys that it shares with the adapter, and where the API is."""
+    webhook_secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secrets]
+    return SandboxSettings(
+        data_dir=settings.data_dir,
+        host=settings.sandbox_host,
+        port=settings.sandbox_port,
+        public_url=settings.sandbox_url,
+        secret_key=settings.stripe_secret_key.get_secret_value() or DEFAULT_SECRET_KEY,
+        webhook_url=settings.sandbox_webhook_url or f"{settings.api_url}/v1/webhooks/stripe",
+        webhook_secret=webhook_secrets[0] if webhook_secrets else DEFAULT_WEBHOOK_SECRET,
+        webhook_events=HANDLED_EVENTS,
+    )
+
+
+def run(settings: Settings) -> None:
     """Serves until SIGINT or SIGTERM. Exits with a status other than 0 if the port or the books cannot be had."""
-    running = server(settings, clock)
+    if settings.environment == "production":
+        log.error("sandbox.refused", reason="the sandbox moves no money; it has no place in production")
+        raise SystemExit(1)
+    running = server(settings_of(settings), clock_of(settings))
     running.run()
     if not running.started:
         raise SystemExit(1)

@@ -198,7 +198,7 @@ def update_charge(tx: Transaction, request: Request) -> Json:
     expand = params.texts("expand")
     params.finish()
     charge["metadata"] = merged_metadata(charge["metadata"], change)
-    tx.update(charge)
+    tx.update(charge, metadata_changed=change is not None)
     tx.emit("charge.updated", charge)
     return expanded(tx, charge, expand)
 

@@ -114,7 +114,7 @@ def update_customer(tx: Transaction, request: Request) -> Json:
         if owner != customer["id"]:
             raise StateError("The card is not attached to this customer.", code="payment_method_unexpected_state")
         customer["invoice_settings"]["default_payment_method"] = method
-    tx.update(customer)
+    tx.update(customer, metadata_changed=change is not None)
     tx.emit("customer.updated", customer)
     return expanded(tx, customer, expand)
 

@@ -194,7 +194,7 @@ def update(tx: Transaction, request: Request) -> Json:
         intent["payment_method"], intent["status"], intent["next_action"] = method["id"], "requires_confirmation", None
     intent.update(changes)
     intent["metadata"] = merged_metadata(intent["metadata"], change)
-    tx.update(intent)
+    tx.update(intent, metadata_changed=change is not None)
     return expanded(tx, intent, expand)
 
 
@@ -237,7 +237,7 @@ def capture(tx: Transaction, request: Request) -> Json:
     charges.capture_charge(tx, tx.get("charge", intent["latest_charge"]), amount)
     intent["amount_received"], intent["amount_capturable"], intent["status"] = amount, 0, "succeeded"
     intent["metadata"] = merged_metadata(intent["metadata"], change)
-    tx.update(intent)
+    tx.update(intent, metadata_changed=change is not None)
     tx.emit("payment_intent.succeeded", intent)
     return expanded(tx, intent, expand)
 

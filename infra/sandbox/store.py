@@ -59,7 +59,8 @@ CREATE INDEX IF NOT EXISTS idempotency_by_created ON idempotency (created);
 CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 SEARCHABLE_KINDS = frozenset({"payment_intent", "charge", "customer"})
-ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID_ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ID_TABLE = bytes(ID_ALPHABET[byte % len(ID_ALPHABET)] for byte in range(256))
 ID_PREFIXES = {
     "pi": "payment_intent",
     "ch": "charge",
@@ -75,13 +76,8 @@ ID_PREFIXES = {
 
 
 def new_id(prefix: str, *, length: int = 24) -> str:
-    """A name in Stripe's manner; 24 characters of 62 cannot be guessed."""
-    number = int.from_bytes(secrets.token_bytes(length), "big")
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits.append(ID_ALPHABET[digit])
-    return f"{prefix}_{''.join(digits)}"
+    """A name in Stripe's manner; 24 characters of 62 cannot be guessed, though some come a little more often."""
+    return f"{prefix}_{secrets.token_bytes(length).translate(ID_TABLE).decode('ascii')}"
 
 
 class StoreError(Exception):
@@ -166,8 +162,10 @@ class Transaction:
         if body["object"] == "webhook_endpoint":
             self._store.forget_endpoints()
 
-    def update(self, body: Json, *, private: Json | None = None, due: int | None = None) -> None:
-        """Replaces an object; its private part stays where none is given."""
+    def update(
+        self, body: Json, *, private: Json | None = None, due: int | None = None, metadata_changed: bool = False
+    ) -> None:
+        """Replaces an object; its private part stays where none is given, and so does what search knows of it."""
         row = self._connection.execute(
             "UPDATE objects SET body = ?, private = coalesce(?, private), due = ?, customer = ?, payment_intent = ? "
             "WHERE id = ? RETURNING seq",
@@ -180,8 +178,8 @@ class Transaction:
                 body["id"],
             ),
         ).fetchone()
-        if body["object"] in SEARCHABLE_KINDS:
-            self._connection.execute("DELETE FROM metadata WHERE seq = ? AND kind = ?", (row[0], body["object"]))
+        if metadata_changed and body["object"] in SEARCHABLE_KINDS:
+            self._connection.execute("DELETE FROM metadata WHERE kind = ? AND seq = ?", (body["object"], row[0]))
             self._index(body, row[0])
         if body["object"] == "webhook_endpoint":
             self._store.forget_endpoints()
