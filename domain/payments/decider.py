@@ -81,12 +81,12 @@ def report(account: Account, reported: ReportPayment, command: Command[object]) 
     """Take a webhook. It counts only for what we ourselves asked this provider to collect."""
     payment = _payment(account, reported.payment_id)
     answer = reported.answer
-    if reported.provider != payment.provider or answer.reference is None:
+    if reported.provider != payment.provider or isinstance(payment.phase, Created):
         raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
-    if isinstance(payment.phase, Created):
-        raise ReferenceMismatch(payment_id=payment.id, reference=answer.reference)
-    if answer.reference != payment.reference:
-        raise ReferenceMismatch(payment_id=payment.id, reference=answer.reference)
+    # A decline moves no money, and Stripe's does not say which page it happened on: our id in it is enough.
+    nameless_decline = answer.reference is None and answer.status is AnswerStatus.DECLINED
+    if not nameless_decline and answer.reference != payment.reference:
+        raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
     if answer.status is AnswerStatus.SUCCEEDED:
         return _succeed(account, payment, command, answer)
     if isinstance(payment.phase, Succeeded | Ended):
