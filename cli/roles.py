@@ -72,25 +72,11 @@ def serve_sandbox(
 ) -> None:
     """Serve the sandbox payment provider on loopback."""
     settings = _start("sandbox", settings_in(data_dir))
-    from infra.clock import clock_of
+    if port is not None:
+        settings = settings.model_copy(update={"sandbox_port": port, "sandbox_url": ""})
     from infra.sandbox import app as role
-    from infra.sandbox.settings import DEFAULT_SECRET_KEY, DEFAULT_WEBHOOK_SECRET, SandboxSettings
 
-    books = settings.data_dir / "sandbox"
-    books.mkdir(parents=True, exist_ok=True)
-    secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secrets]
-    role.run(
-        SandboxSettings(
-            data_dir=books,
-            host=settings.sandbox_host,
-            port=settings.sandbox_port if port is None else port,
-            public_url=settings.sandbox_url if port is None else "",
-            secret_key=settings.stripe_secret_key.get_secret_value() or DEFAULT_SECRET_KEY,
-            webhook_url=f"{settings.api_url}/v1/webhooks/stripe",
-            webhook_secret=secrets[0] if secrets else DEFAULT_WEBHOOK_SECRET,
-        ),
-        clock_of(settings),
-    )
+    role.run(settings)
 
 
 def _start(role: str, settings: Settings) -> Settings:

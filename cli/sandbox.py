@@ -107,7 +107,7 @@ def list_faults(data_dir: DataDirOption = None) -> None:
 
 
 @faults_app.command("add")
-def add_fault(
+def add_fault(  # noqa: PLR0917 - typer calls it by name
     kind: Annotated[
         str,
         typer.Argument(
@@ -118,9 +118,7 @@ def add_fault(
     path: Annotated[str, typer.Option("--path", help="Only requests (or event types) that begin so.")] = "",
     method: Annotated[str, typer.Option("--method", help="Only this method; * for all. [default: POST]")] = "",
     percent: Annotated[int, typer.Option("--percent", min=0, max=100, help="How many it hits.")] = 100,
-    count: Annotated[
-        int | None, typer.Option("--count", min=1, help="How often, then never. [default: always]")
-    ] = None,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="How often. [default: always]")] = None,
     delay_ms: Annotated[int, typer.Option("--delay-ms", min=0, help="For latency and late webhooks.")] = 0,
     status: Annotated[int, typer.Option("--status", help="For errors.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Makes chance repeatable.")] = 0,
