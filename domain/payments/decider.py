@@ -23,7 +23,6 @@ from domain.payments.events import (
     PaymentUnchanged,
 )
 from domain.payments.state import (
-    ActionRequired,
     CallKind,
     CloseReason,
     Closing,
