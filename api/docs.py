@@ -1,0 +1,136 @@
+"""What OpenAPI says about routes that read their requests by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from schemas.http.catalog import DefineProductRequest
+from schemas.http.commands import PendingAnswer
+from schemas.http.fields import ProblemAnswer, RequestModel
+from schemas.http.orders import NoBody, PlaceOrderRequest
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+_REQUESTS: tuple[type[RequestModel], ...] = (PlaceOrderRequest, NoBody, DefineProductRequest)
+_REFERENCE = "#/components/schemas/{model}"
+BEARER = "bearer"
+
+_DESCRIPTION = """
+Event-sourced billing. Commands go to the log and are answered `202` at once, or with `Prefer: wait=10` with the
+finished resource. Every command needs an `Idempotency-Key`: the same request again gets the first answer. Errors are
+`application/problem+json` with a stable `code`.
+"""
+
+_POSITION = {
+    "description": "Where the outcome stands in the log: give it back with a query to read your own write.",
+    "schema": {"type": "string"},
+}
+_ANSWER_HEADERS: dict[str, Any] = {
+    "Billing-Position": _POSITION,
+    "Idempotency-Replayed": {
+        "description": "`true` where this is the answer to an earlier request with the same key.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Location": {"description": "Where to look next.", "schema": {"type": "string"}},
+}
+_COMMAND_PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": True,
+        "description": "1 to 255 printable characters; the same for each repeat of the same request.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+    {
+        "name": "Prefer",
+        "in": "header",
+        "required": False,
+        "description": "`wait=N`: wait up to N (at most 30) seconds for the outcome.",
+        "schema": {"type": "string"},
+    },
+]
+POSITION_PARAMETER: dict[str, Any] = {
+    "name": "Billing-Position",
+    "in": "header",
+    "required": False,
+    "description": "Answer from read models that have reached this position.",
+    "schema": {"type": "string"},
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with."""
+    return {
+        status: {
+            "description": "Problem",
+            "content": {"application/problem+json": {"schema": {"$ref": _REFERENCE.format(model="ProblemAnswer")}}},
+        }
+        for status in statuses
+    }
+
+
+def command(request: type[RequestModel], answer: type[BaseModel], *, status: int = 200) -> dict[str, Any]:
+    """Arguments of a route that takes a command."""
+    return {
+        "status_code": status,
+        "responses": {
+            200: {"model": answer, "description": "Carried out.", "headers": _ANSWER_HEADERS},
+            status: {"model": answer, "description": "Carried out.", "headers": _ANSWER_HEADERS},
+            202: {"model": PendingAnswer, "description": "In the log.", "headers": _ANSWER_HEADERS},
+            **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+        },
+        "openapi_extra": {
+            "parameters": _COMMAND_PARAMETERS,
+            "security": [{BEARER: []}],
+            "requestBody": {
+                "required": request is not NoBody,
+                "content": {"application/json": {"schema": {"$ref": _REFERENCE.format(model=request.__name__)}}},
+            },
+        },
+    }
+
+
+def query(*statuses: int) -> dict[str, Any]:
+    """Arguments of a route that a user reads from."""
+    return {
+        "responses": problems(400, 401, *statuses, 503, 504),
+        "openapi_extra": {"parameters": [POSITION_PARAMETER], "security": [{BEARER: []}]},
+    }
+
+
+def public(*statuses: int) -> dict[str, Any]:
+    """Arguments of a route that anyone reads from."""
+    return {"responses": problems(400, *statuses, 503, 504), "openapi_extra": {"parameters": [POSITION_PARAMETER]}}
+
+
+def install(app: FastAPI) -> None:
+    """Have the application's document complete: the requests that FastAPI does not see, and how to authenticate."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    found = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION.strip(), routes=app.routes)
+    components = found.setdefault("components", {})
+    models: list[tuple[type[BaseModel], Literal["validation"]]]
+    models = [(model, "validation") for model in (*_REQUESTS, ProblemAnswer)]
+    _, extra = models_json_schema(models, ref_template=_REFERENCE)
+    components["schemas"] = {**components.get("schemas", {}), **extra["$defs"]}
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
+    components["securitySchemes"] = {BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    for operations in found["paths"].values():
+        for operation in operations.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    return found

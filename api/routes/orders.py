@@ -1,0 +1,109 @@
+"""Orders: buy, look, give up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from api import docs
+from api.commanding import Answer, Ask, carry_out, read_ask
+from api.dependencies import CurrentPrincipal, Cursor, Limit, Reader, ResourceId
+from api.problems import Problem
+from api.views import order_answer
+from domain.ids import OrderId, derive
+from domain.orders.commands import CancelOrder
+from domain.orders.state import OPEN_STATUSES
+from domain.payments.state import PaymentStatus
+from projections import orders
+from projections.commands import CommandView
+from projections.orders import OrderView
+from schemas.http.fields import PageAnswer
+from schemas.http.orders import NoBody, OrderAnswer, PlaceOrderRequest
+
+router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+
+@router.post("", **docs.command(PlaceOrderRequest, OrderAnswer, status=201))
+async def place_order(request: Request) -> Response:
+    """Order items. With `Prefer: wait`, the answer has the address where the customer pays."""
+    ask = await read_ask(request, PlaceOrderRequest)
+    data = ask.body.to_command(_provider(ask))
+
+    async def show(view: CommandView, deadline: float) -> Answer | None:
+        order_id = view.resources.get("order", "")
+        order = await _wait_for_order(ask, order_id, deadline, _has_no_page)
+        if order is None:
+            return None
+        # A double click: the first order is the answer to the second command, and nothing new was made.
+        is_new = order_id == derive(view.id, "order")
+        return Answer(order_answer(order), 201 if is_new else 200, f"/v1/orders/{order_id}" if is_new else None)
+
+    return await carry_out(ask, ask.account, data, show)
+
+
+@router.post("/{order_id}/cancel", **docs.command(NoBody, OrderAnswer))
+async def cancel_order(request: Request, order_id: ResourceId) -> Response:
+    """Give up an order that is not paid yet."""
+    ask = await read_ask(request, NoBody)
+
+    async def show(_view: CommandView, deadline: float) -> Answer | None:
+        order = await _wait_for_order(ask, order_id, deadline, _is_open)
+        return None if order is None else Answer(order_answer(order))
+
+    return await carry_out(ask, ask.account, CancelOrder(order_id=OrderId(order_id)), show)
+
+
+@router.get("", **docs.query())
+async def list_orders(
+    principal: CurrentPrincipal, connection: Reader, limit: Limit = 20, cursor: Cursor = None
+) -> PageAnswer[OrderAnswer]:
+    """The caller's orders, newest first."""
+    page = await orders.list_page(connection, principal.account, limit=limit, cursor=cursor)
+    return PageAnswer(items=tuple(map(order_answer, page.items)), next_cursor=page.next_cursor)
+
+
+@router.get("/{order_id}", **docs.query(404))
+async def get_order(principal: CurrentPrincipal, connection: Reader, order_id: ResourceId) -> OrderAnswer:
+    """One order of the caller."""
+    order = await orders.get(connection, principal.account, order_id)
+    if order is None:
+        raise Problem("order_unknown", f"There is no order {order_id!r}.")
+    return order_answer(order)
+
+
+def _provider(ask: Ask[PlaceOrderRequest]) -> str:
+    """The provider that is meant. Raises Problem where it is not configured."""
+    configured = ask.services.providers
+    asked = ask.body.provider or (configured[0] if configured else "")
+    if asked not in configured:
+        raise Problem(
+            "payment_provider_unknown",
+            f"There is no payment provider {asked!r}; GET /v1/payment-providers lists what is configured.",
+        )
+    return asked
+
+
+async def _wait_for_order(
+    ask: Ask[Any], order_id: str, deadline: float, is_unfinished: Callable[[OrderView], bool]
+) -> OrderView | None:
+    """The order as soon as it is finished in the caller's sense, or as it is when the deadline passes."""
+    watcher = ask.services.watcher
+    while True:
+        seen = watcher.generation
+        async with ask.services.engine.connect() as connection:
+            order = await orders.get(connection, ask.account, order_id)
+        if order is None or not is_unfinished(order):
+            return order
+        if not await watcher.wait_for_change(seen, deadline):
+            return order
+
+
+def _has_no_page(order: OrderView) -> bool:
+    """The provider has not said yet where the customer pays."""
+    return order.payment.status == PaymentStatus.CREATED and _is_open(order)
+
+
+def _is_open(order: OrderView) -> bool:
+    return order.status in OPEN_STATUSES

@@ -1,0 +1,138 @@
+"""Rows of the read models as clients see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from api.problems import Problem
+from domain.catalog.state import ProductKind
+from schemas.http.access import EntitlementAnswer, SubscriptionAnswer
+from schemas.http.catalog import PriceAnswer, ProductAnswer
+from schemas.http.commands import CommandAnswer
+from schemas.http.fields import MoneyAnswer, PeriodAnswer, ProblemAnswer
+from schemas.http.orders import OrderAnswer, OrderLineAnswer, OrderPaymentAnswer, PaymentAnswer
+
+if TYPE_CHECKING:
+    from domain.orders.state import OrderLine
+    from projections.commands import CommandView
+    from projections.entitlements import EntitlementView
+    from projections.orders import OrderView
+    from projections.payments import PaymentView
+    from projections.products import ProductView
+    from projections.subscriptions import SubscriptionView
+
+
+def order_answer(order: OrderView) -> OrderAnswer:
+    """An order for its customer."""
+    return OrderAnswer(
+        id=order.id,
+        status=order.status,
+        items=tuple(map(_line, order.lines)),
+        subtotal=MoneyAnswer.of(order.subtotal),
+        discount=MoneyAnswer.of(order.discount),
+        total=MoneyAnswer.of(order.total),
+        auto_renew=order.auto_renew,
+        payment=OrderPaymentAnswer(
+            id=order.payment.id, status=order.payment.status, confirmation_url=order.payment.confirmation_url
+        ),
+        failure_reason=order.failure_reason,
+        placed_at=order.placed_at,
+        paid_at=order.paid_at,
+    )
+
+
+def _line(line: OrderLine) -> OrderLineAnswer:
+    return OrderLineAnswer(
+        product_id=line.product_id,
+        price_id=line.price_id,
+        kind=line.kind,
+        title=line.title,
+        resource=line.resource,
+        unit_price=MoneyAnswer.of(line.unit_price),
+        quantity=line.quantity,
+        total=MoneyAnswer.of(line.total),
+        period=None if line.period is None else PeriodAnswer.of(line.period),
+        subscription_id=line.subscription_id,
+    )
+
+
+def payment_answer(payment: PaymentView) -> PaymentAnswer:
+    """A payment for its customer."""
+    return PaymentAnswer(
+        id=payment.id,
+        order_id=payment.order_id,
+        status=payment.status,
+        amount=MoneyAnswer.of(payment.amount),
+        provider=payment.provider,
+        confirmation_url=payment.confirmation_url,
+        decline_reason=payment.decline_reason,
+        failure_reason=payment.failure_reason,
+        method=payment.method_label,
+        created_at=payment.created_at,
+        expires_at=payment.expires_at,
+        paid_at=payment.paid_at,
+    )
+
+
+def subscription_answer(subscription: SubscriptionView) -> SubscriptionAnswer:
+    """A subscription for its customer."""
+    return SubscriptionAnswer(
+        id=subscription.id,
+        status=subscription.status,
+        order_id=subscription.order_id,
+        product_id=subscription.product_id,
+        price_id=subscription.price_id,
+        price=MoneyAnswer.of(subscription.price),
+        period=PeriodAnswer.of(subscription.period),
+        resource=subscription.resource,
+        auto_renew=subscription.auto_renew,
+        period_start=subscription.period_start,
+        period_end=subscription.period_end,
+        ended_at=subscription.ended_at,
+    )
+
+
+def entitlement_answer(entitlement: EntitlementView) -> EntitlementAnswer:
+    """What may be watched."""
+    return EntitlementAnswer(
+        resource=entitlement.resource,
+        until=entitlement.until,
+        reason=entitlement.reason,
+        order_id=entitlement.order_id,
+        subscription_id=entitlement.subscription_id,
+    )
+
+
+def product_answer(product: ProductView) -> ProductAnswer:
+    """A product on sale."""
+    return ProductAnswer(
+        id=product.id,
+        kind=ProductKind(product.kind),
+        title=product.title,
+        description=product.description,
+        role=product.role,
+        validity_days=product.validity_days,
+        prices=tuple(
+            PriceAnswer(
+                id=price.id,
+                amount=MoneyAnswer.of(price.amount),
+                period=None if price.period is None else PeriodAnswer.of(price.period),
+            )
+            for price in product.prices
+        ),
+        updated_at=product.updated_at,
+    )
+
+
+def command_answer(command: CommandView, problem: Problem | None) -> CommandAnswer:
+    """What became of a command."""
+    return CommandAnswer(
+        id=command.id,
+        type=command.type,
+        status=command.status,
+        resources=command.resources,
+        position=command.position,
+        problem=None if problem is None else ProblemAnswer.model_validate(problem.body(command.correlation_id)),
+        received_at=command.received_at,
+        decided_at=command.decided_at,
+    )
