@@ -88,5 +88,7 @@ def open_store(path: Path) -> RocksStore:
 
 
 def destroy(path: Path) -> None:
-    """Throw a store's folder away, whatever is in it."""
+    """Throw a store's folder away, whatever is in it, or the file that stands in its place."""
+    if path.is_file():
+        path.unlink()
     shutil.rmtree(path, ignore_errors=True)
