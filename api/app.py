@@ -20,6 +20,7 @@ from api.routes import (
     payments,
     products,
     subscriptions,
+    webhooks,
 )
 from api.services import services_of
 
@@ -37,6 +38,7 @@ _ROUTERS = (
     subscriptions.router,
     entitlements.router,
     commands.router,
+    webhooks.router,
     admin_products.router,
     health.router,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from schemas.http.catalog import DefineProductRequest
@@ -14,9 +15,8 @@ from schemas.http.orders import NoBody, PlaceOrderRequest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from pydantic import BaseModel
 
-_REQUESTS: tuple[type[RequestModel], ...] = (PlaceOrderRequest, NoBody, DefineProductRequest)
+_MODELS: tuple[type[BaseModel], ...] = (PlaceOrderRequest, NoBody, DefineProductRequest, ProblemAnswer)
 _REFERENCE = "#/components/schemas/{model}"
 BEARER = "bearer"
 
@@ -122,9 +122,7 @@ def install(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     found = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION.strip(), routes=app.routes)
     components = found.setdefault("components", {})
-    models: list[tuple[type[BaseModel], Literal["validation"]]]
-    models = [(model, "validation") for model in (*_REQUESTS, ProblemAnswer)]
-    _, extra = models_json_schema(models, ref_template=_REFERENCE)
+    _, extra = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCE)
     components["schemas"] = {**components.get("schemas", {}), **extra["$defs"]}
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)

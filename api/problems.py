@@ -22,7 +22,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "query_invalid": 400,
     "cursor_invalid": 400,
     "position_invalid": 400,
-    "signature_invalid": 400,
+    "header_repeated": 400,
     "webhook_invalid": 400,
     "body_too_slow": 408,
     "body_too_large": 413,

@@ -1,0 +1,56 @@
+"""Webhooks: what payment providers tell by themselves, verified on the raw bytes before anything is believed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api import docs
+from api.bodies import read_body
+from api.dependencies import ServicesDep
+from api.edge import request_id_of
+from api.headers import single_headers
+from api.problems import Problem
+from domain.ids import CommandId, derive
+from infra.logging import get_logger
+from infra.oidc import is_account
+from infra.stripe import webhooks as stripe
+from schemas.envelope import new_command
+
+log = get_logger(__name__)
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+_BYTES_MAX = 256 * 1024
+
+
+@router.post("/{provider}", responses=docs.problems(400, 404, 413, 503), status_code=200)
+async def take_webhook(request: Request, services: ServicesDep, provider: str) -> Response:
+    """Take a provider's report. 200 means that it is in the log, or that it does not concern us.
+
+    503 where the log did not confirm: the provider sends it again, and it counts once.
+    """
+    if provider not in services.providers:
+        raise Problem("webhook_provider_unknown", f"There is no payment provider {provider!r}.")
+    headers = single_headers(request.scope)
+    payload = await read_body(request.receive, headers, _BYTES_MAX)
+    secrets = [secret.get_secret_value() for secret in services.settings.stripe_webhook_secrets]
+    try:
+        found = stripe.read(payload, headers.get(b"stripe-signature", b"").decode("latin-1"), secrets)
+    except stripe.WebhookRejectedError as error:
+        raise Problem("webhook_invalid", f"This is no webhook of {provider}: {error}.") from error
+    if found is None or not is_account(found.account):
+        log.info("webhook.ignored", provider=provider, request_id=request_id_of(request.scope))
+        return Response(status_code=200)
+    await services.intake.report(
+        new_command(
+            command_id=CommandId(derive(found.account, f"webhook {provider} {found.report.report_id}")),
+            key=found.account,
+            time=services.clock.now(),
+            source=f"billing/webhooks/{provider}",
+            actor=f"provider:{provider}",
+            data=found.report,
+            correlation_id=request_id_of(request.scope),
+            causation_id=found.report.report_id,
+        )
+    )
+    return Response(status_code=200)
