@@ -34,6 +34,8 @@ from infra.settings import Settings
 
 _READY_TIMEOUT_S = 120.0
 _POLL_INTERVAL_S = 0.1
+_DEATHS_MAX = 5
+"""A role that dies so often before everything is up will not come up."""
 _DEMO_TIMEOUT_S = 60.0
 _DEMO_CATALOG = Path(__file__).with_name("demo_catalog.yaml")
 
@@ -191,7 +193,7 @@ class Stack:
         deadline = time.monotonic() + _READY_TIMEOUT_S
         url = f"http://{self._settings.api_host}:{self._settings.api_port}/health/ready"
         answer = "no answer"
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._supervisor.hopeless(_DEATHS_MAX):
             self._supervisor.poll()
             with suppress(httpx.HTTPError):
                 response = httpx.get(url, timeout=5.0)
@@ -199,8 +201,9 @@ class Stack:
                     return
                 answer = response.text
             time.sleep(_POLL_INTERVAL_S)
-        tails = [f"--- {role.log_path}\n{role.log_tail()}" for role in self._roles.values() if not role.is_running()]
-        raise StartError("\n".join([f"{url} is not ready after {_READY_TIMEOUT_S:.0f} s: {answer}", *tails]))
+        dying = self._supervisor.hopeless(1)
+        tails = [f"--- {role.log_path}\n{role.log_tail()}" for name, role in self._roles.items() if name in dying]
+        raise StartError("\n".join([f"{url} does not become ready: {answer}", *tails]))
 
     def _load_demo_catalog(self) -> None:
         """The same command that a manager has; it changes nothing where the catalogue is there already."""

@@ -99,6 +99,10 @@ class Supervisor:
         """Process ids by name, of those that run."""
         return {watched.name: watched.server.pid for watched in self._watched if watched.server.is_running()}
 
+    def hopeless(self, deaths_min: int) -> list[str]:
+        """The names of those that have died that often in a row."""
+        return [watched.name for watched in self._watched if watched.deaths >= deaths_min]
+
     def poll(self) -> None:
         """Look after everything once: note who died, start again whose delay is over."""
         for watched in self._watched:

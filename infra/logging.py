@@ -121,7 +121,7 @@ def configure_logging(*, level: str = "INFO", format: str = "console", role: str
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Debug lines of the Kafka client alone cost a third of the engine's CPU; HTTP clients log whole addresses at INFO.
-    for noisy in ("aiokafka", "faust", "mode", "httpx", "httpcore", "stripe", "urllib3", "asyncio"):
+    for noisy in ("aiokafka", "alembic", "faust", "mode", "httpx", "httpcore", "stripe", "urllib3", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()
     if role:

@@ -61,7 +61,8 @@ class DataDirLock:
 def prepare_data_dir(data_dir: Path, *, free_bytes_min: int = FREE_BYTES_MIN) -> Path:
     """Make the directory where it is missing and see that there is room; returns its absolute path."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # PostgreSQL, which cannot run as root, has to pass through.
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700 if os.geteuid() else 0o711)
     except (FileExistsError, NotADirectoryError) as error:
         raise BrokenDataDirError(f"{data_dir} cannot be a data directory: a file is in the way") from error
     except PermissionError as error:
