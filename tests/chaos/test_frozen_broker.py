@@ -1,0 +1,102 @@
+"""The broker freezes while a transaction is being committed: nobody knows how it ended, and nobody may guess."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.kafka import fenced_log
+from infra.kafka.fenced_log import FencedError, UnsureError
+from infra.kafka.topics import Topics, create_topics
+from tests.chaos.journal_harness import Bench
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.embedded.kafka import EmbeddedKafka
+
+pytestmark = pytest.mark.chaos
+
+PAUSES_S = (0.0, 0.001, 0.002, 0.004, 0.008)
+"""How far the commit has come when the broker freezes: before the records, between them and the end, after it."""
+COMMANDS = 20
+
+
+async def bench_on(kafka: EmbeddedKafka, data_dir: Path) -> Bench:
+    topics = Topics("frozen")
+    await create_topics(kafka.bootstrap, topics, partitions=1)
+    return Bench(bootstrap=kafka.bootstrap, topics=topics, store_path=data_dir / "store" / "0", partitions=1)
+
+
+async def test_a_commit_that_freezes_is_resolved_from_the_log(
+    private_kafka: EmbeddedKafka, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fenced_log, "COMMIT_DEADLINE_S", 1.0)
+    bench = await bench_on(private_kafka, data_dir)
+    unsure = 0
+    async with bench.journal() as journal:
+        for number, pause_s in enumerate(PAUSES_S):
+            batch = bench.orders(number * COMMANDS, COMMANDS)
+            if not journal.is_open:
+                await journal.open()
+            commit = asyncio.create_task(journal.handle(batch))
+            await asyncio.sleep(pause_s)
+            private_kafka.freeze()
+            try:
+                await commit
+            except (FencedError, UnsureError):
+                unsure += 1
+                assert not journal.is_open
+            finally:
+                private_kafka.thaw()
+            if not journal.is_open:
+                await journal.open()
+            await journal.handle([bench.again(incoming) for incoming in batch])
+
+    assert unsure
+    assert await bench.faults(accepted=COMMANDS * len(PAUSES_S)) == []
+
+
+async def test_a_commit_that_is_killed_is_resolved_from_the_log(
+    private_kafka: EmbeddedKafka, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fenced_log, "COMMIT_DEADLINE_S", 2.0)
+    bench = await bench_on(private_kafka, data_dir)
+    async with bench.journal() as journal:
+        await journal.open()
+        await journal.handle(bench.orders(0, COMMANDS))
+        batch = bench.orders(COMMANDS, COMMANDS)
+        commit = asyncio.create_task(journal.handle(batch))
+        await asyncio.sleep(0.004)
+        await asyncio.to_thread(private_kafka.kill)
+        with suppress(FencedError, UnsureError):
+            await commit
+        await asyncio.to_thread(private_kafka.start)
+        if not journal.is_open:
+            await journal.open()
+        await journal.handle([bench.again(incoming) for incoming in batch])
+
+    assert await bench.faults(accepted=2 * COMMANDS) == []
+
+
+async def test_the_new_owner_cuts_the_old_one_off(bench: Bench) -> None:
+    """A worker that was frozen longer than its session wakes up and goes on as if nothing had happened."""
+    zombie_store = bench.store_path.with_name("zombie")
+    batch = bench.orders(0, COMMANDS)
+    async with bench.journal() as owner:
+        bench.store_path, heirs_store = zombie_store, bench.store_path
+        async with bench.journal() as zombie:
+            await zombie.open()
+            await zombie.handle(batch[:5])
+            bench.store_path = heirs_store
+            await owner.open()
+            await owner.handle([bench.again(incoming) for incoming in batch])
+
+            with pytest.raises((FencedError, UnsureError)):
+                await zombie.handle([bench.again(incoming) for incoming in batch[5:]])
+            assert not zombie.is_open
+
+    assert await bench.faults(accepted=COMMANDS) == []
