@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     stripe_api_base: str = ""
     """Empty means Stripe itself; `billing up` points it at the sandbox provider."""
 
+    # Metrics of the roles that serve no HTTP (the API has /metrics). Bound to `api_host`; 0: none.
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+
     # Gateway.
     gateway_concurrency: int = Field(default=64, ge=1, le=10_000)
     """How many calls to providers one gateway worker makes at once."""

@@ -118,6 +118,7 @@ def pending_row(command: CommandRecord) -> tuple[Any, ...]:
 
 
 PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "received_at")
+RECEIVED_AT = PENDING_COLUMNS.index("received_at")
 
 
 async def get_many(connection: AsyncConnection, command_ids: Iterable[str]) -> dict[str, CommandView]:

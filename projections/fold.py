@@ -1,0 +1,157 @@
+"""A batch of the log, folded in memory: one row for each thing that changed, however often it did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from projections import commands, customers, entitlements, orders, payments, products, subscriptions
+from projections.model import Merge
+from schemas.messages import CommandAccepted, CommandRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Table
+
+    from projections.model import Change, ReadModel
+    from schemas.envelope import CommandRecord, EventRecord
+
+    Key = tuple[str, ...]
+    Project = Callable[[EventRecord], tuple[Change, ...]]
+
+_OUTCOMES = (CommandAccepted, CommandRejected)
+
+READ_MODELS: tuple[ReadModel, ...] = (
+    orders.MODEL,
+    payments.MODEL,
+    subscriptions.MODEL,
+    entitlements.MODEL,
+    products.MODEL,
+    products.PRICES,
+    customers.MODEL,
+    customers.PAID,
+    commands.MODEL,
+)
+"""Every table that is folded from events."""
+
+
+def _listeners() -> dict[type, tuple[Project, ...]]:
+    found: dict[type, tuple[Project, ...]] = {}
+    for slice_ in (orders, payments, subscriptions, entitlements, products, customers):
+        project: Project = slice_.project
+        hears: tuple[type, ...] = slice_.HEARS
+        for event_type in hears:
+            found[event_type] = (*found.get(event_type, ()), project)
+    return found
+
+
+LISTENERS = _listeners()
+"""Which read models hear of which event; outcomes of commands, which are told where they stand, come beside it."""
+
+
+class Place(NamedTuple):
+    """Where a record stands in its topic."""
+
+    partition: int
+    offset: int
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """What a batch changes in one row. `creates`: the values make a whole row, which may be inserted."""
+
+    values: dict[str, Any]
+    creates: bool
+    updated_at: datetime
+
+
+class Batch:
+    """Changes of some records of the log, ready to be merged into the tables. Pure: it knows no database."""
+
+    def __init__(self) -> None:
+        self.rows: dict[ReadModel, dict[Key, Row]] = {}
+        self.history: dict[Table, list[tuple[Any, ...]]] = {}
+        self.pending: dict[str, tuple[Any, ...]] = {}
+
+    def add_event(self, event: EventRecord, place: Place) -> None:
+        """Take in one event with its place in the log."""
+        kind = type(event.data)
+        if kind in _OUTCOMES:
+            for change in commands.project(event, *place):
+                self._apply(change, event, place)
+            return
+        for project in LISTENERS[kind]:
+            for change in project(event):
+                self._apply(change, event, place)
+
+    def add_command(self, command: CommandRecord) -> None:
+        """Take in a command that waits for its outcome; of repeats, the first one counts."""
+        self.pending.setdefault(command.id, commands.pending_row(command))
+
+    def settle(self) -> None:
+        """Give outcomes of this batch the time at which their commands, in this batch too, were received."""
+        outcomes = self.rows.get(commands.MODEL)
+        if not outcomes:
+            return
+        for key, outcome in outcomes.items():
+            row = self.pending.pop(key[0], None)
+            if row is not None:
+                outcome.values["received_at"] = row[commands.RECEIVED_AT]
+
+    def _apply(self, change: Change, event: EventRecord, place: Place) -> None:
+        model = change.model
+        if change.values:
+            rows = self.rows.get(model)
+            if rows is None:
+                rows = self.rows[model] = {}
+            row = rows.get(change.key)
+            if row is None:
+                rows[change.key] = Row(values=change.values, creates=change.creates, updated_at=event.time)
+            else:
+                merge(row.values, change.values, model)
+                row.creates = row.creates or change.creates
+                row.updated_at = event.time
+        noted = change.values if change.noted is None else change.noted
+        if noted and model.history is not None:
+            self._note(model.history, change.entity, event, place, noted)
+
+    def _note(self, history: Table, entity: str, event: EventRecord, place: Place, noted: dict[str, Any]) -> None:
+        lines = self.history.get(history)
+        if lines is None:
+            lines = self.history[history] = []
+        lines.append(
+            (
+                event.key,
+                entity,
+                event.sequence,
+                event.id,
+                event.type,
+                place.partition,
+                place.offset,
+                event.time,
+                event.actor,
+                event.command_id,
+                to_json(noted),
+            )
+        )
+
+
+def merge(values: dict[str, Any], newer: dict[str, Any], model: ReadModel) -> None:
+    """Lay newer values over a row in memory, as the table's own merge would do it."""
+    if not model.merge:
+        values.update(newer)
+        return
+    for column, value in newer.items():
+        before = values.get(column)
+        how = model.merge.get(column, Merge.SET)
+        if how is Merge.ADD and before is not None:
+            values[column] = before + value
+        elif how is Merge.SET or before is None:
+            values[column] = value
+
+
+def to_json(value: Any) -> str:
+    """Return the JSON text of a value made of the domain's types."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,58 @@
+"""The projector as a process: `billing projector`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import uvloop
+from prometheus_client import start_http_server
+
+from infra.logging import get_logger
+from infra.postgres.migrations import upgrade
+from projections.projector import Projector
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+log = get_logger(__name__)
+
+STOP_TIMEOUT_S = 10.0
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Ends the process with status 1 when it cannot go on; a supervisor restarts it."""
+    upgrade(settings.database_url)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.api_host)
+    code = uvloop.run(_main(settings))
+    if code:
+        sys.exit(code)
+
+
+async def _main(settings: Settings) -> int:
+    projector = Projector(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, projector.stop)
+    log.info("projections.started")
+    try:
+        await projector.run()
+    except Exception:
+        log.exception("projections.failed")
+        _end_process_after(STOP_TIMEOUT_S)
+        return 1
+    log.info("projections.stopped")
+    _end_process_after(STOP_TIMEOUT_S)
+    return 0
+
+
+def _end_process_after(seconds: float) -> None:
+    """End the process for sure: a library that ignores cancellation could keep the loop from closing for ever."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()

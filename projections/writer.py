@@ -1,0 +1,190 @@
+"""Writes a folded batch and the offsets after it in one transaction of PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from infra.logging import get_logger
+from infra.postgres.deadline import within
+from infra.postgres.engine import connect
+from projections.fold import READ_MODELS
+from projections.model import SCHEMA
+from projections.positions import CHANNEL
+from projections.statements import MergeStatements, PendingStatements, copy_history, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import LiteralString, Self
+
+    from projections.fold import Batch, Row
+    from projections.model import ReadModel
+
+log = get_logger(__name__)
+
+WRITE_DEADLINE_S = 30.0
+READ_DEADLINE_S = 10.0
+APPLICATION_NAME = "billing-projector"
+_LIMIT_EXCEEDED = "54"
+"""The class of SQLSTATEs for a value that is too big for an index or a row; psycopg calls these operational."""
+
+Partition = tuple[str, int]
+"""Topic and partition number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A partition is taken from `expected`, the next offset so far, to `reached`."""
+
+    topic: str
+    partition: int
+    expected: int
+    reached: int
+
+
+class PositionTakenError(Exception):
+    """Another projector has moved a partition meanwhile. Nothing was written."""
+
+
+def is_fault_of_data(error: BaseException) -> bool:
+    """Tell whether the error comes from what was to be written, so that writing it again would fail again."""
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError | UnicodeError):
+        return True
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_LIMIT_EXCEEDED)
+
+
+class Writer:
+    """One connection, with the temporary tables that batches are merged from."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], *, schema: str = SCHEMA) -> None:
+        self._connection = connection
+        self._positions = f"{quoted(schema)}.positions"
+        self._schema = schema
+        self._merges = {model: MergeStatements(model, schema) for model in READ_MODELS}
+        self._pending = PendingStatements(schema)
+
+    @classmethod
+    async def open(cls, database_url: str, *, schema: str = SCHEMA) -> Self:
+        """Connect and prepare. Raises psycopg.Error."""
+        connection = await connect(database_url, application_name=APPLICATION_NAME)
+        writer = cls(connection, schema=schema)
+        try:
+            async with within(connection, READ_DEADLINE_S):
+                await writer._prepare()
+        except BaseException:
+            await writer.close()
+            raise
+        return writer
+
+    async def close(self) -> None:
+        """Let go of the connection; a transaction that is open is rolled back by the server."""
+        await self._connection.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is known to be gone."""
+        return self._connection.closed
+
+    async def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the next offset of each partition; one that was never projected begins at 0. Raises psycopg.Error."""
+        wanted = sorted(partitions)
+        topics, numbers = [topic for topic, _ in wanted], [number for _, number in wanted]
+        async with within(self._connection, READ_DEADLINE_S):
+            await self._execute(
+                f"INSERT INTO {self._positions} SELECT topic, partition, 0 "  # noqa: S608  names of our own tables
+                "FROM unnest(%s::text[], %s::integer[]) AS wanted (topic, partition) ON CONFLICT DO NOTHING",
+                (topics, numbers),
+            )
+            found = await self._execute(
+                f"SELECT topic, partition, next_offset FROM {self._positions} "  # noqa: S608
+                "JOIN unnest(%s::text[], %s::integer[]) AS wanted (topic, partition) USING (topic, partition)",
+                (topics, numbers),
+            )
+            return {(topic, partition): next_offset for topic, partition, next_offset in await found.fetchall()}
+
+    async def write(self, batch: Batch, moves: Sequence[Move]) -> None:
+        """Write everything or nothing.
+
+        Raises PositionTakenError; psycopg.Error or UnicodeError where `is_fault_of_data` tells a batch that cannot be
+        written from trouble, after which it is not known whether it was.
+        """
+        batch.settle()
+        async with within(self._connection, WRITE_DEADLINE_S), self._connection.transaction():
+            await self._compare(moves)
+            for model, rows in batch.rows.items():
+                await self._merge(model, rows)
+            if batch.pending:
+                await self._copy(self._pending.copy, batch.pending.values())
+                await self._execute(self._pending.insert)
+            for history, lines in batch.history.items():
+                await self._copy(copy_history(history, self._schema), lines)
+            await self._set(moves)
+
+    async def _prepare(self) -> None:
+        # A crash of the server takes rows and offsets back together, and they are folded again: nothing to wait for.
+        await self._execute("SET synchronous_commit = off")
+        for statements in self._merges.values():
+            await self._execute(statements.create_stage)
+        await self._execute(self._pending.create_stage)
+
+    async def _compare(self, moves: Sequence[Move]) -> None:
+        """Lock the positions, always in the same order, and see that they are where this batch begins."""
+        found = await self._execute(
+            f"SELECT topic, partition, next_offset FROM {self._positions} "  # noqa: S608  names of our own tables
+            "WHERE (topic, partition) IN (SELECT * FROM unnest(%s::text[], %s::integer[])) "
+            "ORDER BY topic, partition FOR UPDATE",
+            ([move.topic for move in moves], [move.partition for move in moves]),
+        )
+        present = {(topic, partition): next_offset for topic, partition, next_offset in await found.fetchall()}
+        for move in moves:
+            next_offset = present.get((move.topic, move.partition))
+            if next_offset != move.expected:
+                raise PositionTakenError(
+                    f"{move.topic} {move.partition} is at {next_offset}, this batch begins at {move.expected}"
+                )
+
+    async def _set(self, moves: Sequence[Move]) -> None:
+        """Set the positions and tell whoever waits for them, as soon as the transaction commits."""
+        moved = await self._execute(
+            f"UPDATE {self._positions} AS present SET next_offset = moves.reached "  # noqa: S608
+            "FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[]) "
+            "AS moves (topic, partition, expected, reached) "
+            "WHERE present.topic = moves.topic AND present.partition = moves.partition "
+            "AND present.next_offset = moves.expected "
+            f"RETURNING pg_notify('{CHANNEL}', concat_ws(' ', moves.topic, moves.partition, moves.reached))",
+            (
+                [move.topic for move in moves],
+                [move.partition for move in moves],
+                [move.expected for move in moves],
+                [move.reached for move in moves],
+            ),
+        )
+        assert moved.rowcount == len(moves), "a locked position moved"
+
+    async def _merge(self, model: ReadModel, rows: dict[tuple[str, ...], Row]) -> None:
+        statements = self._merges[model]
+        await self._copy(statements.copy, statements.staged(rows))
+        whole = sum(row.creates for row in rows.values())
+        if whole:
+            await self._execute(statements.insert)
+        if whole < len(rows):
+            updated = await self._execute(statements.update)
+            missing = len(rows) - whole - updated.rowcount
+            if missing:
+                # Its beginning could not be read and is a dead letter; what follows from it has nowhere to go.
+                log.error("projections.rows.missing", table=model.table.name, count=missing)
+
+    async def _copy(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        async with self._connection.cursor() as cursor, cursor.copy(_ours(statement)) as copy:
+            for row in rows:
+                await copy.write_row(row)
+
+    async def _execute(self, statement: str, parameters: Sequence[Any] | None = None) -> psycopg.AsyncCursor[Any]:
+        return await self._connection.execute(_ours(statement), parameters, prepare=False)
+
+
+def _ours(statement: str) -> LiteralString:
+    """Vouch for a statement: it is made of names of our own tables; values are parameters."""
+    return statement
