@@ -7,7 +7,7 @@ follow, and its outcome. The order of the records is the order of the commands.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -23,7 +23,8 @@ from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
-from processors.partition import Changes, Position, Stream, evolve
+from processors.partition import Changes, evolve
+from processors.stream import Position, Stream
 from schemas.codec import WireError, encode, type_of
 from schemas.envelope import CommandRecord, chain, headers_of_type, read_command, timestamp
 from schemas.messages import CommandAccepted, CommandRejected, EntitlementItem, EntitlementsRecord
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from domain.catalog.state import Offer
     from domain.ids import PriceId
     from domain.policies.settings import Policies
-    from processors.partition import PartitionState, State
+    from processors.partition import PartitionState
+    from processors.stream import State
     from schemas.envelope import Headers
 
 log = structlog.get_logger(__name__)
@@ -43,8 +45,7 @@ log = structlog.get_logger(__name__)
 SOURCE = b"billing/engine"
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A record of `billing.commands` as it came."""
 
     topic: str
@@ -60,6 +61,9 @@ class Decided:
     """Everything that one transaction writes, and what it changes once it is committed."""
 
     changes: Changes
+    at: datetime
+    time: bytes
+    """`at` as it stands in the headers."""
     events: list[Record] = field(default_factory=list)
     effects: list[Record] = field(default_factory=list)
     entitlements: list[Record] = field(default_factory=list)
@@ -87,10 +91,10 @@ class Decider:
 
     def decide(self, batch: list[Incoming], at: datetime) -> Decided:
         """Decide a batch at one moment. Never raises for what a command holds."""
-        decided = Decided(changes=Changes(position=self._state.position))
+        decided = Decided(changes=Changes(position=self._state.position), at=at, time=timestamp(at))
         command_offset = self._state.position.command_offset
         for incoming in batch:
-            if self._decide_one(decided, incoming, at):
+            if self._decide_one(decided, incoming):
                 command_offset = incoming.offset
         position = self._state.position
         decided.changes.position = Position(
@@ -101,7 +105,7 @@ class Decider:
         )
         return decided
 
-    def _decide_one(self, decided: Decided, incoming: Incoming, at: datetime) -> bool:
+    def _decide_one(self, decided: Decided, incoming: Incoming) -> bool:
         """Tell whether the command left an outcome in this batch."""
         try:
             command = read_command(incoming.key, incoming.value, incoming.headers)
@@ -118,10 +122,10 @@ class Decider:
                 _bury(decided, incoming, "the command id was used before with another body")
             return False
         stream = decided.changes.streams.get(command.key) or self._state.stream(command.key)
-        writer = _Writer(decided, command, incoming.offset, timestamp(at), stream)
+        writer = _Writer(decided, command, incoming.offset, stream)
         outcome: CommandAccepted | CommandRejected
         try:
-            events = self._ask(stream.state, command, at)
+            events = self._ask(stream.state, command, decided.at)
             writer.reach(events)
         except DomainError as error:
             outcome = _rejection(command, error.code, error.detail, error.facts)
@@ -165,10 +169,10 @@ class Decider:
 class _Writer:
     """Writes the events of one command onto the chain of its stream, with what follows from each."""
 
-    def __init__(self, decided: Decided, command: CommandRecord, offset: int, time: bytes, stream: Stream) -> None:
+    def __init__(self, decided: Decided, command: CommandRecord, offset: int, stream: Stream) -> None:
         self._decided = decided
         self._command = command
-        self._time = time
+        self._time = time = decided.time
         self._key = command.key.encode()
         self._sequence, self._chain_hash, self._state = stream.sequence, stream.chain_hash, stream.state
         self._due_at = stream.due_at

@@ -15,13 +15,13 @@ from domain.ids import CommandId, derive
 from domain.policies.reactions import pending
 from infra.kafka.fenced_log import UnsureError
 from processors.decisions import Decider
-from processors.partition import LogMismatchError, PartitionState, Position
+from processors.partition import LogMismatchError, PartitionState
+from processors.stream import Position
 from schemas.codec import WireError
 from schemas.envelope import new_command, read_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from datetime import datetime
 
     from domain.catalog.state import Offer
     from domain.ids import PriceId

@@ -6,8 +6,6 @@ Nothing here waits, sends, or knows Kafka.
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,9 +19,17 @@ from domain.account.state import INITIAL as NO_ACCOUNT
 from domain.account.state import Account
 from domain.catalog.decider import INITIAL as NO_PRODUCT
 from domain.catalog.decider import evolve as evolve_product
-from domain.catalog.state import NoProduct, Product
 from domain.ids import CATALOG_PREFIX
 from domain.policies.reactions import next_due
+from processors.stream import (
+    Position,
+    State,
+    Stream,
+    decode_position,
+    decode_stream,
+    encode_position,
+    encode_stream,
+)
 from schemas.envelope import CHAIN_START
 from schemas.messages import CommandAccepted, CommandRejected
 
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
     from domain.ids import CommandId
     from schemas.envelope import EventRecord
 
-State = Account | Product | NoProduct
 CACHE_MAX = 20_000
 """How many decoded streams are kept in memory."""
 
@@ -68,29 +73,6 @@ class LogMismatchError(Exception):
     """The log does not continue what was folded: the store is of another log, or the log was changed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """One account or product: where its chain of events stands, its state, and when it is to be looked at next."""
-
-    sequence: int
-    chain_hash: str
-    state: State
-    due_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """Where the fold stands in the partition's log."""
-
-    next_offset: int = 0
-    """The offset of `billing.events` from which to go on folding."""
-    last_offset: int = -1
-    last_event_id: str = ""
-    """The newest event that was folded, to tell whether the store belongs to this log."""
-    command_offset: int = -1
-    """The offset in `billing.commands` of the newest command that has an outcome in the log."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Changes:
     """What a batch changes; it enters the store as a whole, together with its position."""
@@ -116,7 +98,7 @@ class PartitionState:
             version, _, content = meta.partition(b"\n")
             self.is_usable = version == _version()
             if self.is_usable:
-                self.position = _unpickle(content)
+                self.position = decode_position(content)
 
     def stream(self, key: str) -> Stream:
         """Return an account or product; one without history where there is none. Unreadable bytes raise ValueError."""
@@ -128,7 +110,7 @@ class PartitionState:
         if stored is None:
             state: State = NO_PRODUCT if key.startswith(CATALOG_PREFIX) else NO_ACCOUNT
             return Stream(sequence=0, chain_hash=CHAIN_START, state=state)
-        stream: Stream = _unpickle(stored)
+        stream = decode_stream(stored)
         self._remember(key, stream)
         return stream
 
@@ -159,11 +141,11 @@ class PartitionState:
                     deletes.append(_due_key(before, key))
                 if due_at is not None:
                     puts[_due_key(due_at, key)] = b""
-            puts[_STREAM + key.encode()] = pickle.dumps(stream, pickle.HIGHEST_PROTOCOL)
+            puts[_STREAM + key.encode()] = encode_stream(stream)
             self._remember(key, stream)
         for command_id, body_hash in changes.outcomes.items():
             puts[_OUTCOME + command_id.encode()] = body_hash.encode()
-        puts[_META] = _version() + b"\n" + pickle.dumps(changes.position, pickle.HIGHEST_PROTOCOL)
+        puts[_META] = _version() + b"\n" + encode_position(changes.position)
         self._store.write(puts, deletes)
         self.position = changes.position
 
@@ -231,23 +213,6 @@ def _version() -> bytes:
     """Return a name for this code of the domain: states that another code folded are folded anew."""
     root = Path(str(domain.__file__)).parent
     digest = hashlib.sha256()
-    for path in sorted([*root.rglob("*.py"), Path(__file__)]):
+    for path in sorted([*root.rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest().encode()
-
-
-class _StateUnpickler(pickle.Unpickler):
-    """Reads our own states and nothing else: a damaged file must not be able to name any other code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        is_ours = module.startswith("domain.") or (module == __name__ and name in {"Stream", "Position"})
-        if not is_ours and (module, name) not in {("datetime", n) for n in ("datetime", "timedelta", "timezone")}:
-            raise pickle.UnpicklingError(f"a stored state may not hold {module}.{name}")
-        return super().find_class(module, name)
-
-
-def _unpickle(content: bytes) -> Any:
-    try:
-        return _StateUnpickler(io.BytesIO(content)).load()
-    except Exception as error:  # whatever damaged bytes make pickle raise
-        raise ValueError(f"a stored state cannot be read: {type(error).__name__}") from error

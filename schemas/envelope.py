@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from domain.ids import CommandId
 from schemas.codec import WireError, decode, encode, type_of
@@ -29,8 +30,7 @@ _BY_TYPE: dict[str, Headers] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRecord:
+class CommandRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A command as it travels. `body_hash` is set by the API, to tell a repeat from another body with the same key."""
 
     id: CommandId
@@ -45,8 +45,7 @@ class CommandRecord:
     body_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRecord:
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     """An event as it is kept. `command_offset` is the offset of its command in the same partition number."""
 
     id: str
@@ -63,8 +62,7 @@ class EventRecord:
     data: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EffectRecord:
+class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A call to a provider as it travels to the gateway."""
 
     id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Literal, assert_never
 
 from domain.ids import EffectId, OrderId, PaymentId
 from domain.money import Money
@@ -54,11 +54,14 @@ class ProviderCall:
 class Created:
     """The provider has not said yet where the customer pays."""
 
+    kind: Literal["created"] = "created"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionRequired:
     """The customer must act at the provider: enter a card, pass 3-D Secure."""
 
+    kind: Literal["action_required"] = "action_required"
     reference: str
     confirmation_url: str
 
@@ -67,6 +70,7 @@ class ActionRequired:
 class Processing:
     """The provider has what it needs and is collecting the money."""
 
+    kind: Literal["processing"] = "processing"
     reference: str
 
 
@@ -74,6 +78,7 @@ class Processing:
 class Closing:
     """The payment is to end unpaid; final only when the provider confirms that it can no longer be paid."""
 
+    kind: Literal["closing"] = "closing"
     reference: str | None
     reason: CloseReason
     detail: str
@@ -84,6 +89,7 @@ class Closing:
 class Succeeded:
     """The money arrived."""
 
+    kind: Literal["succeeded"] = "succeeded"
     reference: str
     paid_at: datetime
 
@@ -92,6 +98,7 @@ class Succeeded:
 class Ended:
     """The payment ended without money."""
 
+    kind: Literal["ended"] = "ended"
     reference: str | None
     status: PaymentStatus
     detail: str

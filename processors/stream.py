@@ -1,0 +1,77 @@
+"""One account or product as the engine keeps it, and the bytes that it is stored as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from cattrs.preconf.msgspec import make_converter
+
+from domain.account.state import Account
+from domain.catalog.state import NoProduct, Product
+
+State = Account | Product | NoProduct
+_KINDS: dict[str, type] = {"account": Account, "product": Product, "none": NoProduct}
+_KIND_OF: dict[type, str] = {cls: kind for kind, cls in _KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One account or product: where its chain of events stands, its state, and when it is to be looked at next."""
+
+    sequence: int
+    chain_hash: str
+    state: State
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where the fold stands in the partition's log."""
+
+    next_offset: int = 0
+    """The offset of `billing.events` from which to go on folding."""
+    last_offset: int = -1
+    last_event_id: str = ""
+    """The newest event that was folded, to tell whether the store belongs to this log."""
+    command_offset: int = -1
+    """The offset in `billing.commands` of the newest command that has an outcome in the log."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_converter = make_converter()
+_position_decoder = msgspec.msgpack.Decoder(Position)
+
+
+def encode_stream(stream: Stream) -> bytes:
+    """Return the bytes of a stream."""
+    state = stream.state
+    return _encoder.encode((stream.sequence, stream.chain_hash, stream.due_at, _KIND_OF[type(state)], state))
+
+
+def decode_stream(content: bytes) -> Stream:
+    """Return the stream of stored bytes. Raises ValueError for whatever is not one."""
+    try:
+        sequence, chain_hash, due_at, kind, state = msgspec.msgpack.decode(content)
+        return Stream(
+            sequence=sequence,
+            chain_hash=chain_hash,
+            state=_converter.structure(state, _KINDS[kind]),
+            due_at=None if due_at is None else msgspec.convert(due_at, datetime),
+        )
+    except Exception as error:  # whatever damaged bytes lead to
+        raise ValueError(f"a stored stream cannot be read: {type(error).__name__}") from error
+
+
+def encode_position(position: Position) -> bytes:
+    """Return the bytes of a position."""
+    return _encoder.encode(position)
+
+
+def decode_position(content: bytes) -> Position:
+    """Return the position of stored bytes. Raises ValueError."""
+    try:
+        return _position_decoder.decode(content)
+    except msgspec.DecodeError as error:
+        raise ValueError("a stored position cannot be read") from error
