@@ -1,0 +1,169 @@
+"""Read models against the fold of the log: what audits and tests call equal, column by column.
+
+The expected rows are made from the state that `domain.account.evolve` folds, not from the projections' own code, so
+that a mistake in one of the two shows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import func, select
+
+from domain.payments.state import ActionRequired, Succeeded
+from projections.customers import customers, paid_totals
+from projections.entitlements import entitlements
+from projections.model import storable
+from projections.orders import orders
+from projections.payments import payments
+from projections.subscriptions import subscriptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Select, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from domain.account.state import Account
+
+    Rows = dict[str, dict[str, Any]]
+    """Rows by id, each the columns that are compared."""
+
+ACCOUNTS_MAX = 500
+"""Accounts whose rows are read at once."""
+
+
+async def compare(connection: AsyncConnection, account: str, state: Account) -> list[str]:
+    """Return what differs between the account's rows and its fold, one sentence each; empty where nothing does."""
+    return (await compare_many(connection, {account: state}))[account]
+
+
+async def compare_many(connection: AsyncConnection, states: Mapping[str, Account]) -> dict[str, list[str]]:
+    """Do the same for many accounts with few queries; every account given has a list."""
+    found: dict[str, list[str]] = {account: [] for account in states}
+    accounts = [account for account in states if storable(account)]
+    for start in range(0, len(accounts), ACCOUNTS_MAX):
+        some = accounts[start : start + ACCOUNTS_MAX]
+        await _compare_some(connection, {account: states[account] for account in some}, found)
+    return found
+
+
+async def _compare_some(connection: AsyncConnection, states: dict[str, Account], found: dict[str, list[str]]) -> None:
+    for table, key, expected_of in (
+        (orders, "id", _orders),
+        (payments, "id", _payments),
+        (subscriptions, "id", _subscriptions),
+        (entitlements, "resource", _entitlements),
+        (customers, "account", _customers),
+        (paid_totals, "currency", _paid_totals),
+    ):
+        statement = select(table).where(table.c.account == func.any(list(states)))
+        if table is entitlements:
+            statement = statement.where(entitlements.c.ended_at.is_(None))
+        shown = await _shown(connection, statement, key)
+        for account, state in states.items():
+            found[account] += _differences(table, expected_of(account, state), shown.get(account, {}))
+
+
+async def _shown(connection: AsyncConnection, statement: Select[Any], key: str) -> dict[str, Rows]:
+    shown: dict[str, Rows] = {}
+    for row in (await connection.execute(statement)).mappings():
+        shown.setdefault(row["account"], {})[row[key]] = dict(row)
+    return shown
+
+
+def _differences(table: Table, expected: Rows, shown: Rows) -> list[str]:
+    noun = table.name
+    sentences = [f"{noun} {name}: the log has it, the read model does not" for name in expected.keys() - shown.keys()]
+    sentences += [f"{noun} {name}: the read model has it, the log does not" for name in shown.keys() - expected.keys()]
+    for name, columns in expected.items():
+        row = shown.get(name)
+        if row is not None:
+            sentences += [
+                f"{noun} {name}: {column} is {row[column]!r}, the log says {value!r}"
+                for column, value in columns.items()
+                if row[column] != value
+            ]
+    return sorted(sentences)
+
+
+def _orders(_account: str, state: Account) -> Rows:
+    return {
+        order.id: {
+            "payment_id": order.payment_id,
+            "status": order.status,
+            "total": order.total.amount,
+            "currency": order.total.currency,
+            "auto_renew": order.auto_renew,
+            "lines": [msgspec.to_builtins(line) for line in order.lines],
+            "placed_at": order.placed_at,
+        }
+        for order in state.orders.values()
+    }
+
+
+def _payments(_account: str, state: Account) -> Rows:
+    return {
+        payment.id: {
+            "order_id": payment.order_id,
+            "status": payment.status,
+            "amount": payment.amount.amount,
+            "currency": payment.amount.currency,
+            "provider": payment.provider,
+            "reference": payment.reference,
+            "confirmation_url": (payment.phase.confirmation_url if isinstance(payment.phase, ActionRequired) else None),
+            "created_at": payment.created_at,
+            "expires_at": payment.expires_at,
+            "paid_at": payment.phase.paid_at if isinstance(payment.phase, Succeeded) else None,
+        }
+        for payment in state.payments.values()
+    }
+
+
+def _subscriptions(_account: str, state: Account) -> Rows:
+    return {
+        subscription.id: {
+            "order_id": subscription.order_id,
+            "product_id": subscription.product_id,
+            "price_id": subscription.price_id,
+            "amount": subscription.price.amount,
+            "currency": subscription.price.currency,
+            "period_count": subscription.period.count,
+            "period_unit": subscription.period.unit,
+            "resource": subscription.resource,
+            "status": subscription.status,
+            "auto_renew": subscription.auto_renew,
+            "anchor": subscription.anchor,
+            "period_start": subscription.period_start,
+            "period_end": subscription.period_end,
+        }
+        for subscription in state.subscriptions.values()
+    }
+
+
+def _entitlements(_account: str, state: Account) -> Rows:
+    return {
+        held.resource: {
+            "until": held.until,
+            "reason": held.reason,
+            "order_id": held.order_id,
+            "subscription_id": held.subscription_id,
+        }
+        for held in state.entitlements.values()
+    }
+
+
+def _customers(account: str, state: Account) -> Rows:
+    return {account: {"orders": len(state.orders)}} if state.orders else {}
+
+
+def _paid_totals(_account: str, state: Account) -> Rows:
+    amounts: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for payment in state.payments.values():
+        if isinstance(payment.phase, Succeeded):
+            amounts[payment.amount.currency] += payment.amount.amount
+            counts[payment.amount.currency] += 1
+    return {currency: {"amount": amounts[currency], "payments": counts[currency]} for currency in counts}
