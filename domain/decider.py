@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from domain.catalog.state import Offer
     from domain.ids import CommandId, PriceId
 
-Data = TypeVar("Data", covariant=True)
+Data_co = TypeVar("Data_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Generic[Data]):
+class Command(Generic[Data_co]):
     """An intent with all that a pure decision needs: its id, its time, who asks, the prices on sale and the policies.
 
     `data` comes from the wire. `at`, `prices` and `policies` are filled in by the engine when it decides; the
@@ -29,6 +29,6 @@ class Command(Generic[Data]):
     key: str
     at: datetime
     actor: str
-    data: Data
+    data: Data_co
     prices: Mapping[PriceId, Offer] = field(default_factory=dict)
     policies: Policies = field(default_factory=Policies)

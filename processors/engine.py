@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from pathlib import Path
@@ -42,6 +43,8 @@ EXIT_CODE_RETRY = 70
 
 def run(settings: Settings) -> None:
     """Run one engine worker until it is told to stop."""
+    # Streams live long and refer to nothing in circles: collecting them over and over costs a tenth of the CPU.
+    gc.set_threshold(50_000, 50, 100)
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
     app = build_app(settings)
@@ -51,7 +54,7 @@ def run(settings: Settings) -> None:
 
 def build_app(settings: Settings) -> faust.App:
     """Compose the engine."""
-    topics = topics_of(settings)
+    topics_of(settings)
     data_dir = settings.store_dir / settings.worker_id
     data_dir.mkdir(parents=True, exist_ok=True)
     app = EngineApp(
@@ -141,7 +144,8 @@ class Engine:
         app = self._app
         cast("EngineConsumer", app.consumer).position_in_log = self._position_in_log
         assigned = {tp.partition for tp in app.consumer.assignment() if tp.topic == self._topics.commands}
-        for number in set(self._workers) - assigned:
+        running = {number for number, worker in self._workers.items() if worker.is_running}
+        for number in set(self._workers) - (assigned & running):
             await self._workers.pop(number).close()
         begin = time.perf_counter()
         new = {number: self._worker(number) for number in sorted(assigned - set(self._workers))}

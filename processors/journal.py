@@ -123,13 +123,24 @@ class Journal:
         return decided
 
     def due_timers(self) -> list[CommandRecord]:
-        """Return what is due, as commands: the same timer always gives the same command id."""
+        """Return what is due, as commands: the same timer always gives the same command id.
+
+        Raises ValueError when the store cannot be read; the journal is then no longer open.
+        """
         if self._state is None:
             return []
+        try:
+            return self._due_timers(self._state)
+        except ValueError:
+            self._must_discard = True
+            self.forget()
+            raise
+
+    def _due_timers(self, state: PartitionState) -> list[CommandRecord]:
         now = self._clock.now()
         commands: list[CommandRecord] = []
-        for key in self._state.due(now, TIMERS_MAX):
-            account = self._state.stream(key).state
+        for key in state.due(now, TIMERS_MAX):
+            account = state.stream(key).state
             if not isinstance(account, Account):
                 continue
             commands += [

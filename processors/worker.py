@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from infra.kafka.command_sender import CommandSender
     from processors.decisions import Incoming
     from processors.journal import Journal
+    from schemas.envelope import CommandRecord
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,7 @@ class PartitionWorker:
         self._sender = sender
         self._is_assigned = is_assigned
         self._give_up = give_up
+        self._journal_lock = asyncio.Lock()
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue(QUEUE_MAX)
         self._last_commit = 0.0
         self._last_size = 0
@@ -83,6 +85,11 @@ class PartitionWorker:
     def next_command_offset(self) -> int | None:
         """Where to go on in `billing.commands`."""
         return self._journal.next_command_offset
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the worker still works: it stops by itself where the group took its partition away."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def open(self) -> None:
         """Open the journal, with retries, and start to work."""
@@ -122,6 +129,7 @@ class PartitionWorker:
             begin = time.perf_counter()
             done = await self._with_retries(lambda batch=batch: self._handle(batch))  # type: ignore[misc]
             if not done:
+                log.info("engine.partition.left", partition=self._journal.partition)
                 return
             self._last_commit = time.perf_counter()
             self._last_size = len(batch)
@@ -140,13 +148,20 @@ class PartitionWorker:
         return batch
 
     async def _handle(self, batch: list[Delivery]) -> None:
-        if not self._journal.is_open:
-            await self._journal.open()
-        decided = await self._journal.handle([delivery.incoming for delivery in batch])
+        async with self._journal_lock:
+            if not self._journal.is_open:
+                await self._journal.open()
+            decided = await self._journal.handle([delivery.incoming for delivery in batch])
         metrics.ACCEPTED.inc(decided.accepted)
         metrics.REJECTED.inc(decided.rejected)
         metrics.REPEATED.inc(decided.repeated)
         metrics.DEAD_LETTERS.inc(len(decided.dead_letters))
+
+    async def _find_due(self, found: list[CommandRecord]) -> None:
+        async with self._journal_lock:
+            if not self._journal.is_open:
+                await self._journal.open()
+            found[:] = self._journal.due_timers()
 
     async def _with_retries(self, action: Callable[[], object]) -> bool:
         """Do it until it is done; False when the partition is no longer ours. Ends the process when nothing helps."""
@@ -159,7 +174,6 @@ class PartitionWorker:
                 log.warning(
                     "engine.journal.unsure", partition=self._journal.partition, attempt=attempt, reason=repr(error)
                 )
-                self._journal.forget()
                 if not self._is_assigned():
                     return False
                 await asyncio.sleep(delay_s)
@@ -175,7 +189,10 @@ class PartitionWorker:
             await asyncio.sleep(TIMER_S)
             now = time.monotonic()
             self._fired = {name: fired for name, fired in self._fired.items() if now - fired < TIMER_AGAIN_S}
-            commands = [command for command in self._journal.due_timers() if command.id not in self._fired]
+            due: list[CommandRecord] = []
+            if not await self._with_retries(lambda found=due: self._find_due(found)):  # type: ignore[misc]
+                return
+            commands = [command for command in due if command.id not in self._fired]
             results = await asyncio.gather(
                 *(self._sender.send(command) for command in commands), return_exceptions=True
             )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 AccountCommand = OrderCommand | PaymentCommand | SubscriptionCommand | EntitlementCommand
 
 
-def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # noqa: PLR0911  # one return a command
+def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # one return a command
     """Return what happens; `()` when it is already so. Raises DomainError when a rule is broken."""
     data = command.data
     match data:

@@ -25,7 +25,7 @@ from domain.orders.events import OrderAlreadyPlaced, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderLine, OrderStatus
 from domain.payments.decider import request_close
 from domain.payments.events import PaymentCreated
-from domain.payments.state import Closing, CloseReason
+from domain.payments.state import CloseReason, Closing
 from domain.policies.settings import delay
 
 if TYPE_CHECKING:

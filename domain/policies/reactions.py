@@ -56,7 +56,7 @@ def changes_access(event: AccountEvent) -> bool:
 
 
 def pending(account: Account) -> tuple[Timer, ...]:
-    """Return everything that the account waits for, each with its deadline. A restart knows all of it from the state."""
+    """Return everything that the account waits for, with deadlines. A restart knows all of it from the state."""
     timers: list[Timer] = []
     for payment in account.payments.values():
         timers += _payment_timers(payment)

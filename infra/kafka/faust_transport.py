@@ -42,7 +42,7 @@ class EngineConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes 
         """Hand over what is fetched, message by message, without a task for each."""
         read_offset = self._read_offset
         try:
-            while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001  # as Faust's own does
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # as Faust's own does
                 async for tp, message in self.getmany(timeout=1.0):
                     expected = read_offset[tp]
                     if expected is None or message.offset >= expected:

@@ -163,14 +163,14 @@ class FencedLog:
 
     def _watch(self, producer: AIOKafkaProducer) -> None:
         """Notice every connection that breaks: its requests may still arrive at the broker, at any later time."""
-        forward = producer.client._on_connection_closed  # noqa: SLF001  # aiokafka has no public hook for it
+        forward = producer.client._on_connection_closed  # aiokafka has no public hook for it
 
         def on_closed(connection: Any, reason: Any) -> None:
             if reason not in _HARMLESS_CLOSES:
                 self._is_suspect = True
             forward(connection, reason)
 
-        producer.client._on_connection_closed = on_closed  # noqa: SLF001
+        producer.client._on_connection_closed = on_closed
 
 
 def _build(producer: AIOKafkaProducer, records: Sequence[Record]) -> list[Any]:
@@ -196,9 +196,9 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     """Stop within a deadline, without a commit: a producer in the middle of something is simply cut off."""
     with suppress(Exception):
         async with asyncio.timeout(CLOSE_DEADLINE_S):
-            sender = producer._sender  # noqa: SLF001  # stop() would wait for batches that nobody wants any more
+            sender = producer._sender  # stop() would wait for batches that nobody wants any more
             task = sender.sender_task
             if task is not None and not task.done():
                 task.cancel()
             await producer.client.close()
-    producer._closed = True  # noqa: SLF001  # as stop() does, so that its finaliser does not warn
+    producer._closed = True  # as stop() does, so that its finaliser does not warn
