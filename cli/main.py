@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import clock, doctor, roles, sandbox, token, topics, up
+from cli import clock, doctor, roles, sandbox, setup, token, topics, up
 from cli.common import UsageError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("up")(up.up)
+app.command("setup")(setup.setup)
 app.command("doctor")(doctor.doctor)
 app.command("token")(token.token)
 app.command("api")(roles.api)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import signal
@@ -20,6 +19,7 @@ import typer
 from pydantic import SecretStr
 
 from cli.progress import JarProgress, say
+from cli.setup import create_tables_and_topics
 from cli.supervisor import Role, Supervisor
 from cli.token import signing_key
 from infra.embedded.data_dir import remembered_ports
@@ -28,7 +28,6 @@ from infra.embedded.kafka import EmbeddedKafka
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.embedded.process import claim_port, free_port
 from infra.embedded.stack_file import StackFile, write_private, write_stack_file
-from infra.kafka.topics import create_topics, topics_of
 from infra.logging import redact_text
 from infra.settings import Settings
 
@@ -132,17 +131,7 @@ class Stack:
             with self._progress:
                 self._supervisor.start("kafka", self._kafka)
         say("creating tables and topics")
-        from infra.postgres.migrations import upgrade
-
-        upgrade(settings.database_url)
-        asyncio.run(
-            create_topics(
-                settings.kafka_bootstrap,
-                topics_of(settings),
-                partitions=settings.partitions,
-                replication_factor=settings.kafka_replication_factor,
-            )
-        )
+        create_tables_and_topics(settings)
 
     def _start_roles(self) -> None:
         say("starting the roles")
