@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from api import docs, errors
+from api.access_log import access_logger
 from api.admin import products as admin_products
 from api.edge import Edge
 from api.metrics import Metrics
@@ -58,5 +59,5 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     errors.install(app)
     docs.install(app)
-    app.add_middleware(Edge, metrics=metrics)
+    app.add_middleware(Edge, metrics=metrics, access_log=access_logger(settings.log_format))
     return app

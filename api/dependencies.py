@@ -31,6 +31,11 @@ def services_of_request(request: Request) -> Services:
     return services
 
 
+async def _services(request: Request) -> Services:
+    """The same as a dependency: FastAPI would call a plain function in a thread."""
+    return services_of_request(request)
+
+
 async def principal_of(services: Services, headers: dict[bytes, bytes]) -> Principal:
     """Who asks. Raises Problem: no token, one that proves nothing, or no keys to judge it by."""
     value = headers.get(b"authorization")
@@ -93,11 +98,11 @@ async def reach_position(services: Services, scope: Scope) -> None:
         )
 
 
-def _now(request: Request) -> datetime:
+async def _now(request: Request) -> datetime:
     return services_of_request(request).clock.now()
 
 
-ServicesDep = Annotated[Services, Depends(services_of_request)]
+ServicesDep = Annotated[Services, Depends(_services)]
 CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]
 Reader = Annotated[AsyncConnection, Depends(_reader)]
 Now = Annotated[datetime, Depends(_now)]

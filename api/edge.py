@@ -13,6 +13,7 @@ from infra.logging import get_logger
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from structlog.typing import FilteringBoundLogger
 
     from api.metrics import Metrics
 
@@ -46,9 +47,10 @@ def request_id_of(scope: Scope) -> str:
 class Edge:
     """Wraps the whole application. Plain ASGI: a request costs two function calls more, and no task."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: FilteringBoundLogger) -> None:
         self._app = app
         self._metrics = metrics
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens inside."""
@@ -83,7 +85,7 @@ class Edge:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = _route_of(scope)
         self._metrics.finished(method, route, status, duration_s)
-        log.info(
+        self._access_log.info(
             "http.request.finished",
             request_id=request_id,
             method=method,
