@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
 from aiokafka.errors import KafkaError
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.exc import DBAPIError
 
+from cli.common import UsageError
+from domain.payments.state import PaymentStatus
 from infra.clock import clock_of
 from infra.embedded.stack_file import read_stack_file
 from infra.kafka.topics import describe_topics, topics_of
 from infra.logging import redact_text
+from infra.postgres.engine import connection_options, sqlalchemy_url
+from projections.payments import payments
 
 if TYPE_CHECKING:
     from infra.settings import Settings
 
+_NAME = "billing-doctor"
 _TIMEOUT_S = 10.0
+_LAG_RECORDS_MAX = 10_000
+_UNANSWERED_AFTER = timedelta(minutes=10)
+_OVERDUE_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,10 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything once."""
-    return [_stack(settings), _kafka(settings), _database(settings), *_http(settings)]
+    findings = [_stack(settings), _kafka(settings), _database(settings), *_http(settings)]
+    if all(finding.ok for finding in findings if finding.name in {"kafka", "database"}):
+        findings += [_lag(settings), *_payments(settings)]
+    return findings
 
 
 def document(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
@@ -106,4 +120,47 @@ def _http(settings: Settings) -> list[Finding]:
         else:
             detail = url if response.is_success else f"{url}: {response.status_code} {response.text[:300]}"
             findings.append(Finding(name, ok=response.is_success, detail=detail))
+    return findings
+
+
+def _lag(settings: Settings) -> Finding:
+    """How far the read models are behind the log."""
+    from cli.projections import read_status
+
+    try:
+        lag = sum(partition.lag for partition in asyncio.run(read_status(settings)))
+    except (KafkaError, UsageError, DBAPIError) as error:
+        return Finding("projections", ok=False, detail=redact_text(str(error)).strip())
+    return Finding("projections", ok=lag <= _LAG_RECORDS_MAX, detail=f"{lag} records behind the log")
+
+
+def _payments(settings: Settings) -> list[Finding]:
+    """Payments that wait longer than they should: for the provider's answer, or for their end."""
+    now = clock_of(settings).now()
+    waiting = {
+        "unanswered": (
+            payments.c.status.in_([PaymentStatus.CREATED, PaymentStatus.PROCESSING])
+            & (payments.c.updated_at < now - _UNANSWERED_AFTER)
+        ),
+        "overdue": (
+            payments.c.status.in_([PaymentStatus.CREATED, PaymentStatus.ACTION_REQUIRED, PaymentStatus.PROCESSING])
+            & (payments.c.expires_at < now - _OVERDUE_AFTER)
+        ),
+    }
+    engine = create_engine(
+        sqlalchemy_url(settings.database_url), connect_args=connection_options(application_name=_NAME)
+    )
+    findings = []
+    try:
+        with engine.connect() as connection:
+            for name, condition in waiting.items():
+                oldest = payments.c.created_at
+                query = select(func.count(), func.min(oldest)).where(condition)
+                count, since = connection.execute(query).one()
+                detail = f"{count} payments, the oldest since {since:%Y-%m-%d %H:%M:%S} UTC" if count else "no payment"
+                findings.append(Finding(name, ok=not count, detail=detail))
+    except DBAPIError as error:
+        findings.append(Finding("payments", ok=False, detail=redact_text(str(error.orig)).strip()))
+    finally:
+        engine.dispose()
     return findings

@@ -1,4 +1,4 @@
-"""`billing setup`: tables and topics, before the first role starts. Any number may do it at once, any number of times."""
+"""`billing setup`: tables and topics, before the first role starts; any number of callers, any number of times."""
 
 from __future__ import annotations
 
