@@ -25,7 +25,6 @@ from projections.payments import payments
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-_NAME = "billing-doctor"
 _TIMEOUT_S = 10.0
 _LAG_RECORDS_MAX = 10_000
 _UNANSWERED_AFTER = timedelta(minutes=10)
