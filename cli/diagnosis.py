@@ -146,9 +146,8 @@ def _payments(settings: Settings) -> list[Finding]:
             & (payments.c.expires_at < now - _OVERDUE_AFTER)
         ),
     }
-    engine = create_engine(
-        sqlalchemy_url(settings.database_url), connect_args=connection_options(application_name=_NAME)
-    )
+    options = connection_options(application_name="billing-doctor")
+    engine = create_engine(sqlalchemy_url(settings.database_url), connect_args=options)
     findings = []
     try:
         with engine.connect() as connection:
