@@ -71,7 +71,8 @@ def _close_opened(
     payment: Payment, phase: Closing, command: Command[object], answer: ProviderAnswer
 ) -> tuple[AccountEvent, ...]:
     """The page that nobody wants any more was opened, or was not: close it by its name, or end the payment."""
-    if answer.reference is not None and answer.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING}:
+    open_statuses = {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING, AnswerStatus.DECLINED}
+    if answer.reference is not None and answer.status in open_statuses:
         return (request_close(payment, command, phase.reason, phase.detail, answer.reference),)
     return _end(payment, answer) if answer.status in {AnswerStatus.CLOSED, AnswerStatus.REFUSED} else ()
 
@@ -182,7 +183,7 @@ def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer
                 ),
             )
         case AnswerStatus.DECLINED:
-            return _decline(payment, command, answer.decline_reason or "declined")
+            return _decline(payment, command, answer)
         case AnswerStatus.CLOSED:
             return _end(payment, answer)
         case AnswerStatus.REFUSED:
@@ -197,13 +198,14 @@ def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer
             assert_never(answer.status)
 
 
-def _decline(payment: Payment, command: Command[object], reason: str) -> tuple[AccountEvent, ...]:
+def _decline(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
     """A decline ends the payment, but only once its page is closed: a customer may be typing another card into it."""
     if isinstance(payment.phase, Closing):
         return ()
+    reason = answer.decline_reason or "declined"
     return (
         PaymentDeclined(payment_id=payment.id, order_id=payment.order_id, decline_reason=reason),
-        request_close(payment, command, CloseReason.DECLINED, reason, payment.reference),
+        request_close(payment, command, CloseReason.DECLINED, reason, payment.reference or answer.reference),
     )
 
 
