@@ -131,7 +131,7 @@ class Supervisor:
         for watched in reversed(self._watched):
             began = time.monotonic()
             watched.server.stop()
-            log.info("supervisor.process.stopped", name=watched.name, seconds=round(time.monotonic() - began, 2))
+            log.debug("supervisor.process.stopped", name=watched.name, seconds=round(time.monotonic() - began, 2))
         self._watched.clear()
 
     def _restart(self, watched: _Watched) -> None:
