@@ -78,6 +78,7 @@ class PartitionWorker:
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue(QUEUE_MAX)
         self._last_commit = 0.0
         self._last_size = 0
+        self._last_duration = 0.0
         self._fired: dict[str, float] = {}
         self._tasks: list[asyncio.Task[Any]] = []
         self._is_closed = False
@@ -141,6 +142,7 @@ class PartitionWorker:
                 return
             self._last_commit = time.perf_counter()
             self._last_size = len(batch)
+            self._last_duration = self._last_commit - begin
             metrics.BATCH_SECONDS.observe(self._last_commit - begin)
             metrics.BATCH_COMMANDS.observe(len(batch))
             for delivery in batch:
@@ -150,7 +152,8 @@ class PartitionWorker:
         """Return the next group: at once when the partition is idle, else what comes in while the group is open."""
         batch = [await self._queue.get()]
         if time.perf_counter() - self._last_commit < IDLE_S:
-            await asyncio.sleep(min(GROUP_S_MAX, max(GROUP_S_MIN, self._last_size * GROUP_S_PER_COMMAND)))
+            wait_s = max(GROUP_S_MIN, self._last_size * GROUP_S_PER_COMMAND, 2 * self._last_duration)
+            await asyncio.sleep(min(GROUP_S_MAX, wait_s))
         while len(batch) < BATCH_MAX and not self._queue.empty():
             batch.append(self._queue.get_nowait())
         return batch
