@@ -27,7 +27,7 @@ MANAGER_ROLES = frozenset({"manager", "admin"})
 
 def services_of_request(request: Request) -> Services:
     """The services of the application."""
-    services: Services = request.state.services
+    services: Services = request.scope["state"]["services"]
     return services
 
 
