@@ -47,7 +47,7 @@ def _account_events() -> tuple[type, ...]:
     return tuple(event for event in events if event not in get_args(CatalogEvent))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 async def test_tables_equal_the_fold(seed: int, writer: Writer, connection: AsyncConnection) -> None:
     log = random_log(seed)
     random = Random(seed)
