@@ -78,8 +78,8 @@ def _fold(figures: Figures) -> list[Row]:
     fold = figures["fold"]
     measured = fold["events_per_s"]
     beside = (
-        f"a bare reader {_per_second(fold['bare_reader_events_per_s'])}; {fold['events']:,} events in {fold['cold_s']} s, "
-        f"with a store that is up to date {fold['warm_s']} s"
+        f"a bare reader {_per_second(fold['bare_reader_events_per_s'])}; {fold['events']:,} events in "
+        f"{fold['cold_s']} s, with a store that is up to date {fold['warm_s']} s"
     )
     return [
         (
@@ -137,7 +137,7 @@ def _whole(figures: Figures) -> list[Row]:
             "idle: from the HTTP request to the order in the read model, p50",
             f"{measured} ms",
             f"≤ {LATENCY_MS_MAX} ms",
-            f"p99 {whole['read_model_p99_ms']} ms; to the provider's payment page p50 {whole['payment_page_p50_ms']} ms",
+            f"p99 {whole['read_model_p99_ms']} ms; to the payment page p50 {whole['payment_page_p50_ms']} ms",
             _verdict(met=measured <= LATENCY_MS_MAX),
         )
     ]
