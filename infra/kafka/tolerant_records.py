@@ -33,8 +33,8 @@ class _TolerantRecords(_MemoryRecordsPy):  # type: ignore[misc]  # aiokafka ship
         """Return the next batch, the fast one in front of the tolerant one."""
         content = self._next_slice
         batch = super().next_batch(*positional)
-        if batch is None or batch.magic < _MAGIC_OF_HEADERS:
-            return batch
+        if batch is None or batch.magic < _MAGIC_OF_HEADERS or batch.is_control_batch:
+            return batch  # markers of transactions have no headers, and aiokafka takes theirs one by one
         return _TolerantBatch(batch, content)
 
 
