@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from domain.account.state import INITIAL, Account
 from domain.decider import Command
@@ -53,6 +53,9 @@ class Customer(RuleBasedStateMachine):
         self.account: Account = INITIAL
         self.clock = T0
         self.commands = 0
+        self.webhooks = 0
+        self.decided: set[CommandId] = set()
+        self.knows_repeats = True
         self.provider = MemoryProvider(name="stripe", refused_currencies=frozenset({"EUR"}))
         self.effects: list[Effect] = []
         """All that were ever written: any may be delivered again."""
@@ -62,10 +65,20 @@ class Customer(RuleBasedStateMachine):
         """All timers that were ever set, likewise."""
         self.succeeded: list[PaymentId] = []
 
-    def decide(self, data: Any) -> None:
+    @initialize(knows_repeats=st.booleans())
+    def engine(self, knows_repeats: bool) -> None:  # noqa: FBT001  # Hypothesis passes what it draws
+        """With and without the engine's memory of command ids: the rules hold on their own, and nothing depends on a
+        command that the engine would not decide again."""
+        self.knows_repeats = knows_repeats
+
+    def decide(self, data: Any, name: str | None = None) -> None:
         self.commands += 1
+        command_id = CommandId(name or f"command {self.commands}")
+        if self.knows_repeats and command_id in self.decided:
+            return
+        self.decided.add(command_id)
         command: Command[Any] = Command(
-            id=CommandId(f"command {self.commands}"),
+            id=command_id,
             key="ann",
             at=self.clock,
             actor="test",
@@ -78,6 +91,16 @@ class Customer(RuleBasedStateMachine):
         self.effects += effects
         self.timers += [timer for timer in pending(self.account) if timer not in pending(before)]
         self.succeeded += [event.payment_id for event in events if isinstance(event, PaymentSucceeded)]
+
+    def deliver(self, message: AnswerCall | ReportPayment) -> None:
+        match message:
+            case AnswerCall():
+                self.decide(message, f"answer {message.effect_id} {message.attempt}")
+            case ReportPayment():
+                self.decide(message, f"webhook {message.report_id}")
+
+    def fire(self, timer: Timer) -> None:
+        self.decide(timer.data, f"timer {timer.name}")
 
     def call(self, effect: Effect) -> None:
         match effect:
@@ -92,9 +115,10 @@ class Customer(RuleBasedStateMachine):
         )
 
     def webhook(self, reference: str, told: ProviderAnswer) -> None:
+        self.webhooks += 1
         payment_id = PaymentId(self.provider.pages[reference].payment_id)
         self.mail.append(
-            ReportPayment(payment_id=payment_id, provider="stripe", report_id=f"evt {len(self.mail)}", answer=told)
+            ReportPayment(payment_id=payment_id, provider="stripe", report_id=f"evt {self.webhooks}", answer=told)
         )
 
     @rule(prices=st.lists(st.sampled_from(BUYABLE), min_size=1, max_size=2, unique=True), renew=st.booleans())
@@ -107,7 +131,7 @@ class Customer(RuleBasedStateMachine):
     def what_is_due_fires(self) -> None:
         for timer in pending(self.account):
             if timer.due_at <= self.clock:
-                self.decide(timer.data)
+                self.fire(timer)
 
     @precondition(lambda self: self.account.orders)
     @rule(data=st.data())
@@ -118,12 +142,12 @@ class Customer(RuleBasedStateMachine):
     @rule()
     def the_newest_call_is_made_and_answered(self) -> None:
         self.call(self.effects[-1])
-        self.decide(self.mail[-1])
+        self.deliver(self.mail[-1])
 
     @precondition(lambda self: self.mail)
     @rule()
     def the_newest_mail_arrives(self) -> None:
-        self.decide(self.mail[-1])
+        self.deliver(self.mail[-1])
 
     @precondition(lambda self: self.effects)
     @rule(data=st.data(), fault=st.sampled_from(["none", "none", "drop", "lose"]))
@@ -136,20 +160,20 @@ class Customer(RuleBasedStateMachine):
     @precondition(lambda self: self.mail)
     @rule(data=st.data())
     def mail_arrives(self, data: st.DataObject) -> None:
-        self.decide(data.draw(st.sampled_from(self.mail[-6:])))
+        self.deliver(data.draw(st.sampled_from(self.mail[-6:])))
 
     @precondition(lambda self: self.provider.pages)
     @rule(data=st.data(), act=ACTS, told=st.booleans())
     def customer_acts(self, data: st.DataObject, act: str, told: bool) -> None:  # noqa: FBT001  # likewise
         self.act(data.draw(st.sampled_from(sorted(self.provider.pages))), act)
         if told:
-            self.decide(self.mail[-1])
+            self.deliver(self.mail[-1])
 
     @precondition(lambda self: self.open_pages)
     @rule(data=st.data(), act=ACTS)
     def customer_acts_at_an_open_page(self, data: st.DataObject, act: str) -> None:
         self.act(data.draw(st.sampled_from(self.open_pages)), act)
-        self.decide(self.mail[-1])
+        self.deliver(self.mail[-1])
 
     @property
     def open_pages(self) -> list[str]:
@@ -183,7 +207,7 @@ class Customer(RuleBasedStateMachine):
         """One that is due, whether or not it still means anything."""
         timer = data.draw(st.sampled_from(self.timers[-6:]))
         self.clock = max(self.clock, timer.due_at)
-        self.decide(timer.data)
+        self.fire(timer)
 
     @invariant()
     def money_and_access_agree(self) -> None:
@@ -204,13 +228,13 @@ class Customer(RuleBasedStateMachine):
             self.call(effect)
         for _ in range(ROUNDS_MAX):
             for message in self.mail:
-                self.decide(message)
+                self.deliver(message)
             self.mail.clear()
             due = sorted(pending(self.account), key=lambda timer: timer.due_at)
             if not due:
                 break
             self.clock = max(self.clock, due[0].due_at)
-            self.decide(due[0].data)
+            self.fire(due[0])
             for reference, page in self.provider.pages.items():
                 if page.status is AnswerStatus.PROCESSING:
                     self.provider.pay(reference, self.clock)
