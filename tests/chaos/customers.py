@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 240.0
 """How long a customer repeats a request before giving up; no fault of a run lasts so long."""
 PAGE_PATIENCE_S = 60.0
-"""How long a customer waits for the page where they pay, or for what was paid, before they leave. The provider is frozen
-and silent in a run, and an unanswered call is repeated after 20 s, 1 min, 5 min: some customers do leave."""
+"""How long a customer waits for the page where they pay, or for what was paid, before they leave. The provider is
+frozen and silent in a run, and an unanswered call is repeated after 20 s, 1 min, 5 min: some customers do leave."""
 RETRY_S = 0.5
 POLL_S = 0.4
 FILMS = [f"film-{number}:usd" for number in range(12)]
