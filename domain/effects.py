@@ -53,7 +53,23 @@ class CloseCheckout:
     reference: str | None
 
 
-Effect = CreateCheckout | FetchPayment | CloseCheckout
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeMethod:
+    """Charge a saved means of payment while the customer is away. Everything in it is the same at each repeat."""
+
+    effect_id: EffectId
+    payment_id: PaymentId
+    order_id: OrderId
+    provider: str
+    attempt: int
+    amount: Money
+    description: str
+    customer_reference: str
+    method_reference: str
+    created_at: datetime
+
+
+Effect = CreateCheckout | ChargeMethod | FetchPayment | CloseCheckout
 
 
 class AnswerStatus(StrEnum):

@@ -191,3 +191,35 @@ class TooManyItems(DomainError):
     items_max: int
     code: ClassVar[str] = "too_many_items"
     sentence: ClassVar[str] = "An order has at most {items_max} items, not {items}."
+
+
+@dataclass(eq=False, kw_only=True)
+class SubscriptionUnknown(DomainError):
+    subscription_id: str
+    code: ClassVar[str] = "subscription_unknown"
+    sentence: ClassVar[str] = "The account has no subscription {subscription_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class SubscriptionNotRunning(DomainError):
+    subscription_id: str
+    status: str
+    code: ClassVar[str] = "subscription_not_running"
+    sentence: ClassVar[str] = "The subscription {subscription_id!r} is {status}; buy the plan again instead."
+
+
+@dataclass(eq=False, kw_only=True)
+class ExtensionInvalid(DomainError):
+    days: int
+    days_max: int
+    code: ClassVar[str] = "extension_invalid"
+    sentence: ClassVar[str] = "{days} days cannot be given; it must be 1 to {days_max}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PlanChangeNeeded(DomainError):
+    subscription_id: str
+    code: ClassVar[str] = "plan_change_needed"
+    sentence: ClassVar[str] = (
+        "The subscription {subscription_id!r} already gives this role; change its plan instead of buying another."
+    )

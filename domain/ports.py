@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.effects import CloseCheckout, CreateCheckout, FetchPayment, ProviderAnswer
+    from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, ProviderAnswer
 
 
 class Clock(Protocol):
@@ -31,6 +31,12 @@ class PaymentProvider(Protocol):
         """Open the page where the customer pays: ACTION_REQUIRED, REFUSED or UNKNOWN.
 
         The same `effect_id` opens the same page, however often it is called.
+        """
+
+    async def charge(self, effect: ChargeMethod, *, account: str) -> ProviderAnswer:
+        """Charge a saved means of payment: SUCCEEDED, DECLINED, ACTION_REQUIRED, PROCESSING, REFUSED or UNKNOWN.
+
+        The same `effect_id` charges once, however often it is called and however late.
         """
 
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:

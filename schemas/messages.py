@@ -8,7 +8,7 @@ from datetime import datetime
 from domain.catalog.commands import ArchiveProduct, DefineProduct
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.catalog.state import Product
-from domain.effects import CloseCheckout, CreateCheckout, FetchPayment
+from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.ids import Resource
@@ -33,12 +33,33 @@ from domain.payments.events import (
     PaymentExpired,
     PaymentFailed,
     PaymentFetchRequested,
+    PaymentMethodRemoved,
+    PaymentMethodSaved,
     PaymentProcessing,
     PaymentSucceeded,
     PaymentUnchanged,
 )
-from domain.subscriptions.commands import EndPeriod
-from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
+from domain.subscriptions.commands import (
+    CancelSubscription,
+    EndGrace,
+    EndPeriod,
+    ExtendSubscription,
+    RenewSubscription,
+    ResumeSubscription,
+)
+from domain.subscriptions.events import (
+    AccessBlocked,
+    RenewalAttempted,
+    RenewalAuthenticationRequired,
+    RenewalFailed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionExtended,
+    SubscriptionGraceStarted,
+    SubscriptionRenewed,
+    SubscriptionResumed,
+    SubscriptionStarted,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +109,12 @@ COMMANDS: dict[str, type] = {
     "billing.payment.repeat_call": RepeatCall,
     "billing.payment.sweep": SweepPayment,
     "billing.payment.expire": ExpirePayment,
+    "billing.subscription.cancel": CancelSubscription,
+    "billing.subscription.resume": ResumeSubscription,
+    "billing.subscription.extend": ExtendSubscription,
+    "billing.subscription.renew": RenewSubscription,
     "billing.subscription.end_period": EndPeriod,
+    "billing.subscription.end_grace": EndGrace,
     "billing.entitlement.end": EndEntitlement,
     "billing.product.define": DefineProduct,
     "billing.product.archive": ArchiveProduct,
@@ -117,7 +143,18 @@ EVENTS: dict[str, type] = {
     "billing.payment.cancelled": PaymentCancelled,
     "billing.payment.expired": PaymentExpired,
     "billing.subscription.started": SubscriptionStarted,
+    "billing.subscription.renewed": SubscriptionRenewed,
+    "billing.subscription.renewal_attempted": RenewalAttempted,
+    "billing.subscription.renewal_failed": RenewalFailed,
+    "billing.subscription.authentication_required": RenewalAuthenticationRequired,
+    "billing.subscription.cancelled": SubscriptionCancelled,
+    "billing.subscription.resumed": SubscriptionResumed,
+    "billing.subscription.extended": SubscriptionExtended,
+    "billing.subscription.grace_started": SubscriptionGraceStarted,
     "billing.subscription.ended": SubscriptionEnded,
+    "billing.access.blocked": AccessBlocked,
+    "billing.payment_method.saved": PaymentMethodSaved,
+    "billing.payment_method.removed": PaymentMethodRemoved,
     "billing.entitlement.granted": EntitlementGranted,
     "billing.entitlement.ended": EntitlementEnded,
     "billing.product.defined": ProductDefined,
@@ -128,6 +165,7 @@ EVENTS: dict[str, type] = {
 
 EFFECTS: dict[str, type] = {
     "billing.effect.create_checkout": CreateCheckout,
+    "billing.effect.charge_method": ChargeMethod,
     "billing.effect.fetch_payment": FetchPayment,
     "billing.effect.close_checkout": CloseCheckout,
 }

@@ -17,7 +17,15 @@ from domain.payments.commands import (
     SweepPayment,
 )
 from domain.subscriptions import decider as subscriptions
-from domain.subscriptions.commands import EndPeriod, SubscriptionCommand
+from domain.subscriptions.commands import (
+    CancelSubscription,
+    EndGrace,
+    EndPeriod,
+    ExtendSubscription,
+    RenewSubscription,
+    ResumeSubscription,
+    SubscriptionCommand,
+)
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -45,6 +53,16 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return payments.sweep(account, data, command)
         case ExpirePayment():
             return payments.expire(account, data, command)
+        case CancelSubscription():
+            return subscriptions.cancel(account, data, command)
+        case ResumeSubscription():
+            return subscriptions.resume(account, data, command)
+        case ExtendSubscription():
+            return subscriptions.extend(account, data, command)
+        case RenewSubscription():
+            return subscriptions.renew(account, data, command)
+        case EndGrace():
+            return subscriptions.end_grace(account, data, command)
         case EndPeriod():
             return subscriptions.end_period(account, data, command)
         case EndEntitlement():

@@ -19,6 +19,7 @@ from domain.orders.events import (
 )
 from domain.orders.state import Order, OrderStatus
 from domain.payments.events import (
+    MethodEvent,
     PaymentActionRequired,
     PaymentCallRepeated,
     PaymentCancelled,
@@ -29,6 +30,8 @@ from domain.payments.events import (
     PaymentExpired,
     PaymentFailed,
     PaymentFetchRequested,
+    PaymentMethodRemoved,
+    PaymentMethodSaved,
     PaymentProcessing,
     PaymentSucceeded,
     PaymentUnchanged,
@@ -45,8 +48,8 @@ from domain.payments.state import (
     ProviderCall,
     Succeeded,
 )
-from domain.subscriptions.events import SubscriptionEnded, SubscriptionEvent, SubscriptionStarted
-from domain.subscriptions.state import Subscription, SubscriptionStatus
+from domain.subscriptions.events import SubscriptionEvent
+from domain.subscriptions.evolve import evolve as evolve_subscription
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.ids import EffectId, OrderId
 
-AccountEvent = OrderEvent | PaymentEvent | SubscriptionEvent | EntitlementEvent
+AccountEvent = OrderEvent | PaymentEvent | MethodEvent | SubscriptionEvent | EntitlementEvent
 
 
 def evolve(account: Account, event: AccountEvent) -> Account:
@@ -66,7 +69,10 @@ def evolve(account: Account, event: AccountEvent) -> Account:
     if isinstance(event, EntitlementEvent):
         return _evolve_entitlement(account, event)
     if isinstance(event, SubscriptionEvent):
-        return _evolve_subscription(account, event)
+        changed = evolve_subscription(account.subscriptions.get(event.subscription_id), event)
+        return replace(account, subscriptions={**account.subscriptions, changed.id: changed})
+    if isinstance(event, MethodEvent):
+        return _evolve_methods(account, event)
     assert_never(event)
 
 
@@ -80,6 +86,7 @@ def _evolve_order(account: Account, event: OrderEvent) -> Account:
                 total=event.total,
                 auto_renew=event.auto_renew,
                 placed_at=event.placed_at,
+                purpose=event.purpose,
             )
             return replace(account, orders={**account.orders, order.id: order})
         case OrderAlreadyPlaced():
@@ -109,6 +116,10 @@ def _evolve_payment(account: Account, event: PaymentEvent) -> Account:
     else:
         payment = _changed(account.payments[event.payment_id], event)
     after = replace(account, payments={**account.payments, payment.id: payment})
+    if isinstance(event, PaymentCreated) and account.orders[event.order_id].payment_id != payment.id:
+        # A further attempt to collect the money of the same order.
+        order = replace(account.orders[event.order_id], payment_id=payment.id)
+        return replace(after, orders={**account.orders, order.id: order})
     if isinstance(event, PaymentActionRequired | PaymentProcessing):
         return _with_order_status(after, event.order_id, OrderStatus.AWAITING_PAYMENT)
     return after
@@ -124,10 +135,11 @@ def _created(event: PaymentCreated) -> Payment:
         expires_at=event.expires_at,
         return_url=event.return_url,
         save_method=event.save_method,
+        method=event.method,
         phase=Created(),
         call=ProviderCall(
             effect_id=event.effect_id,
-            kind=CallKind.CREATE_CHECKOUT,
+            kind=CallKind.CREATE_CHECKOUT if event.method is None else CallKind.CHARGE,
             attempt=1,
             asked_at=event.created_at,
             repeat_at=event.repeat_at,
@@ -203,24 +215,13 @@ def _evolve_entitlement(account: Account, event: EntitlementEvent) -> Account:
             assert_never(event)
 
 
-def _evolve_subscription(account: Account, event: SubscriptionEvent) -> Account:
+def _evolve_methods(account: Account, event: MethodEvent) -> Account:
     match event:
-        case SubscriptionStarted():
-            subscription = Subscription(
-                id=event.subscription_id,
-                product_id=event.product_id,
-                price_id=event.price_id,
-                price=event.price,
-                period=event.period,
-                resource=event.resource,
-                order_id=event.order_id,
-                anchor=event.period_start,
-                period_start=event.period_start,
-                period_end=event.period_end,
-                auto_renew=event.auto_renew,
-            )
-        case SubscriptionEnded():
-            subscription = replace(account.subscriptions[event.subscription_id], status=SubscriptionStatus.ENDED)
+        case PaymentMethodSaved(method=method):
+            others = tuple(held for held in account.methods if held.method_reference != method.method_reference)
+            return replace(account, methods=(method, *others))
+        case PaymentMethodRemoved():
+            left = tuple(held for held in account.methods if held.method_reference != event.method_reference)
+            return replace(account, methods=left)
         case _:
             assert_never(event)
-    return replace(account, subscriptions={**account.subscriptions, subscription.id: subscription})

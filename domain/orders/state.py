@@ -24,6 +24,13 @@ class OrderStatus(StrEnum):
     FAILED = "failed"
 
 
+class OrderPurpose(StrEnum):
+    """Why there is an order: somebody bought, or a subscription's next period is due."""
+
+    PURCHASE = "purchase"
+    RENEWAL = "renewal"
+
+
 OPEN_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.AWAITING_PAYMENT})
 """An order in one of these may still be paid or cancelled."""
 
@@ -59,4 +66,5 @@ class Order:
     total: Money
     auto_renew: bool
     placed_at: datetime
+    purpose: OrderPurpose = OrderPurpose.PURCHASE
     status: OrderStatus = OrderStatus.PENDING

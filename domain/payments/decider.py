@@ -9,15 +9,17 @@ from domain.errors import PaidAmountMismatch, PaymentUnknown, ReferenceMismatch
 from domain.ids import EffectId, derive
 from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
 from domain.orders.fulfilment import fulfil
+from domain.orders.state import OrderPurpose
+from domain.payments.closing import request_close
 from domain.payments.events import (
     PaymentActionRequired,
     PaymentCallRepeated,
     PaymentCancelled,
-    PaymentCloseRequested,
     PaymentDeclined,
     PaymentExpired,
     PaymentFailed,
     PaymentFetchRequested,
+    PaymentMethodSaved,
     PaymentProcessing,
     PaymentSucceeded,
     PaymentUnchanged,
@@ -30,9 +32,12 @@ from domain.payments.state import (
     Ended,
     Payment,
     Processing,
+    SavedMethod,
     Succeeded,
 )
 from domain.policies.settings import delay
+from domain.subscriptions import renewal
+from domain.subscriptions.events import RenewalAuthenticationRequired
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -40,6 +45,10 @@ if TYPE_CHECKING:
     from domain.decider import Command
     from domain.ids import PaymentId
     from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
+    from domain.subscriptions.state import Subscription
+
+
+_ENDED = frozenset({AnswerStatus.CLOSED, AnswerStatus.REFUSED, AnswerStatus.DECLINED})
 
 
 def answer_call(account: Account, answered: AnswerCall, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -56,7 +65,7 @@ def answer_call(account: Account, answered: AnswerCall, command: Command[object]
         return ()  # the call stays open and its timer repeats it
     if kind is CallKind.CLOSE_CHECKOUT and answer.status is not AnswerStatus.CLOSED:
         return ()  # likewise: only a page that can no longer be paid ends the payment
-    if isinstance(payment.phase, Closing) and kind is CallKind.CREATE_CHECKOUT:
+    if isinstance(payment.phase, Closing) and kind in {CallKind.CREATE_CHECKOUT, CallKind.CHARGE}:
         return _close_opened(payment, payment.phase, command, answer)
     if kind is CallKind.FETCH and (
         answer.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.REFUSED}
@@ -64,7 +73,7 @@ def answer_call(account: Account, answered: AnswerCall, command: Command[object]
     ):
         sweep_at = command.at + delay(command.policies.sweep_delays, payment.sweeps + 1)
         return (PaymentUnchanged(payment_id=payment.id, effect_id=answered.effect_id, sweep_at=sweep_at),)
-    return _progress(payment, command, answer)
+    return _progress(account, payment, command, answer)
 
 
 def _close_opened(
@@ -73,7 +82,7 @@ def _close_opened(
     """The page that nobody wants any more was opened, or was not: close it by its name, or end the payment."""
     if answer.reference is not None and answer.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING}:
         return (request_close(payment, command, phase.reason, phase.detail, answer.reference),)
-    return _end(payment, answer) if answer.status in {AnswerStatus.CLOSED, AnswerStatus.REFUSED} else ()
+    return _end(payment, answer) if answer.status in _ENDED else ()
 
 
 def report(account: Account, reported: ReportPayment, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -96,7 +105,7 @@ def report(account: Account, reported: ReportPayment, command: Command[object]) 
         return ()
     if answer.status is AnswerStatus.PROCESSING and isinstance(payment.phase, Processing):
         return ()
-    return _progress(payment, command, answer)
+    return _progress(account, payment, command, answer)
 
 
 def repeat_call(account: Account, repeat: RepeatCall, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -141,22 +150,9 @@ def expire(account: Account, expired: ExpirePayment, command: Command[object]) -
     return (request_close(payment, command, CloseReason.EXPIRED, "nobody paid in time", payment.reference),)
 
 
-def request_close(
-    payment: Payment, command: Command[object], reason: CloseReason, detail: str, reference: str | None
-) -> PaymentCloseRequested:
-    """Return the event that asks the provider to make the payment unpayable."""
-    return PaymentCloseRequested(
-        payment_id=payment.id,
-        reference=reference,
-        reason=reason,
-        detail=detail,
-        effect_id=EffectId(derive(payment.id, "close")),
-        requested_at=command.at,
-        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
-    )
-
-
-def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+def _progress(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
     """Return what an answer without money changes in a payment that is still open."""
     sweep_at = command.at + delay(command.policies.sweep_delays, payment.sweeps + 1)
     match answer.status:
@@ -171,6 +167,7 @@ def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer
                     confirmation_url=answer.confirmation_url,
                     sweep_at=sweep_at,
                 ),
+                *_tell_renewal_to_confirm(account, payment, answer.confirmation_url),
             )
         case AnswerStatus.PROCESSING:
             reference = answer.reference or payment.reference
@@ -182,29 +179,60 @@ def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer
                 ),
             )
         case AnswerStatus.DECLINED:
-            return _decline(payment, command, answer.decline_reason or "declined")
+            return _decline(account, payment, command, answer)
         case AnswerStatus.CLOSED:
             return _end(payment, answer)
         case AnswerStatus.REFUSED:
-            reason = answer.detail or "the provider refused the request"
-            return (
-                PaymentFailed(payment_id=payment.id, order_id=payment.order_id, reason=reason),
-                OrderFailed(order_id=payment.order_id, reason=reason),
-            )
+            return _fail(account, payment, command, answer.detail or "the provider refused the request", hard=False)
         case AnswerStatus.SUCCEEDED | AnswerStatus.UNKNOWN:
             return ()
         case _:
             assert_never(answer.status)
 
 
-def _decline(payment: Payment, command: Command[object], reason: str) -> tuple[AccountEvent, ...]:
-    """A decline ends the payment, but only once its page is closed: a customer may be typing another card into it."""
+def _decline(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
+    """A decline ends the payment; a page only once it is closed: a customer may be typing another card into it."""
     if isinstance(payment.phase, Closing):
         return ()
-    return (
-        PaymentDeclined(payment_id=payment.id, order_id=payment.order_id, decline_reason=reason),
-        request_close(payment, command, CloseReason.DECLINED, reason, payment.reference),
+    reason = answer.decline_reason or "declined"
+    declined = PaymentDeclined(payment_id=payment.id, order_id=payment.order_id, decline_reason=reason)
+    if payment.method is not None:
+        return (declined, *_fail(account, payment, command, reason, hard=answer.hard))
+    return (declined, request_close(payment, command, CloseReason.DECLINED, reason, payment.reference))
+
+
+def _fail(
+    account: Account, payment: Payment, command: Command[object], reason: str, *, hard: bool
+) -> tuple[AccountEvent, ...]:
+    """End a payment without money. The order of a renewal stays open: the next attempt may pay it."""
+    failed = PaymentFailed(payment_id=payment.id, order_id=payment.order_id, reason=reason, hard=hard)
+    subscription = _renewed_by(account, payment)
+    if subscription is None:
+        return (failed, OrderFailed(order_id=payment.order_id, reason=reason))
+    if not subscription.is_running:
+        return (failed, OrderFailed(order_id=payment.order_id, reason=reason))
+    attempt = subscription.attempts
+    return (failed, renewal.failed(subscription, command, attempt=attempt, reason=reason, hard=hard))
+
+
+def _renewed_by(account: Account, payment: Payment) -> Subscription | None:
+    """Return the subscription whose renewal the payment pays for."""
+    order = account.orders[payment.order_id]
+    if order.purpose is not OrderPurpose.RENEWAL or order.lines[0].subscription_id is None:
+        return None
+    return account.subscriptions.get(order.lines[0].subscription_id)
+
+
+def _tell_renewal_to_confirm(account: Account, payment: Payment, url: str) -> tuple[AccountEvent, ...]:
+    subscription = _renewed_by(account, payment)
+    if subscription is None or not subscription.is_running:
+        return ()
+    asked = RenewalAuthenticationRequired(
+        subscription_id=subscription.id, attempt=subscription.attempts, confirmation_url=url
     )
+    return (asked,)
 
 
 def _end(payment: Payment, answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
@@ -252,19 +280,32 @@ def _succeed(
             paid_amount=paid.amount if paid else 0,
             paid_currency=paid.currency if paid else "",
         )
-    paid_at = command.at
     succeeded = PaymentSucceeded(
         payment_id=payment.id,
         order_id=payment.order_id,
         amount=payment.amount,
         provider=payment.provider,
         reference=answer.reference,
-        paid_at=paid_at,
+        paid_at=command.at,
         customer_reference=answer.customer_reference,
         method_reference=answer.method_reference,
         method_label=answer.method_label,
     )
-    return (succeeded, *fulfil(account, account.orders[payment.order_id], paid_at))
+    saved = _saved_method(payment, command, answer)
+    return (succeeded, *saved, *fulfil(account, account.orders[payment.order_id], command))
+
+
+def _saved_method(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[PaymentMethodSaved, ...]:
+    if not payment.save_method or answer.customer_reference is None or answer.method_reference is None:
+        return ()
+    method = SavedMethod(
+        provider=payment.provider,
+        customer_reference=answer.customer_reference,
+        method_reference=answer.method_reference,
+        label=answer.method_label,
+        saved_at=command.at,
+    )
+    return (PaymentMethodSaved(method=method),)
 
 
 def _payment(account: Account, payment_id: PaymentId) -> Payment:

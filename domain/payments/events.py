@@ -7,7 +7,7 @@ from datetime import datetime
 
 from domain.ids import EffectId, OrderId, PaymentId
 from domain.money import Money
-from domain.payments.state import CallKind, CloseReason
+from domain.payments.state import CallKind, CloseReason, SavedMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class PaymentCreated:
     created_at: datetime
     expires_at: datetime
     repeat_at: datetime
+    method: SavedMethod | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,8 @@ class PaymentFailed:
     payment_id: PaymentId
     order_id: OrderId
     reason: str
+    hard: bool = False
+    """No retry with the same means of payment can help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +146,20 @@ class PaymentExpired:
     order_id: OrderId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentMethodSaved:
+    """The customer's means of payment may be charged for renewals; it takes the place of an earlier one."""
+
+    method: SavedMethod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentMethodRemoved:
+    """The means of payment is charged no more."""
+
+    method_reference: str
+
+
 PaymentEvent = (
     PaymentCreated
     | PaymentActionRequired
@@ -157,3 +174,4 @@ PaymentEvent = (
     | PaymentCancelled
     | PaymentExpired
 )
+MethodEvent = PaymentMethodSaved | PaymentMethodRemoved

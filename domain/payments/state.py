@@ -27,6 +27,7 @@ class CallKind(StrEnum):
     """What a provider is asked to do about a payment."""
 
     CREATE_CHECKOUT = "create_checkout"
+    CHARGE = "charge"
     FETCH = "fetch"
     CLOSE_CHECKOUT = "close_checkout"
 
@@ -37,6 +38,18 @@ class CloseReason(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedMethod:
+    """A means of payment that the customer left at the provider. We know it by the provider's names alone."""
+
+    provider: str
+    customer_reference: str
+    method_reference: str
+    label: str | None
+    """Such as `visa •••• 4242`."""
+    saved_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +134,8 @@ class Payment:
     save_method: bool
     phase: PaymentPhase
     call: ProviderCall | None
+    method: SavedMethod | None = None
+    """Set when a saved method is charged; absent when the customer pays on the provider's page."""
     sweep_at: datetime | None = None
     """When the provider is asked how the payment stands, unless it tells before."""
     sweeps: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from domain.effects import CloseCheckout, CreateCheckout, Effect, FetchPayment
+from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, Effect, FetchPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.payments.commands import ExpirePayment, RepeatCall, SweepPayment
@@ -16,8 +16,8 @@ from domain.payments.events import (
     PaymentFetchRequested,
 )
 from domain.payments.state import ActionRequired, CallKind, Created, Payment, ProviderCall
-from domain.subscriptions.commands import EndPeriod
-from domain.subscriptions.state import SubscriptionStatus
+from domain.subscriptions.commands import EndGrace, EndPeriod, RenewSubscription
+from domain.subscriptions.state import Subscription, SubscriptionStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,12 +61,9 @@ def pending(account: Account) -> tuple[Timer, ...]:
     for payment in account.payments.values():
         timers += _payment_timers(payment)
     for subscription in account.subscriptions.values():
-        if subscription.status is SubscriptionStatus.ACTIVE:
-            end = subscription.period_end
-            data = EndPeriod(subscription_id=subscription.id, period_end=end)
-            timers.append(Timer(due_at=end, name=f"end-period {subscription.id} {end.isoformat()}", data=data))
+        timers += _subscription_timers(subscription)
     for held in account.entitlements.values():
-        if held.until is not None:
+        if held.until is not None and held.subscription_id is None:
             ending = EndEntitlement(resource=held.resource, until=held.until)
             name = f"end-entitlement {held.resource} {held.until.isoformat()}"
             timers.append(Timer(due_at=held.until, name=name, data=ending))
@@ -76,6 +73,27 @@ def pending(account: Account) -> tuple[Timer, ...]:
 def next_due(account: Account) -> datetime | None:
     """Return when the account has to be looked at next."""
     return min((timer.due_at for timer in pending(account)), default=None)
+
+
+def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:
+    if not subscription.is_running:
+        return ()
+    timers: list[Timer] = []
+    end, access_end = subscription.period_end, subscription.access_end
+    if subscription.renew_at is not None:
+        number = subscription.attempts + 1
+        renew = RenewSubscription(subscription_id=subscription.id, period_end=end, attempt=number)
+        name = f"renew {subscription.id} {end.isoformat()} {number} {subscription.renew_at.isoformat()}"
+        timers.append(Timer(due_at=subscription.renew_at, name=name, data=renew))
+    if subscription.status is SubscriptionStatus.GRACE:
+        end_grace = EndGrace(subscription_id=subscription.id, access_end=access_end)
+        name = f"end-grace {subscription.id} {access_end.isoformat()}"
+        timers.append(Timer(due_at=access_end, name=name, data=end_grace))
+    else:
+        end_period = EndPeriod(subscription_id=subscription.id, period_end=end)
+        name = f"end-period {subscription.id} {end.isoformat()}"
+        timers.append(Timer(due_at=end, name=name, data=end_period))
+    return tuple(timers)
 
 
 def _payment_timers(payment: Payment) -> tuple[Timer, ...]:
@@ -97,7 +115,6 @@ def _payment_timers(payment: Payment) -> tuple[Timer, ...]:
 def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
     match call.kind:
         case CallKind.CREATE_CHECKOUT:
-            order = account.orders[payment.order_id]
             return CreateCheckout(
                 effect_id=call.effect_id,
                 payment_id=payment.id,
@@ -105,12 +122,14 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
                 provider=payment.provider,
                 attempt=call.attempt,
                 amount=payment.amount,
-                description=", ".join(line.title for line in order.lines)[:DESCRIPTION_MAX],
+                description=_description(account, payment),
                 save_method=payment.save_method,
                 return_url=payment.return_url,
                 created_at=payment.created_at,
                 expires_at=payment.expires_at,
             )
+        case CallKind.CHARGE:
+            return _charge(account, payment, call)
         case CallKind.FETCH:
             return FetchPayment(
                 effect_id=call.effect_id,
@@ -127,3 +146,25 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
                 attempt=call.attempt,
                 reference=payment.reference,
             )
+
+
+def _charge(account: Account, payment: Payment, call: ProviderCall) -> ChargeMethod:
+    if payment.method is None:
+        raise AssertionError(f"the payment {payment.id} has no saved method to charge")
+    return ChargeMethod(
+        effect_id=call.effect_id,
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        provider=payment.provider,
+        attempt=call.attempt,
+        amount=payment.amount,
+        description=_description(account, payment),
+        customer_reference=payment.method.customer_reference,
+        method_reference=payment.method.method_reference,
+        created_at=payment.created_at,
+    )
+
+
+def _description(account: Account, payment: Payment) -> str:
+    titles = (line.title for line in account.orders[payment.order_id].lines)
+    return ", ".join(titles)[:DESCRIPTION_MAX]

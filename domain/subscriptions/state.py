@@ -1,4 +1,4 @@
-"""A subscription: access to a role for periods that were paid."""
+"""A subscription: access to a role for periods that were paid, renewed by the saved means of payment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.calendar import Period
+from domain.calendar import Period, end_of
 from domain.ids import OrderId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
 
 
 class SubscriptionStatus(StrEnum):
-    """active → ended."""
+    """active → past_due → grace → ended, and back to active with the money."""
 
     ACTIVE = "active"
+    PAST_DUE = "past_due"
+    """A renewal was declined; the period that was paid still runs."""
+    GRACE = "grace"
+    """The paid period is over and access stays for a little while."""
     ENDED = "ended"
 
 
@@ -25,13 +29,37 @@ class Subscription:
     id: SubscriptionId
     product_id: ProductId
     price_id: PriceId
+    title: str
     price: Money
+    """The price of one period, as it was agreed."""
     period: Period
     resource: Resource
     order_id: OrderId
     anchor: datetime
     """The moment from which periods are counted: the day of the month of every end comes from it."""
+    periods: int
+    """How many periods were paid since the anchor."""
     period_start: datetime
     period_end: datetime
+    access_end: datetime
+    """The end of access if nothing more is paid: the period's end, with the grace while it renews by itself."""
     auto_renew: bool
     status: SubscriptionStatus = SubscriptionStatus.ACTIVE
+    renew_at: datetime | None = None
+    """When the next attempt to renew is made; absent when none is to be made, or while one is under way."""
+    attempts: int = 0
+    """How often it was tried to renew the present period."""
+    renewal_order_id: OrderId | None = None
+    """The order of the renewal, from the first charge until it is paid or the subscription ends."""
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it gives access."""
+        return self.status is not SubscriptionStatus.ENDED
+
+
+def period_ends(subscription: Subscription, count: int) -> tuple[datetime, ...]:
+    """Return the ends of the next `count` periods by the one calendar rule, the present period's end first."""
+    return tuple(
+        end_of(subscription.anchor, subscription.period, subscription.periods + number) for number in range(count)
+    )
