@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.ids import EffectId, OrderId, PaymentId
+from domain.ids import EffectId, OrderId, PaymentId, RefundId
 from domain.money import Money
 
 
@@ -69,7 +69,44 @@ class ChargeMethod:
     created_at: datetime
 
 
-Effect = CreateCheckout | ChargeMethod | FetchPayment | CloseCheckout
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPayment:
+    """Give money of a payment back; with a `reference`, tell how the refund of that name stands."""
+
+    effect_id: EffectId
+    refund_id: RefundId
+    payment_id: PaymentId
+    provider: str
+    attempt: int
+    payment_reference: str
+    amount: Money
+    reference: str | None
+    requested_at: datetime
+
+
+Effect = CreateCheckout | ChargeMethod | FetchPayment | CloseCheckout | RefundPayment
+
+
+class RefundAnswerStatus(StrEnum):
+    """What a provider says about a refund."""
+
+    PENDING = "pending"
+    """The provider took it and works on it: `reference` is set."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """The provider refused it, for good: `detail` says why."""
+    UNKNOWN = "unknown"
+    """Whether it happened is not known. Never the same as failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundAnswer:
+    """What a provider said about a refund."""
+
+    status: RefundAnswerStatus
+    reference: str | None = None
+    detail: str | None = None
+    provider_request_id: str | None = None
 
 
 class AnswerStatus(StrEnum):

@@ -223,3 +223,48 @@ class PlanChangeNeeded(DomainError):
     sentence: ClassVar[str] = (
         "The subscription {subscription_id!r} already gives this role; change its plan instead of buying another."
     )
+
+
+@dataclass(eq=False, kw_only=True)
+class RefundUnknown(DomainError):
+    refund_id: str
+    code: ClassVar[str] = "refund_unknown"
+    sentence: ClassVar[str] = "The account has no refund {refund_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PaymentNotRefundable(DomainError):
+    payment_id: str
+    status: str
+    code: ClassVar[str] = "payment_not_refundable"
+    sentence: ClassVar[str] = "The payment {payment_id!r} is {status}; only what was paid can be given back."
+
+
+@dataclass(eq=False, kw_only=True)
+class NothingToRefund(DomainError):
+    payment_id: str
+    code: ClassVar[str] = "nothing_to_refund"
+    sentence: ClassVar[str] = (
+        "Nothing of the payment {payment_id!r} can be given back any more; "
+        "GET /v1/payments?refundable=true lists what can."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class RefundAmountInvalid(DomainError):
+    amount: int
+    code: ClassVar[str] = "refund_amount_invalid"
+    sentence: ClassVar[str] = "{amount} is no amount to give back; it must be at least 1 minor unit."
+
+
+@dataclass(eq=False, kw_only=True)
+class RefundExceedsPayment(DomainError):
+    payment_id: str
+    amount: int
+    left_amount: int
+    rule: str
+    code: ClassVar[str] = "refund_exceeds_payment"
+    sentence: ClassVar[str] = (
+        "{amount} is more than the {left_amount} minor units of the payment {payment_id!r} that can be given back "
+        "({rule})."
+    )

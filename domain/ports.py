@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, ProviderAnswer
+    from domain.effects import (
+        ChargeMethod,
+        CloseCheckout,
+        CreateCheckout,
+        FetchPayment,
+        ProviderAnswer,
+        RefundAnswer,
+        RefundPayment,
+    )
 
 
 class Clock(Protocol):
@@ -44,6 +52,12 @@ class PaymentProvider(Protocol):
 
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
         """Make the payment unpayable: CLOSED, or SUCCEEDED when it was paid before, PROCESSING, UNKNOWN."""
+
+    async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
+        """Give money back, or tell how the refund that the effect names stands.
+
+        The same `effect_id` gives back once, however often it is called and however late.
+        """
 
     async def close(self) -> None:
         """Release connections."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from domain.catalog.commands import ArchiveProduct, DefineProduct
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.catalog.state import Product
-from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment
+from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.ids import Resource
@@ -39,6 +39,14 @@ from domain.payments.events import (
     PaymentSucceeded,
     PaymentUnchanged,
 )
+from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
+from domain.refunds.events import (
+    RefundCallRepeated,
+    RefundFailed,
+    RefundRequested,
+    RefundSubmitted,
+    RefundSucceeded,
+)
 from domain.subscriptions.commands import (
     CancelSubscription,
     EndGrace,
@@ -58,6 +66,7 @@ from domain.subscriptions.events import (
     SubscriptionGraceStarted,
     SubscriptionRenewed,
     SubscriptionResumed,
+    SubscriptionShortened,
     SubscriptionStarted,
 )
 
@@ -109,6 +118,10 @@ COMMANDS: dict[str, type] = {
     "billing.payment.repeat_call": RepeatCall,
     "billing.payment.sweep": SweepPayment,
     "billing.payment.expire": ExpirePayment,
+    "billing.refund.request": RequestRefund,
+    "billing.refund.answer": AnswerRefund,
+    "billing.refund.repeat": RepeatRefund,
+    "billing.refund.sweep": SweepRefund,
     "billing.subscription.cancel": CancelSubscription,
     "billing.subscription.resume": ResumeSubscription,
     "billing.subscription.extend": ExtendSubscription,
@@ -150,11 +163,17 @@ EVENTS: dict[str, type] = {
     "billing.subscription.cancelled": SubscriptionCancelled,
     "billing.subscription.resumed": SubscriptionResumed,
     "billing.subscription.extended": SubscriptionExtended,
+    "billing.subscription.shortened": SubscriptionShortened,
     "billing.subscription.grace_started": SubscriptionGraceStarted,
     "billing.subscription.ended": SubscriptionEnded,
     "billing.access.blocked": AccessBlocked,
     "billing.payment_method.saved": PaymentMethodSaved,
     "billing.payment_method.removed": PaymentMethodRemoved,
+    "billing.refund.requested": RefundRequested,
+    "billing.refund.submitted": RefundSubmitted,
+    "billing.refund.call_repeated": RefundCallRepeated,
+    "billing.refund.succeeded": RefundSucceeded,
+    "billing.refund.failed": RefundFailed,
     "billing.entitlement.granted": EntitlementGranted,
     "billing.entitlement.ended": EntitlementEnded,
     "billing.product.defined": ProductDefined,
@@ -168,6 +187,7 @@ EFFECTS: dict[str, type] = {
     "billing.effect.charge_method": ChargeMethod,
     "billing.effect.fetch_payment": FetchPayment,
     "billing.effect.close_checkout": CloseCheckout,
+    "billing.effect.refund_payment": RefundPayment,
 }
 
 PUBLIC: dict[str, type] = {

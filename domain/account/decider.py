@@ -16,6 +16,8 @@ from domain.payments.commands import (
     ReportPayment,
     SweepPayment,
 )
+from domain.refunds import decider as refunds
+from domain.refunds.commands import AnswerRefund, RefundCommand, RepeatRefund, RequestRefund, SweepRefund
 from domain.subscriptions import decider as subscriptions
 from domain.subscriptions.commands import (
     CancelSubscription,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.decider import Command
 
-AccountCommand = OrderCommand | PaymentCommand | SubscriptionCommand | EntitlementCommand
+AccountCommand = OrderCommand | PaymentCommand | SubscriptionCommand | EntitlementCommand | RefundCommand
 
 
 def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # one return a command
@@ -65,6 +67,14 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return subscriptions.end_grace(account, data, command)
         case EndPeriod():
             return subscriptions.end_period(account, data, command)
+        case RequestRefund():
+            return refunds.request(account, data, command)
+        case AnswerRefund():
+            return refunds.answer(account, data, command)
+        case RepeatRefund():
+            return refunds.repeat(account, data, command)
+        case SweepRefund():
+            return refunds.sweep(account, data, command)
         case EndEntitlement():
             return subscriptions.end_entitlement(account, data, command)
         case _:

@@ -48,6 +48,8 @@ from domain.payments.state import (
     ProviderCall,
     Succeeded,
 )
+from domain.refunds.events import RefundCallRepeated, RefundEvent, RefundFailed, RefundRequested, RefundSucceeded
+from domain.refunds.evolve import evolve as evolve_refund
 from domain.subscriptions.events import SubscriptionEvent
 from domain.subscriptions.evolve import evolve as evolve_subscription
 
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.ids import EffectId, OrderId
 
-AccountEvent = OrderEvent | PaymentEvent | MethodEvent | SubscriptionEvent | EntitlementEvent
+AccountEvent = OrderEvent | PaymentEvent | MethodEvent | SubscriptionEvent | EntitlementEvent | RefundEvent
 
 
 def evolve(account: Account, event: AccountEvent) -> Account:
@@ -71,6 +73,8 @@ def evolve(account: Account, event: AccountEvent) -> Account:
     if isinstance(event, SubscriptionEvent):
         changed = evolve_subscription(account.subscriptions.get(event.subscription_id), event)
         return replace(account, subscriptions={**account.subscriptions, changed.id: changed})
+    if isinstance(event, RefundEvent):
+        return _evolve_refund(account, event)
     if isinstance(event, MethodEvent):
         return _evolve_methods(account, event)
     assert_never(event)
@@ -213,6 +217,22 @@ def _evolve_entitlement(account: Account, event: EntitlementEvent) -> Account:
             return replace(account, entitlements=left)
         case _:
             assert_never(event)
+
+
+def _evolve_refund(account: Account, event: RefundEvent) -> Account:
+    refund = evolve_refund(account.refunds.get(event.refund_id), event)
+    payment = account.payments[event.payment_id] if not isinstance(event, RefundCallRepeated) else None
+    after = replace(account, refunds={**account.refunds, refund.id: refund})
+    if payment is None:
+        return after
+    amount = refund.amount.amount
+    if isinstance(event, RefundRequested):
+        payment = replace(payment, refunding=payment.refunding + amount)
+    elif isinstance(event, RefundSucceeded):
+        payment = replace(payment, refunding=payment.refunding - amount, refunded=payment.refunded + amount)
+    elif isinstance(event, RefundFailed):
+        payment = replace(payment, refunding=payment.refunding - amount)
+    return replace(after, payments={**account.payments, payment.id: payment})
 
 
 def _evolve_methods(account: Account, event: MethodEvent) -> Account:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.effects import AnswerStatus, ProviderAnswer
@@ -9,7 +10,7 @@ from domain.errors import PaidAmountMismatch, PaymentUnknown, ReferenceMismatch
 from domain.ids import EffectId, derive
 from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
 from domain.orders.fulfilment import fulfil
-from domain.orders.state import OrderPurpose
+from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.closing import request_close
 from domain.payments.events import (
     PaymentActionRequired,
@@ -36,6 +37,8 @@ from domain.payments.state import (
     Succeeded,
 )
 from domain.policies.settings import delay
+from domain.refunds import rules as refunds
+from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
 from domain.subscriptions.events import RenewalAuthenticationRequired
 
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.decider import Command
     from domain.ids import PaymentId
+    from domain.orders.state import Order
     from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
     from domain.subscriptions.state import Subscription
 
@@ -291,8 +295,38 @@ def _succeed(
         method_reference=answer.method_reference,
         method_label=answer.method_label,
     )
-    saved = _saved_method(payment, command, answer)
-    return (succeeded, *saved, *fulfil(account, account.orders[payment.order_id], command))
+    return (succeeded, *_saved_method(payment, command, answer), *_use(account, payment, answer, command))
+
+
+def _use(
+    account: Account, payment: Payment, answer: ProviderAnswer, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Give what was ordered, or give the money back: it is never silently kept."""
+    order = account.orders[payment.order_id]
+    if order.status in {OrderStatus.PAID, OrderStatus.FULFILLED}:
+        reason = "the order was paid twice"
+    elif order.status is OrderStatus.CANCELLED:
+        reason = "paid after the order was cancelled"
+    elif order.status in OPEN_STATUSES or (command.policies.late_payment_fulfils and _is_wanted(account, order)):
+        return fulfil(account, order, command)
+    else:
+        reason = "paid after the order had ended"
+    paid = replace(payment, phase=Succeeded(reference=answer.reference or "", paid_at=command.at))
+    refund = refunds.request(
+        paid,
+        command,
+        amount=payment.amount.amount,
+        reason=reason,
+        rule=refunds.NOT_USED,
+        requested_by=RefundedBy.POLICY,
+        ends_access=False,
+    )
+    return (refund,)
+
+
+def _is_wanted(account: Account, order: Order) -> bool:
+    """Tell whether nothing of the order was bought in the meantime."""
+    return not any(line.resource in account.entitlements for line in order.lines)
 
 
 def _saved_method(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[PaymentMethodSaved, ...]:

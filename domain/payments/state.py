@@ -12,7 +12,7 @@ from domain.money import Money
 
 
 class PaymentStatus(StrEnum):
-    """created → action_required | processing → succeeded, or failed, cancelled, expired."""
+    """created → action_required | processing → succeeded, or failed, cancelled, expired; then refunds."""
 
     CREATED = "created"
     ACTION_REQUIRED = "action_required"
@@ -21,6 +21,8 @@ class PaymentStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
 
 
 class CallKind(StrEnum):
@@ -30,6 +32,7 @@ class CallKind(StrEnum):
     CHARGE = "charge"
     FETCH = "fetch"
     CLOSE_CHECKOUT = "close_checkout"
+    REFUND = "refund"
 
 
 class CloseReason(StrEnum):
@@ -139,6 +142,10 @@ class Payment:
     sweep_at: datetime | None = None
     """When the provider is asked how the payment stands, unless it tells before."""
     sweeps: int = 0
+    refunded: int = 0
+    """Minor units that went back to the customer."""
+    refunding: int = 0
+    """Minor units that are reserved for refunds under way."""
 
     @property
     def status(self) -> PaymentStatus:
@@ -153,7 +160,10 @@ class Payment:
             case Closing(before=before):
                 return before
             case Succeeded():
-                return PaymentStatus.SUCCEEDED
+                if self.refunded == 0:
+                    return PaymentStatus.SUCCEEDED
+                is_whole = self.refunded >= self.amount.amount
+                return PaymentStatus.REFUNDED if is_whole else PaymentStatus.PARTIALLY_REFUNDED
             case Ended(status=status):
                 return status
             case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, Effect, FetchPayment
+from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, Effect, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.payments.commands import ExpirePayment, RepeatCall, SweepPayment
@@ -16,6 +16,9 @@ from domain.payments.events import (
     PaymentFetchRequested,
 )
 from domain.payments.state import ActionRequired, CallKind, Created, Payment, ProviderCall
+from domain.refunds.commands import RepeatRefund, SweepRefund
+from domain.refunds.events import RefundCallRepeated, RefundRequested
+from domain.refunds.state import Refund
 from domain.subscriptions.commands import EndGrace, EndPeriod, RenewSubscription
 from domain.subscriptions.state import Subscription, SubscriptionStatus
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
 
 _ASKING = (PaymentCreated, PaymentCallRepeated, PaymentFetchRequested, PaymentCloseRequested)
+_REFUNDING = (RefundRequested, RefundCallRepeated)
 _ACCESS = (EntitlementGranted, EntitlementEnded)
 DESCRIPTION_MAX = 200
 
@@ -42,6 +46,8 @@ class Timer:
 
 def react(account: Account, event: AccountEvent) -> Effect | None:
     """Return the call to a provider that the event asks for. `account` is the state after the event."""
+    if isinstance(event, _REFUNDING):
+        return _refund(account.refunds[event.refund_id])
     if not isinstance(event, _ASKING):
         return None
     if isinstance(event, PaymentCloseRequested) and event.reference is None:
@@ -62,6 +68,8 @@ def pending(account: Account) -> tuple[Timer, ...]:
         timers += _payment_timers(payment)
     for subscription in account.subscriptions.values():
         timers += _subscription_timers(subscription)
+    for refund in account.refunds.values():
+        timers += _refund_timers(refund)
     for held in account.entitlements.values():
         if held.until is not None and held.subscription_id is None:
             ending = EndEntitlement(resource=held.resource, until=held.until)
@@ -94,6 +102,18 @@ def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:
         name = f"end-period {subscription.id} {end.isoformat()}"
         timers.append(Timer(due_at=end, name=name, data=end_period))
     return tuple(timers)
+
+
+def _refund_timers(refund: Refund) -> tuple[Timer, ...]:
+    call = refund.call
+    if call is not None:
+        repeat = RepeatRefund(refund_id=refund.id, effect_id=call.effect_id, attempt=call.attempt)
+        return (Timer(due_at=call.repeat_at, name=f"repeat {call.effect_id} {call.attempt}", data=repeat),)
+    if refund.sweep_at is not None:
+        number = refund.sweeps + 1
+        sweep = SweepRefund(refund_id=refund.id, sweep=number)
+        return (Timer(due_at=refund.sweep_at, name=f"sweep {refund.id} {number}", data=sweep),)
+    return ()
 
 
 def _payment_timers(payment: Payment) -> tuple[Timer, ...]:
@@ -130,6 +150,8 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
             )
         case CallKind.CHARGE:
             return _charge(account, payment, call)
+        case CallKind.REFUND:
+            raise AssertionError("a payment's call is never a refund: refunds have their own")
         case CallKind.FETCH:
             return FetchPayment(
                 effect_id=call.effect_id,
@@ -168,3 +190,19 @@ def _charge(account: Account, payment: Payment, call: ProviderCall) -> ChargeMet
 def _description(account: Account, payment: Payment) -> str:
     titles = (line.title for line in account.orders[payment.order_id].lines)
     return ", ".join(titles)[:DESCRIPTION_MAX]
+
+
+def _refund(refund: Refund) -> RefundPayment | None:
+    if refund.call is None:
+        return None
+    return RefundPayment(
+        effect_id=refund.call.effect_id,
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        provider=refund.provider,
+        attempt=refund.call.attempt,
+        payment_reference=refund.payment_reference,
+        amount=refund.amount,
+        reference=refund.reference,
+        requested_at=refund.requested_at,
+    )

@@ -41,6 +41,18 @@ class Policies:
     grace: timedelta = timedelta(days=2)
     """How long access stays after the end of the period while a renewal is not paid."""
 
+    refund_window: timedelta = timedelta(hours=1)
+    """How long after a payment the customer may have all of it back."""
+
+    refund_unused: bool = True
+    """Whether, after that, the customer may have the unused part of the present period back."""
+
+    cancel_now_refunds: bool = True
+    """Whether cancelling at once gives the unused part of the period back."""
+
+    late_payment_fulfils: bool = True
+    """Whether money that arrives after its order expired or failed buys what was ordered, if still wanted."""
+
     extension_days_max: int = 3660
     """How many days a manager may give at once."""
 

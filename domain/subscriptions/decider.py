@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
 from domain.payments.closing import close_renewal
+from domain.payments.state import Succeeded
+from domain.refunds import rules as refunds
+from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
 from domain.subscriptions.commands import CancelAt
 from domain.subscriptions.events import (
@@ -43,7 +46,10 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
     """Renew no more; with `now`, end access at once. Repeated, it changes nothing."""
     subscription = _known(account, asked.subscription_id)
     if asked.at is CancelAt.NOW:
-        return _end(account, subscription, command, ended_at=command.at) if subscription.is_running else ()
+        if not subscription.is_running:
+            return ()
+        refund = _refund_of_rest(account, subscription, command)
+        return (*_end(account, subscription, command, ended_at=command.at), *refund)
     if not subscription.is_running or not subscription.auto_renew:
         return ()
     end = max(subscription.period_end, command.at)
@@ -156,6 +162,26 @@ def _end(
     if held is not None and held.subscription_id == subscription.id:
         events.append(EntitlementEnded(resource=subscription.resource, ended_at=ended_at))
     return tuple(events)
+
+
+def _refund_of_rest(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Give the unused part of the present period back, where the policy says so and something is left."""
+    payment = account.payments[account.orders[subscription.paid_order_id].payment_id]
+    if not command.policies.cancel_now_refunds or not isinstance(payment.phase, Succeeded):
+        return ()
+    amount = min(refunds.left(payment), refunds.unused_part(account, payment, command.at))
+    if amount <= 0:
+        return ()
+    requested = refunds.request(
+        payment,
+        command,
+        amount=amount,
+        reason="cancelled at once",
+        rule=refunds.UNUSED,
+        requested_by=RefundedBy.POLICY,
+        ends_access=False,
+    )
+    return (requested,)
 
 
 def _access(subscription: Subscription, until: datetime) -> EntitlementGranted:

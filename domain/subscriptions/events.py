@@ -106,6 +106,14 @@ class SubscriptionExtended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionShortened:
+    """A period that was paid ahead was paid back: the subscription ends where that period would have begun."""
+
+    subscription_id: SubscriptionId
+    period_end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionGraceStarted:
     """The paid period is over and the renewal is not paid; access stays until `access_end`."""
 
@@ -138,6 +146,7 @@ SubscriptionEvent = (
     | SubscriptionCancelled
     | SubscriptionResumed
     | SubscriptionExtended
+    | SubscriptionShortened
     | SubscriptionGraceStarted
     | SubscriptionEnded
     | AccessBlocked

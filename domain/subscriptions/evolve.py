@@ -17,6 +17,7 @@ from domain.subscriptions.events import (
     SubscriptionGraceStarted,
     SubscriptionRenewed,
     SubscriptionResumed,
+    SubscriptionShortened,
     SubscriptionStarted,
 )
 from domain.subscriptions.state import Subscription, SubscriptionStatus
@@ -34,6 +35,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 before,
                 anchor=event.anchor,
                 periods=event.periods,
+                paid_order_id=event.order_id,
                 period_start=event.period_start,
                 period_end=event.period_end,
                 access_end=event.access_end,
@@ -61,6 +63,10 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 access_end=event.access_end,
                 renew_at=event.renew_at,
             )
+        case SubscriptionShortened():
+            return replace(
+                before, auto_renew=False, period_end=event.period_end, access_end=event.period_end, renew_at=None
+            )
         case SubscriptionGraceStarted():
             return replace(before, status=SubscriptionStatus.GRACE, access_end=event.access_end)
         case SubscriptionEnded():
@@ -81,6 +87,7 @@ def _started(event: SubscriptionStarted) -> Subscription:
         period=event.period,
         resource=event.resource,
         order_id=event.order_id,
+        paid_order_id=event.order_id,
         anchor=event.period_start,
         periods=event.periods,
         period_start=event.period_start,

@@ -35,6 +35,9 @@ class Subscription:
     period: Period
     resource: Resource
     order_id: OrderId
+    """The order that started it."""
+    paid_order_id: OrderId
+    """The order that paid the newest period."""
     anchor: datetime
     """The moment from which periods are counted: the day of the month of every end comes from it."""
     periods: int
