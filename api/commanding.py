@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from starlette.responses import Response
 
 from api.bodies import read_json
-from api.dependencies import principal_of, require_manager, services_of_request
+from api.dependencies import ID_LENGTH_MAX, principal_of, require_manager, services_of_request
 from api.edge import request_id_of
 from api.headers import idempotency_key, single_headers, wait_s
 from api.intake import Known, Request
@@ -79,6 +79,14 @@ async def read_ask(http: HttpRequest, model: type[Body], *, needs_manager: bool 
         body_hash=_hash(http.scope["method"], http.scope["path"], body),
     )
     return Ask(services, request, body, wait_s(headers))
+
+
+def path_id(http: HttpRequest, name: str) -> str:
+    """An id in the address. Raises Problem where it is longer than any id: it names nothing."""
+    found: str = http.path_params[name]
+    if len(found) > ID_LENGTH_MAX:
+        raise Problem("not_found", "There is nothing at this address.")
+    return found
 
 
 async def carry_out(ask: Ask[Any], key: str, data: Any, show: Show) -> Response:

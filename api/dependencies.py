@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 POSITION_WAIT_S_MAX = 5.0
 _CONNECT_DEADLINE_S = 6.0
+ID_LENGTH_MAX = 200
 MANAGER_ROLES = frozenset({"manager", "admin"})
 
 
@@ -106,7 +107,7 @@ ServicesDep = Annotated[Services, Depends(_services)]
 CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]
 Reader = Annotated[AsyncConnection, Depends(_reader)]
 Now = Annotated[datetime, Depends(_now)]
-ResourceId = Annotated[str, Path(max_length=200)]
+ResourceId = Annotated[str, Path(max_length=ID_LENGTH_MAX)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many items a page has.")]
 Cursor = Annotated[
     str | None, Query(max_length=CURSOR_MAX, description="The `next_cursor` of the page before: an opaque text.")

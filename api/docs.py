@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
@@ -15,6 +16,7 @@ from schemas.http.orders import NoBody, PlaceOrderRequest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from fastapi.routing import APIRoute
 
 _MODELS: tuple[type[BaseModel], ...] = (PlaceOrderRequest, NoBody, DefineProductRequest, ProblemAnswer)
 _REFERENCE = "#/components/schemas/{model}"
@@ -95,6 +97,26 @@ def command(request: type[RequestModel], answer: type[BaseModel], *, status: int
     }
 
 
+def reads_by_itself(route: APIRoute) -> bool:
+    """Tell whether the endpoint takes the bare request, and nothing that FastAPI would have to prepare."""
+    dependant = route.dependant
+    return dependant.request_param_name is not None and not (
+        dependant.dependencies
+        or dependant.path_params
+        or dependant.query_params
+        or dependant.header_params
+        or dependant.body_params
+        or dependant.response_param_name
+    )
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+
+
 def query(*statuses: int) -> dict[str, Any]:
     """Arguments of a route that a user reads from."""
     return {
@@ -127,8 +149,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["securitySchemes"] = {BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
-    for operations in found["paths"].values():
+    for path, operations in found["paths"].items():
         for operation in operations.values():
+            parameters = operation.setdefault("parameters", [])
+            known = {parameter["name"] for parameter in parameters}
+            parameters += [parameter for parameter in _path_parameters(path) if parameter["name"] not in known]
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
     return found

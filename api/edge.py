@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
 
+from api.errors import problem_of
 from api.problems import CONTENT_TYPE, Problem
 from infra.logging import get_logger
 
@@ -22,6 +23,7 @@ log = get_logger("api.http")
 _SCOPE_KEY = "billing.request_id"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE = 499
+_APOLOGY = "Something went wrong on our side. It has been noted under the request_id; please try again."
 _SAFETY: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -36,6 +38,8 @@ _DOCS_POLICY = (
     ),
 )
 _NO_STORE = (b"cache-control", b"no-store")
+
+_names = random.Random()  # noqa: S311  a name has to be unique, not secret, and this asks the kernel only once
 
 
 def request_id_of(scope: Scope) -> str:
@@ -58,26 +62,33 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = uuid.uuid4().hex
+        request_id = f"{_names.getrandbits(128):032x}"
         scope[_SCOPE_KEY] = request_id
         status = 0
+        is_complete = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _add_headers(message["headers"], request_id, scope["path"])
+            else:
+                is_complete = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            status = _CLIENT_GONE
-        except Exception:
-            log.exception("http.request.failed", request_id=request_id, route=_route_of(scope))
-            if status:
+            status = status or _CLIENT_GONE
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                log.exception("http.request.failed", request_id=request_id, route=_route_of(scope))
+                problem = Problem("internal_error", _APOLOGY)
+            if not status:
+                await send_problem(problem, request_id, send_with_headers)
+            elif not is_complete:
                 raise  # half an answer is out: the connection has to end
-            await send_problem(Problem("internal_error", _APOLOGY), request_id, send_with_headers)
         finally:
             self._finish(scope, request_id, status, time.perf_counter() - started)
 
@@ -95,11 +106,8 @@ class Edge:
         )
 
 
-_APOLOGY = "Something went wrong on our side. It has been noted under the request_id; please try again."
-
-
 async def send_problem(problem: Problem, request_id: str, send: Send) -> None:
-    """Answer with a problem, without the framework."""
+    """Answer with a problem."""
     body = problem.encoded(request_id)
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()]
     headers += [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
@@ -115,7 +123,7 @@ def _route_of(scope: Scope) -> str:
 
 def _add_headers(headers: list[tuple[bytes, bytes]], request_id: str, path: str) -> None:
     headers += _SAFETY
-    headers.append(_DOCS_POLICY if path in {"/docs", "/redoc"} else _API_POLICY)
+    headers.append(_DOCS_POLICY if path == "/docs" else _API_POLICY)
     headers.append((b"x-request-id", request_id.encode()))
     if not any(name == b"cache-control" for name, _ in headers):
         headers.append(_NO_STORE)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import clock, doctor, projections, roles, sandbox, setup, token, topics, up
+from cli import audit, clock, doctor, projections, roles, sandbox, setup, token, topics, up
 from cli.common import UsageError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
@@ -26,6 +26,8 @@ app.command("token")(token.token)
 app.command("api")(roles.api)
 app.command("projector")(roles.projector)
 app.add_typer(roles.worker_app, name="worker")
+app.add_typer(audit.app, name="audit")
+app.add_typer(audit.app, name="audit")
 app.add_typer(clock.app, name="clock")
 app.add_typer(projections.app, name="projections")
 app.add_typer(topics.app, name="topics")

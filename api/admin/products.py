@@ -7,8 +7,7 @@ import re
 from fastapi import APIRouter, Request, Response
 
 from api import docs
-from api.commanding import Answer, Ask, carry_out, read_ask
-from api.dependencies import ResourceId
+from api.commanding import Answer, Ask, carry_out, path_id, read_ask
 from api.problems import Problem
 from api.views import product_answer
 from domain.catalog.commands import ArchiveProduct
@@ -24,10 +23,10 @@ _PRODUCT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @router.put("/{product_id}", **docs.command(DefineProductRequest, ProductAnswer))
-async def define_product(request: Request, product_id: ResourceId) -> Response:
+async def define_product(request: Request) -> Response:
     """Have the product be as given. Prices that are not named are taken off sale; published ones never change."""
     ask = await read_ask(request, DefineProductRequest, needs_manager=True)
-    known_id = _checked(product_id)
+    known_id = _checked(path_id(request, "product_id"))
 
     async def show(_view: CommandView, _deadline: float) -> Answer | None:
         async with ask.services.engine.connect() as connection:
@@ -38,10 +37,10 @@ async def define_product(request: Request, product_id: ResourceId) -> Response:
 
 
 @router.post("/{product_id}/archive", **docs.command(NoBody, DefinedProductAnswer))
-async def archive_product(request: Request, product_id: ResourceId) -> Response:
+async def archive_product(request: Request) -> Response:
     """Take the product off sale. What was sold stays sold."""
     ask: Ask[NoBody] = await read_ask(request, NoBody, needs_manager=True)
-    known_id = _checked(product_id)
+    known_id = _checked(path_id(request, "product_id"))
 
     async def show(_view: CommandView, _deadline: float) -> Answer | None:
         return Answer(DefinedProductAnswer(id=known_id, active=False))

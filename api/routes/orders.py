@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from api import docs
-from api.commanding import Answer, Ask, carry_out, read_ask
+from api.commanding import Answer, Ask, carry_out, path_id, read_ask
 from api.dependencies import CurrentPrincipal, Cursor, Limit, Reader, ResourceId
 from api.problems import Problem
 from api.views import order_answer
@@ -44,8 +44,9 @@ async def place_order(request: Request) -> Response:
 
 
 @router.post("/{order_id}/cancel", **docs.command(NoBody, OrderAnswer))
-async def cancel_order(request: Request, order_id: ResourceId) -> Response:
+async def cancel_order(request: Request) -> Response:
     """Give up an order that is not paid yet."""
+    order_id = path_id(request, "order_id")
     ask = await read_ask(request, NoBody)
 
     async def show(_view: CommandView, deadline: float) -> Answer | None:

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request, Response
 
 from api import docs
 from api.bodies import read_body
-from api.dependencies import ServicesDep
+from api.commanding import path_id
+from api.dependencies import services_of_request
 from api.edge import request_id_of
 from api.headers import single_headers
 from api.problems import Problem
@@ -24,11 +25,13 @@ _BYTES_MAX = 256 * 1024
 
 
 @router.post("/{provider}", responses=docs.problems(400, 404, 413, 503), status_code=200)
-async def take_webhook(request: Request, services: ServicesDep, provider: str) -> Response:
+async def take_webhook(request: Request) -> Response:
     """Take a provider's report. 200 means that it is in the log, or that it does not concern us.
 
     503 where the log did not confirm: the provider sends it again, and it counts once.
     """
+    services = services_of_request(request)
+    provider = path_id(request, "provider")
     if provider not in services.providers:
         raise Problem("webhook_provider_unknown", f"There is no payment provider {provider!r}.")
     headers = single_headers(request.scope)

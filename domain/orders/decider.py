@@ -48,10 +48,10 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
             expected_amount=order.expected_total.amount, total_amount=total.amount, currency=total.currency
         )
     for line in lines:
-        if line.kind is ProductKind.SUBSCRIPTION:
-            continue
         held = account.entitlements.get(line.resource)
-        if held is not None and (held.until is None or held.until > command.at):
+        if held is None or (held.until is not None and held.until <= command.at):
+            continue
+        if held.until is None or line.kind is ProductKind.FILM:
             raise AlreadyEntitled(resource=line.resource)
     wanted = {line.product_id for line in lines}
     for earlier in account.orders.values():

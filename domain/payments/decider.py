@@ -84,7 +84,8 @@ def _close_opened(
     payment: Payment, phase: Closing, command: Command[object], answer: ProviderAnswer
 ) -> tuple[AccountEvent, ...]:
     """The page that nobody wants any more was opened, or was not: close it by its name, or end the payment."""
-    if answer.reference is not None and answer.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING}:
+    open_statuses = {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING, AnswerStatus.DECLINED}
+    if answer.reference is not None and answer.status in open_statuses:
         return (request_close(payment, command, phase.reason, phase.detail, answer.reference),)
     return _end(payment, answer) if answer.status in _ENDED else ()
 
@@ -204,7 +205,10 @@ def _decline(
     declined = PaymentDeclined(payment_id=payment.id, order_id=payment.order_id, decline_reason=reason)
     if payment.method is not None:
         return (declined, *_fail(account, payment, command, reason, hard=answer.hard))
-    return (declined, request_close(payment, command, CloseReason.DECLINED, reason, payment.reference))
+    return (
+        declined,
+        request_close(payment, command, CloseReason.DECLINED, reason, payment.reference or answer.reference),
+    )
 
 
 def _fail(

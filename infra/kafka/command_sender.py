@@ -12,13 +12,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed
 from aiokafka.partitioner import DefaultPartitioner
 
 from infra.logging import get_logger
 from schemas.envelope import command_body, command_headers
 
 if TYPE_CHECKING:
+    from aiokafka.structs import RecordMetadata
+
     from schemas.envelope import CommandRecord
 
 log = get_logger(__name__)
@@ -28,6 +30,8 @@ _PENDING_MAX = 4096
 _REQUEST_TIMEOUT_MS = 5_000
 _BATCH_BYTES_MAX = 64 * 1024
 _STOP_TIMEOUT_S = 5.0
+_END_OF_REQUESTS_S = 3 * _REQUEST_TIMEOUT_MS / 1000
+"""To a frozen broker a connection, its handshake and a request each take their whole time."""
 _RETRY_DELAY_S_MIN = 0.1
 _RETRY_DELAY_S_MAX = 2.0
 _PARTITIONS_CACHED = 65_536
@@ -97,28 +101,50 @@ class CommandSender:
         key = command.key.encode()
         self._pending += 1
         try:
-            async with asyncio.timeout(self._deadline_s):
-                if self._producer is None:
-                    await self._ready.wait()
-                producer = self._producer
-                assert producer is not None
-                try:
-                    acknowledged = await producer.send(
-                        self._topic,
-                        command_body(command),
-                        key=key,
-                        partition=self.partition_of(key),
-                        headers=command_headers(command),
-                    )
-                    metadata = await acknowledged
-                except KafkaError as error:
-                    self._give_up(producer, error)
-                    raise SendUnknownError(f"the broker: {error!r}") from error
-        except TimeoutError as error:
-            raise SendUnknownError(f"no acknowledgement in {self._deadline_s:g} s") from error
+            producer = self._producer or await self._wait_for_producer()
+            acknowledged = await self._hand_over(producer, command, key)
+            deadline = asyncio.get_running_loop().call_later(self._deadline_s, _expire, acknowledged)
+            try:
+                metadata = await acknowledged
+            except KafkaError as error:
+                self._give_up(producer, error)
+                raise SendUnknownError(f"the broker: {error!r}") from error
+            except TimeoutError as error:
+                raise SendUnknownError(f"no acknowledgement in {self._deadline_s:g} s") from error
+            finally:
+                deadline.cancel()
         finally:
             self._pending -= 1
         return CommandPosition(metadata.partition, metadata.offset if metadata.offset >= 0 else None)
+
+    async def _wait_for_producer(self) -> AIOKafkaProducer:
+        """The producer, as soon as there is one."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                while self._producer is None:
+                    await self._ready.wait()
+        except TimeoutError as error:
+            raise SendUnknownError(f"no broker in {self._deadline_s:g} s: {self._failure}") from error
+        return self._producer
+
+    async def _hand_over(
+        self, producer: AIOKafkaProducer, command: CommandRecord, key: bytes
+    ) -> asyncio.Future[RecordMetadata]:
+        """Put the command into the next batch; while that is full, wait, at most for the producer's own deadline."""
+        try:
+            future: asyncio.Future[RecordMetadata] = await producer.send(
+                self._topic,
+                command_body(command),
+                key=key,
+                partition=self.partition_of(key),
+                headers=command_headers(command),
+            )
+        except KafkaTimeoutError as error:
+            raise SendRefusedError("no batch had room for the command in time") from error
+        except KafkaError as error:
+            self._give_up(producer, error)
+            raise SendUnknownError(f"the broker: {error!r}") from error
+        return future
 
     async def check(self, deadline_s: float) -> str | None:
         """Ask the broker for the topic's metadata; return what is wrong, or None."""
@@ -180,6 +206,12 @@ class CommandSender:
         )
 
 
+def _expire(acknowledged: asyncio.Future[RecordMetadata]) -> None:
+    """Nobody waits any longer; the producer passes over a future that is done."""
+    if not acknowledged.done():
+        acknowledged.set_exception(TimeoutError())
+
+
 async def _discard(producer: AIOKafkaProducer, *, flush: bool) -> None:
     """Stop a producer. What it does not flush, or not in time, fails, so that nobody waits for it."""
     try:
@@ -192,6 +224,8 @@ async def _discard(producer: AIOKafkaProducer, *, flush: bool) -> None:
         task = producer._sender.sender_task  # no public way: `stop` itself waits without a deadline
         if task is not None:
             task.cancel()
+            # Requests that are under way end by their own deadline; left alone, they would open connections anew.
+            await asyncio.wait({task}, timeout=_END_OF_REQUESTS_S)
         await producer.client.close()
 
 

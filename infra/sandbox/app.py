@@ -24,7 +24,7 @@ from infra.sandbox.ledger import Ledger, LedgerClosedError
 from infra.sandbox.service import Call, Reply, Service
 from infra.sandbox.settings import DEFAULT_SECRET_KEY, DEFAULT_WEBHOOK_SECRET, SandboxSettings
 from infra.sandbox.store import Store
-from infra.stripe.webhooks import HANDLED_EVENTS
+from infra.stripe.names import HANDLED_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -217,10 +217,10 @@ def create_app(settings: SandboxSettings, clock: Clock) -> Sandbox:
     return Sandbox(settings, clock)
 
 
-def server(settings: SandboxSettings, clock: Clock) -> uvicorn.Server:
-    """A server that is not yet running."""
+def server(settings: SandboxSettings, app: Any) -> uvicorn.Server:
+    """A server that is not yet running, for the application or for something around it."""
     config = uvicorn.Config(
-        create_app(settings, clock),
+        app,
         host=settings.host,
         port=settings.port,
         http=ResettableProtocol,
@@ -254,7 +254,8 @@ def run(settings: Settings) -> None:
     if settings.environment == "production":
         log.error("sandbox.refused", reason="the sandbox moves no money; it has no place in production")
         raise SystemExit(1)
-    running = server(settings_of(settings), clock_of(settings))
+    sandbox_settings = settings_of(settings)
+    running = server(sandbox_settings, create_app(sandbox_settings, clock_of(settings)))
     running.run()
     if not running.started:
         raise SystemExit(1)

@@ -75,6 +75,7 @@ class Controls:
         wanted = [Fault.read(item) for item in (body["faults"] if isinstance(body.get("faults"), list) else [body])]
 
         def add(tx: Transaction) -> None:
+            self._switches.save_counts(tx)
             for fault in wanted:
                 self._switches.add(tx, fault)
             self._switches.load(tx)

@@ -174,6 +174,8 @@ class Sender:
         return False
 
     def _finish(self, tx: Transaction, results: list[Result]) -> None:
+        if not self._switches.idle:
+            self._switches.save_counts(tx)
         for result in results:
             if result.delay_s is None:
                 tx.execute("DELETE FROM deliveries WHERE id = ?", (result.id,))

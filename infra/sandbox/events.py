@@ -10,8 +10,8 @@ import orjson
 
 from infra.sandbox.errors import InvalidParameterError, ResourceMissingError
 from infra.sandbox.requests import Request, event_page, listing, merged_metadata, page
-from infra.sandbox.settings import API_VERSION
 from infra.sandbox.store import Transaction, new_id
+from infra.stripe.names import API_VERSION
 
 if TYPE_CHECKING:
     from infra.sandbox.settings import SandboxSettings

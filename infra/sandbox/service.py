@@ -27,7 +27,7 @@ from infra.sandbox.idempotency import Key, SavedAnswer
 from infra.sandbox.ledger import LedgerClosedError
 from infra.sandbox.requests import Answer, Handler, Json, Request
 from infra.sandbox.routes import ROUTES, Router
-from infra.sandbox.settings import API_VERSION
+from infra.stripe.names import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-API_VERSION = "2026-08-26.dahlia"
-"""The version of Stripe's API whose shapes the sandbox answers; its OpenAPI document is the judge."""
-
 DEFAULT_SECRET_KEY = "sk_test_sandbox"  # noqa: S105 - the key of a stand-in without money
 DEFAULT_WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105 - likewise
 

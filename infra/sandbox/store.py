@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from infra.sandbox.errors import ResourceMissingError
-from infra.sandbox.settings import API_VERSION
+from infra.stripe.names import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +90,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
             self.connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 HARD_DECLINES = frozenset(
     {
@@ -33,9 +33,9 @@ NEVER_AGAIN = "do_not_try_again"
 REASON_LENGTH_MAX = 100
 
 
-def reason_of(error: Any) -> tuple[str, bool]:
-    """Reason and hardness of a `last_payment_error` or an error body; anything unreadable is a plain soft decline."""
-    if not hasattr(error, "get"):
+def reason_of(error: object) -> tuple[str, bool]:
+    """Reason and hardness of the JSON of a `last_payment_error`; anything unreadable is a plain soft decline."""
+    if not isinstance(error, Mapping):
         return "declined", False
     for field in ("decline_code", "code", "type"):
         reason = error.get(field)

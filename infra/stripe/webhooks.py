@@ -15,26 +15,17 @@ from domain.money import EXPONENTS, Money
 from domain.payments.commands import ReportPayment
 from infra.stripe.currencies import AmountNotRepresentableError, from_stripe_amount
 from infra.stripe.declines import reason_of
+from infra.stripe.names import HANDLED_EVENTS, PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Json = dict[str, Any]
 
-PROVIDER = "stripe"
 TOLERANCE_S = 300
 """How old a signature may be; Stripe's own default."""
 
 TEXT_LENGTH_MAX = 500
-
-HANDLED_EVENTS = (
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-    "payment_intent.payment_failed",
-)
-"""What an endpoint at Stripe has to be subscribed to. Of everything else, `read` says None."""
 
 
 class WebhookRejectedError(Exception):

@@ -1,0 +1,19 @@
+"""Names that the adapter, the webhooks and the sandbox agree on. Importing them does not load the SDK."""
+
+from __future__ import annotations
+
+PROVIDER = "stripe"
+"""The provider's name in our API and in our log."""
+
+API_VERSION = "2026-08-26.dahlia"
+"""The version of Stripe's API that its published OpenAPI document describes, by which we are judged: requests are
+pinned to it, and the sandbox answers in its shapes."""
+
+HANDLED_EVENTS = (
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "payment_intent.payment_failed",
+)
+"""The types of webhooks that an endpoint at Stripe has to be subscribed to."""

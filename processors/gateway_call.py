@@ -1,0 +1,96 @@
+"""One call to a provider, whatever the provider does: it has a deadline, and its end is always an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, assert_never
+
+from domain.effects import AnswerStatus, CloseCheckout, CreateCheckout, Effect, FetchPayment, ProviderAnswer
+from domain.payments.commands import AnswerCall
+from infra.logging import get_logger
+from schemas.codec import WireError, decode, encode, type_of
+from schemas.messages import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domain.ports import PaymentProvider
+
+log = get_logger(__name__)
+DETAIL_CHARACTERS_MAX = 200
+
+
+async def ask(
+    providers: Mapping[str, PaymentProvider], effect: Effect, *, account: str, timeout_s: float
+) -> ProviderAnswer:
+    """Carry out an effect at its provider. Never raises for what a provider does; what is not sure is UNKNOWN.
+
+    An adapter has deadlines of its own; `timeout_s` stands behind them and holds even where the adapter hangs and
+    ignores its cancellation.
+    """
+    provider = providers.get(effect.provider)
+    if provider is None:
+        log.warning("gateway.provider.unknown", provider=effect.provider, payment_id=effect.payment_id)
+        return _unknown(f"the provider {effect.provider!r} is not configured here")
+    call = asyncio.create_task(_call(provider, effect, account))
+    try:
+        done, _ = await asyncio.wait({call}, timeout=timeout_s)
+    finally:
+        if not call.done():
+            call.cancel()
+            call.add_done_callback(_forget)
+    if not done:
+        log.warning("gateway.call.timed_out", provider=effect.provider, payment_id=effect.payment_id)
+        return _unknown(f"no answer within {timeout_s:g} s")
+    if call.cancelled():
+        return _unknown("the call was cancelled inside the adapter")
+    error = call.exception()
+    if error is not None:
+        # Its text is not logged: nobody knows what a library of a provider writes into it.
+        log.warning(
+            "gateway.call.raised", provider=effect.provider, payment_id=effect.payment_id, error=type(error).__name__
+        )
+        return _unknown(f"the adapter raised {type(error).__name__}")
+    return _sound(effect, call.result())
+
+
+def answer_to(effect: Effect, answer: ProviderAnswer) -> AnswerCall:
+    """Return the body of the command that tells the answer."""
+    return AnswerCall(payment_id=effect.payment_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer)
+
+
+async def _call(provider: PaymentProvider, effect: Effect, account: str) -> ProviderAnswer:
+    match effect:
+        case CreateCheckout():
+            return await provider.create_checkout(effect, account=account)
+        case FetchPayment():
+            return await provider.fetch(effect, account=account)
+        case CloseCheckout():
+            return await provider.close_checkout(effect, account=account)
+        case _:
+            assert_never(effect)
+
+
+def _sound(effect: Effect, answer: object) -> ProviderAnswer:
+    """Return the answer where the engine will be able to read it; what it could not read tells nothing."""
+    if not isinstance(answer, ProviderAnswer):
+        return _unknown(f"the adapter returned {type(answer).__name__}")
+    message = answer_to(effect, answer)
+    try:
+        decode(type_of(message), encode(message), COMMANDS)
+    except (WireError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        log.warning(
+            "gateway.answer.unsound", provider=effect.provider, payment_id=effect.payment_id, error=type(error).__name__
+        )
+        return _unknown("the adapter returned an answer that is not well-formed")
+    return answer
+
+
+def _unknown(detail: str) -> ProviderAnswer:
+    return ProviderAnswer(status=AnswerStatus.UNKNOWN, detail=detail[:DETAIL_CHARACTERS_MAX])
+
+
+def _forget(call: asyncio.Task[ProviderAnswer]) -> None:
+    """Look at the end of an abandoned call, so that asyncio does not complain of an exception nobody saw."""
+    if not call.cancelled():
+        call.exception()

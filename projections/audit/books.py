@@ -1,0 +1,130 @@
+"""The log against the sandbox provider's books: every payment has its charge, and every charge its payment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from domain.money import EXPONENTS
+from infra.stripe.currencies import AmountNotRepresentableError, from_stripe_amount
+from projections.audit.report import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from domain.payments.events import PaymentSucceeded
+    from projections.audit.report import Report
+
+PROVIDER = "stripe"
+"""What the sandbox's payments are called in the log: it speaks Stripe's API."""
+_PAGE_LENGTH = 1_000
+_TIMEOUT_S = 30.0
+
+
+class BooksUnreadableError(Exception):
+    """The sandbox's books could not be read; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """Money that the provider collected, by its own account. Amounts are in ISO 4217 minor units."""
+
+    id: str
+    reference: str
+    """The Checkout Session on which it was paid; empty where it was made in another way."""
+    account: str
+    amount: int
+    currency: str
+    created: int
+    """Seconds since 1970, by the provider's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """A payment that succeeded, with its place in the log."""
+
+    account: str
+    position: str
+    event: PaymentSucceeded
+
+
+async def read_charges(sandbox_url: str, *, secret_key: str) -> list[Charge]:
+    """Every successful charge in the sandbox's books. Raises BooksUnreadableError."""
+    headers = {"Authorization": f"Bearer {secret_key}"} if secret_key else {}
+    charges: list[Charge] = []
+    after: int | None = 0
+    try:
+        async with httpx.AsyncClient(base_url=sandbox_url, timeout=_TIMEOUT_S, headers=headers) as client:
+            while after is not None:
+                response = await client.get("/_sandbox/books", params={"after": after, "limit": _PAGE_LENGTH})
+                response.raise_for_status()
+                page: dict[str, Any] = response.json()
+                charges += [_charge(entry) for entry in page["entries"] if _is_money(entry)]
+                after = page["next_after"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AmountNotRepresentableError) as error:
+        raise BooksUnreadableError(f"the books of the sandbox at {sandbox_url}: {error!r}") from error
+    return charges
+
+
+def compare_payments(report: Report, paid: Iterable[Paid], charges: Iterable[Charge]) -> None:
+    """Every payment that succeeded in the log has exactly one charge, of the same amount and account."""
+    by_reference: dict[str, list[Charge]] = {}
+    for charge in charges:
+        by_reference.setdefault(charge.reference, []).append(charge)
+    for payment in paid:
+        event = payment.event
+        if event.provider != PROVIDER:
+            continue
+        report.count(Check.CHARGED)
+        found = by_reference.get(event.reference, [])
+        expected = (event.amount.amount, event.amount.currency, payment.account)
+        if [(charge.amount, charge.currency, charge.account) for charge in found] != [expected]:
+            named = ", ".join(f"{charge.id} of {charge.amount} {charge.currency}" for charge in found) or "none"
+            detail = (
+                f"payment {event.payment_id} of {event.amount.amount} {event.amount.currency} "
+                f"({event.reference}) has the charges: {named}"
+            )
+            report.fault(Check.CHARGED, key=payment.account, position=payment.position, detail=detail)
+
+
+def compare_charges(report: Report, paid: Iterable[Paid], charges: Iterable[Charge], *, settled_before: int) -> int:
+    """Every charge has exactly one payment that succeeded; returns how many are too young to say.
+
+    `settled_before` is a moment in seconds since 1970: word of a later charge may still be on its way.
+    """
+    counts: dict[str, int] = {}
+    for payment in paid:
+        counts[payment.event.reference] = counts.get(payment.event.reference, 0) + 1
+    on_their_way = 0
+    for charge in charges:
+        count = counts.get(charge.reference, 0)
+        if count == 0 and charge.created >= settled_before:
+            on_their_way += 1
+            continue
+        report.count(Check.CHARGES)
+        if count != 1:
+            what = "no payment" if count == 0 else f"{count} payments"
+            detail = (
+                f"charge {charge.id} of {charge.amount} {charge.currency} ({charge.reference}) has {what} in the log"
+            )
+            report.fault(Check.CHARGES, key=charge.account, detail=detail)
+    return on_their_way
+
+
+def _is_money(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["object"] == "charge" and entry["paid"] and entry["captured"])
+
+
+def _charge(entry: Mapping[str, Any]) -> Charge:
+    currency = str(entry["currency"]).upper()
+    amount = int(entry["amount_captured"])
+    return Charge(
+        id=str(entry["id"]),
+        reference=str(entry["checkout_session"] or ""),
+        account=str((entry["metadata"] or {}).get("account", "")),
+        amount=from_stripe_amount(amount, currency) if currency in EXPONENTS else amount,
+        currency=currency,
+        created=int(entry["created"]),
+    )

@@ -1,0 +1,125 @@
+"""`billing up` as a process of its own, as a stranger would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READY_TIMEOUT_S = 150.0
+STOP_TIMEOUT_S = 60.0
+
+
+def environment() -> dict[str, str]:
+    """Ours without any configuration of the product, but for the cache of jars."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("BILLING_") or name == "BILLING_CACHE_DIR"
+    }
+
+
+def billing(*arguments: str | Path, data_dir: Path) -> subprocess.CompletedProcess[str]:
+    """One command of the console script."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *map(str, arguments)],
+        env={**environment(), "BILLING_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+class RunningUp:
+    """A `billing up`; `start()` returns when it says that it is ready."""
+
+    def __init__(self, data_dir: Path, *options: str) -> None:
+        self.data_dir = data_dir
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Start it; the address is taken from the last line that it prints."""
+        with (self.data_dir / "up.stderr").open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", "up", "--data-dir", self.data_dir, "--port", "0", *self._options],
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        line = self._read_line()
+        if not line.startswith("ready http://"):
+            self.stop()
+            raise AssertionError(f"{line!r}\n{self.said()}")
+        self.url = line.split()[1]
+
+    def _read_line(self) -> str:
+        """The next line that it prints; empty where it ended or was silent for too long."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            return self._process.stdout.readline() if selector.select(READY_TIMEOUT_S) else ""
+
+    def said(self) -> str:
+        """What it wrote for people."""
+        return (self.data_dir / "up.stderr").read_text("utf-8")[-4_000:]
+
+    def doctor(self) -> dict[str, Any]:
+        """`billing doctor --json`."""
+        document: dict[str, Any] = json.loads(billing("doctor", "--json", data_dir=self.data_dir).stdout)
+        return document
+
+    def token(self, account: str) -> str:
+        """`billing token`."""
+        return billing("token", "--account", account, data_dir=self.data_dir).stdout.strip()
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by role, as the stack file has them."""
+        pids: dict[str, int] = json.loads((self.data_dir / "stack.json").read_bytes())["pids"]
+        return pids
+
+    def signal(self, number: signal.Signals) -> int:
+        """Send a signal to the supervisor and wait for its end; returns its exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        code = self._process.wait(STOP_TIMEOUT_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+        return code
+
+    def stop(self) -> None:
+        """End it, however it is; for the end of a test."""
+        if self._process is not None:
+            self.signal(signal.SIGTERM)
+
+
+def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 60.0) -> None:
+    """Poll for something that other processes bring about."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s} s"
+        time.sleep(0.1)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended (a zombie that nobody has waited for is gone)."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
