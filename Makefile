@@ -29,7 +29,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(find_python); $(find_uv); set -e; \
 	echo "installing the locked packages into $(VENV)"; \
 	[ -x $(BIN)/python ] || UV_PYTHON_DOWNLOADS=never "$$uv" venv --quiet --python "$$(command -v "$$python")" $(VENV); \
-	VIRTUAL_ENV=$(VENV) "$$uv" pip sync --quiet --require-hashes requirements.lock; \
+	VIRTUAL_ENV=$(VENV) "$$uv" pip sync --quiet --compile-bytecode --require-hashes requirements.lock; \
 	VIRTUAL_ENV=$(VENV) "$$uv" pip install --quiet --no-deps --no-build-isolation --editable .; \
 	touch $@
 

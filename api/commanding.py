@@ -82,9 +82,9 @@ async def read_ask(http: HttpRequest, model: type[Body], *, needs_manager: bool 
 
 
 def path_id(http: HttpRequest, name: str) -> str:
-    """An id in the address. Raises Problem where it is longer than any id: it names nothing."""
+    """An id in the address. Raises Problem where it is like none of ours, before it gets into a record of the log."""
     found: str = http.path_params[name]
-    if len(found) > ID_LENGTH_MAX:
+    if len(found) > ID_LENGTH_MAX or not found.isascii() or not found.isprintable():
         raise Problem("not_found", "There is nothing at this address.")
     return found
 

@@ -58,7 +58,6 @@ STATUS_BY_CODE: dict[str, int] = {
     "order_not_cancellable": 409,
     "price_changed": 409,
     "price_immutable": 409,
-    "account_invalid": 422,
     "amount_out_of_range": 422,
     "currency_mismatch": 422,
     "currency_unknown": 422,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 _QUERY_TIMEOUT_MS = 5_000
+SEND_DEADLINE_S = 10.0
 _APPLICATION = "billing-api"
 
 
@@ -64,7 +65,9 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
         watcher = await stack.enter_async_context(PositionWatcher(settings.database_url, topic=topics.events))
         lookups = CommandLookups(queries, watcher)
         stack.push_async_callback(lookups.close)
-        sender = CommandSender(settings.kafka_bootstrap, topics.commands, partitions=settings.partitions)
+        sender = CommandSender(
+            settings.kafka_bootstrap, topics.commands, partitions=settings.partitions, deadline_s=SEND_DEADLINE_S
+        )
         sender.start()
         stack.push_async_callback(sender.stop)
         verifier = verifier_of(settings, SystemClock())

@@ -6,10 +6,11 @@ import sys
 
 import typer
 
-from cli import audit, clock, doctor, projections, roles, sandbox, setup, token, topics, up
+from cli import audit, catalog, clock, doctor, projections, roles, sandbox, setup, token, topics, up
 from cli.common import UsageError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
+from infra.logging import configure_logging
 
 app = typer.Typer(
     name="billing",
@@ -28,6 +29,7 @@ app.command("projector")(roles.projector)
 app.add_typer(roles.worker_app, name="worker")
 app.add_typer(audit.app, name="audit")
 app.add_typer(audit.app, name="audit")
+app.add_typer(catalog.app, name="catalog")
 app.add_typer(clock.app, name="clock")
 app.add_typer(projections.app, name="projections")
 app.add_typer(topics.app, name="topics")
@@ -36,6 +38,7 @@ app.add_typer(sandbox.app, name="sandbox")
 
 def main() -> None:
     """Run a command; what a person can mend is said in one sentence, without a stack trace."""
+    configure_logging(level="WARNING")
     try:
         app()
     except (EmbeddedError, UsageError, WrongTopicError) as error:

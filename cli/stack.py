@@ -36,7 +36,6 @@ _POLL_INTERVAL_S = 0.1
 _DEATHS_MAX = 5
 """A role that dies so often before everything is up will not come up."""
 _DEMO_TIMEOUT_S = 60.0
-_DEMO_CATALOG = Path(__file__).with_name("demo_catalog.yaml")
 
 
 class _StopRequestedError(BaseException):
@@ -195,8 +194,8 @@ class Stack:
         raise StartError("\n".join([f"{url} does not become ready: {answer}", *tails]))
 
     def _load_demo_catalog(self) -> None:
-        """The same command that a manager has; it changes nothing where the catalogue is there already."""
-        command = [sys.executable, "-m", "cli.main", "catalog", "import", str(_DEMO_CATALOG)]
+        """The same command that an operator has; what was ever defined before is left as it is."""
+        command = [sys.executable, "-m", "cli.main", "catalog", "import", "demo", "--only-new"]
         result = subprocess.run(  # noqa: S603  the command is ours
             command,
             env=self._environment("0"),

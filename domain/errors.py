@@ -179,13 +179,6 @@ class PaidAmountMismatch(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
-class AccountInvalid(DomainError):
-    reason: str
-    code: ClassVar[str] = "account_invalid"
-    sentence: ClassVar[str] = "The account is not valid: {reason}."
-
-
-@dataclass(eq=False, kw_only=True)
 class TooManyItems(DomainError):
     items: int
     items_max: int

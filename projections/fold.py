@@ -90,6 +90,14 @@ class Batch:
         """Take in a command that waits for its outcome; of repeats, the first one counts."""
         self.pending.setdefault(command.id, commands.pending_row(command))
 
+    def size(self) -> int:
+        """Return the number of rows and lines to be written."""
+        return (
+            len(self.pending)
+            + sum(len(rows) for rows in self.rows.values())
+            + sum(len(lines) for lines in self.history.values())
+        )
+
     def settle(self) -> None:
         """Give outcomes of this batch the time at which their commands, in this batch too, were received."""
         outcomes = self.rows.get(commands.MODEL)

@@ -194,13 +194,15 @@ def _as_id(product_id: str) -> ProductId:
 
 def _lowest_prices() -> Any:
     """Return, as a subquery, the first of each product's prices on sale in the order of the list."""
-    ordered = (
-        select(prices.c.product_id, prices.c.currency, prices.c.amount)
-        .where(prices.c.active)
-        .distinct(prices.c.product_id)
-        .order_by(prices.c.product_id, prices.c.currency, prices.c.amount)
+    rank = func.row_number().over(
+        partition_by=prices.c.product_id, order_by=(prices.c.currency, prices.c.amount, prices.c.id)
     )
-    return ordered.subquery("lowest")
+    ranked = (
+        select(prices.c.product_id, prices.c.currency, prices.c.amount, rank.label("rank"))
+        .where(prices.c.active)
+        .subquery("ranked")
+    )
+    return select(ranked).where(ranked.c.rank == 1).subquery("lowest")
 
 
 def _on_sale(lowest: Any) -> Select[Any]:

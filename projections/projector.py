@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import prometheus_client as prometheus
 import psycopg
 from aiokafka.errors import KafkaError
-from prometheus_client import Counter, Gauge, Histogram
 
 from infra.kafka.dead_letter_sender import DeadLetterNotSentError, DeadLetterSender
 from infra.kafka.dead_letters import dead_letter_of
@@ -41,16 +42,20 @@ RECORDS_IN_A_ROW = 100
 """Records that are folded before the connection that writes the last batch gets its turn."""
 _TROUBLE = (psycopg.Error, KafkaError, DeadLetterNotSentError, TimeoutError, OSError)
 
-RECORDS = Counter("billing_projector_records", "Records that were taken into the read models", ["topic"])
-BATCH_SECONDS = Histogram(
+RECORDS = prometheus.Counter("billing_projector_records", "Records that were taken into the read models", ["topic"])
+BATCH_SECONDS = prometheus.Histogram(
     "billing_projector_batch_seconds",
     "Time to write a batch",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
-DEAD_LETTERS = Counter("billing_projector_dead_letters", "Events that could not be read or stored, kept for people")
-SKIPPED = Counter("billing_projector_commands_skipped", "Commands that could not be read; the engine keeps them")
-RETRIES = Counter("billing_projector_retries", "Times that records were taken back and read again")
-LAG = Gauge("billing_projector_lag", "Offsets that are not projected yet", ["topic", "partition"])
+DEAD_LETTERS = prometheus.Counter(
+    "billing_projector_dead_letters", "Events that could not be read or stored, kept for people"
+)
+SKIPPED = prometheus.Counter(
+    "billing_projector_commands_skipped", "Commands that could not be read; the engine keeps them"
+)
+RETRIES = prometheus.Counter("billing_projector_retries", "Times that records were taken back and read again")
+LAG = prometheus.Gauge("billing_projector_lag", "Offsets that are not projected yet", ["topic", "partition"])
 
 
 class Projector:
@@ -147,9 +152,10 @@ class Projector:
                 raise
             log.warning("projections.batch.unstorable", records=len(fetched.records), error=type(error).__name__)
             await self._write_halves(writer, fetched)
-        for record in fetched.records:
-            RECORDS.labels(record.topic).inc()
-        self._sent.difference_update((record.partition, record.offset) for record in fetched.records)
+        for topic, count in Counter(record.topic for record in fetched.records).items():
+            RECORDS.labels(topic).inc(count)
+        if self._sent:
+            self._sent.difference_update((record.partition, record.offset) for record in fetched.records)
 
     async def _write_carefully(self, writer: Writer, fetched: Fetched) -> None:
         """Write records among which one cannot be stored; that one is given up."""

@@ -1,7 +1,7 @@
 """The SQL that merges a batch into a table, written once from the table's own definition.
 
-Rows are copied into a temporary table first. Those that are whole are inserted, or laid over the row that is there;
-of the others only the columns that changed are set, which a bit for each column tells.
+Rows are copied into a temporary table first, or come as arrays where they are few. Those that are whole are inserted,
+or laid over the row that is there; of the others only the columns that changed are set, which a bit for each tells.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from projections import commands
 from projections.fold import to_json
 from projections.model import SCHEMA, Merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Table
 
@@ -36,10 +37,12 @@ HISTORY_COLUMNS = (
     "changes",
 )
 UPDATED_AT = "updated_at"
+_TEXTS = frozenset({"TEXT", "JSONB"})
+_DIALECT = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 class MergeStatements:
-    """How rows come into the table of one read model."""
+    """How rows come into the table of one read model: `insert` and `update`, from a given source of staged rows."""
 
     def __init__(self, model: ReadModel, schema: str = SCHEMA) -> None:
         table = model.table
@@ -50,28 +53,40 @@ class MergeStatements:
         )
         self._bits = {name: 1 << index for index, name in enumerate(self._columns)}
         self._json = tuple(isinstance(table.columns[name].type, JSONB) for name in self._columns)
-        target = _target(table, schema)
-        everything = [*self._keys, *self._columns, UPDATED_AT]
+        self._target = _target(table, schema)
+        self._merge = model.merge
+        everything = (*self._keys, *self._columns, UPDATED_AT)
+        self._everything = _listed(everything)
         self.create_stage = (
-            f"CREATE TEMPORARY TABLE {self.stage} ON COMMIT DELETE ROWS AS "  # noqa: S608  names of our own tables
-            f"SELECT {_listed(everything)}, 0::bigint AS changed_bits, false AS is_whole FROM {target} WITH NO DATA"
+            f"CREATE TEMPORARY TABLE {self.stage} ON COMMIT DELETE ROWS AS SELECT {self._everything}, "  # noqa: S608
+            f"0::bigint AS changed_bits, false AS is_whole FROM {self._target} WITH NO DATA"
         )
         self.copy = f"COPY {self.stage} FROM STDIN"
-        self.insert = (
-            f"INSERT INTO {target} AS present ({_listed(everything)}) "  # noqa: S608
-            f"SELECT {_listed(everything)} FROM {self.stage} WHERE is_whole ORDER BY {_listed(self._keys)} "
-            f"ON CONFLICT ({_listed(self._keys)}) DO UPDATE SET "
-            + ", ".join(_on_conflict(name, model.merge.get(name, Merge.SET)) for name in (*self._columns, UPDATED_AT))
+        types = [*(_type(table, name) for name in everything), "bigint", "boolean"]
+        self.some = Arrays((*everything, "changed_bits", "is_whole"), types, self.stage)
+        self.insert = self._insert(self.stage)
+        self.insert_some = self._insert(self.some.source)
+        self.update = self._update(self.stage)
+        self.update_some = self._update(self.some.source)
+
+    def _insert(self, source: str) -> str:
+        updates = (_on_conflict(name, self._merge.get(name, Merge.SET)) for name in (*self._columns, UPDATED_AT))
+        return (
+            f"INSERT INTO {self._target} AS present ({self._everything}) "  # noqa: S608  names of our own tables
+            f"SELECT {self._everything} FROM {source} WHERE is_whole ORDER BY {_listed(self._keys)} "
+            f"ON CONFLICT ({_listed(self._keys)}) DO UPDATE SET {', '.join(updates)}"
         )
-        self.update = (
-            f"UPDATE {target} AS present SET "  # noqa: S608
-            + "".join(
-                f"{quoted(name)} = CASE WHEN changed_bits & {bit} <> 0 "
-                f"THEN {self.stage}.{quoted(name)} ELSE present.{quoted(name)} END, "
-                for name, bit in self._bits.items()
-            )
-            + f"{UPDATED_AT} = {self.stage}.{UPDATED_AT} FROM {self.stage} WHERE NOT is_whole AND "
-            + " AND ".join(f"present.{quoted(key)} = {self.stage}.{quoted(key)}" for key in self._keys)
+
+    def _update(self, source: str) -> str:
+        columns = (
+            f"{quoted(name)} = CASE WHEN changed_bits & {bit} <> 0 "
+            f"THEN {self.stage}.{quoted(name)} ELSE present.{quoted(name)} END, "
+            for name, bit in self._bits.items()
+        )
+        keys = (f"present.{quoted(key)} = {self.stage}.{quoted(key)}" for key in self._keys)
+        return (
+            f"UPDATE {self._target} AS present SET {''.join(columns)} "  # noqa: S608  names of our own tables
+            f"{UPDATED_AT} = {self.stage}.{UPDATED_AT} FROM {source} WHERE NOT is_whole AND {' AND '.join(keys)}"
         )
 
     def staged(self, rows: dict[tuple[str, ...], Row]) -> Iterator[tuple[Any, ...]]:
@@ -97,23 +112,51 @@ class PendingStatements:
     """
 
     def __init__(self, schema: str = SCHEMA) -> None:
-        target = _target(commands.commands, schema)
-        columns = _listed(commands.PENDING_COLUMNS)
+        self._target = _target(commands.commands, schema)
+        self._columns = _listed(commands.PENDING_COLUMNS)
+        stage = "stage_pending"
         self.create_stage = (
-            f"CREATE TEMPORARY TABLE stage_pending ON COMMIT DELETE ROWS AS "  # noqa: S608  names of our own tables
-            f"SELECT {columns} FROM {target} WITH NO DATA"
+            f"CREATE TEMPORARY TABLE {stage} ON COMMIT DELETE ROWS AS "  # noqa: S608  names of our own tables
+            f"SELECT {self._columns} FROM {self._target} WITH NO DATA"
         )
-        self.copy = f"COPY stage_pending ({columns}) FROM STDIN"
-        self.insert = (
-            f"INSERT INTO {target} AS present ({columns}, status, {UPDATED_AT}) "  # noqa: S608
-            f"SELECT {columns}, '{commands.PENDING}', received_at FROM stage_pending ORDER BY id "
+        self.copy = f"COPY {stage} ({self._columns}) FROM STDIN"
+        types = [_type(commands.commands, name) for name in commands.PENDING_COLUMNS]
+        self.some = Arrays(commands.PENDING_COLUMNS, types, stage)
+        self.insert = self._insert(stage)
+        self.insert_some = self._insert(self.some.source)
+
+    def _insert(self, source: str) -> str:
+        return (
+            f"INSERT INTO {self._target} AS present ({self._columns}, status, {UPDATED_AT}) "  # noqa: S608
+            f"SELECT {self._columns}, '{commands.PENDING}', received_at FROM {source} ORDER BY id "
             "ON CONFLICT (id) DO UPDATE SET received_at = EXCLUDED.received_at WHERE present.received_at IS NULL"
         )
 
 
-def copy_history(history: Table, schema: str = SCHEMA) -> str:
-    """Return the statement that appends lines to a history."""
-    return f"COPY {_target(history, schema)} ({_listed(HISTORY_COLUMNS)}) FROM STDIN"
+class HistoryStatements:
+    """How lines come into a history."""
+
+    def __init__(self, history: Table, schema: str = SCHEMA) -> None:
+        target, columns = _target(history, schema), _listed(HISTORY_COLUMNS)
+        self.copy = f"COPY {target} ({columns}) FROM STDIN"
+        self.some = Arrays(HISTORY_COLUMNS, [_type(history, name) for name in HISTORY_COLUMNS], "lines")
+        self.insert_some = f"INSERT INTO {target} ({columns}) SELECT * FROM {self.some.source}"  # noqa: S608
+
+
+class Arrays:
+    """Some rows as parameters of a statement, one array for each column: cheaper than a stage where rows are few."""
+
+    def __init__(self, columns: Sequence[str], types: Sequence[str], name: str) -> None:
+        casts = ", ".join(f"%s::{type_}[]" for type_ in types)
+        self.source = f"unnest({casts}) AS {name} ({_listed(columns)})"
+        self._is_text = [type_ in _TEXTS for type_ in types]
+
+    def parameters(self, rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+        """Return the columns of the rows. Texts lose their subclasses, of which an array may not have several."""
+        return [
+            [None if value is None else str(value) for value in column] if is_text else list(column)
+            for column, is_text in zip(zip(*rows, strict=True), self._is_text, strict=True)
+        ]
 
 
 def quoted(name: str) -> str:
@@ -126,7 +169,11 @@ def _target(table: Table, schema: str) -> str:
     return f"{quoted(schema)}.{quoted(table.name)}"
 
 
-def _listed(names: tuple[str, ...] | list[str]) -> str:
+def _type(table: Table, column: str) -> str:
+    return str(table.columns[column].type.compile(dialect=_DIALECT))
+
+
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names)
 
 

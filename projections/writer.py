@@ -13,19 +13,22 @@ from infra.postgres.engine import connect
 from projections.fold import READ_MODELS
 from projections.model import SCHEMA
 from projections.positions import CHANNEL
-from projections.statements import MergeStatements, PendingStatements, copy_history, quoted
+from projections.statements import HistoryStatements, MergeStatements, PendingStatements, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import LiteralString, Self
 
-    from projections.fold import Batch, Row
-    from projections.model import ReadModel
+    from projections.fold import Batch
 
 log = get_logger(__name__)
 
 WRITE_DEADLINE_S = 30.0
 READ_DEADLINE_S = 10.0
+IDLE_TRANSACTION_TIMEOUT_MS = 5_000
+"""A projector that is frozen inside a transaction lets its partitions go after that."""
+SOME_ROWS_MAX = 200
+"""Above it, copying into temporary tables costs less than arrays."""
 APPLICATION_NAME = "billing-projector"
 _LIMIT_EXCEEDED = "54"
 """The class of SQLSTATEs for a value that is too big for an index or a row; psycopg calls these operational."""
@@ -63,12 +66,19 @@ class Writer:
         self._positions = f"{quoted(schema)}.positions"
         self._schema = schema
         self._merges = {model: MergeStatements(model, schema) for model in READ_MODELS}
+        self._histories = {
+            model.history: HistoryStatements(model.history, schema)
+            for model in READ_MODELS
+            if model.history is not None
+        }
         self._pending = PendingStatements(schema)
 
     @classmethod
     async def open(cls, database_url: str, *, schema: str = SCHEMA) -> Self:
         """Connect and prepare. Raises psycopg.Error."""
-        connection = await connect(database_url, application_name=APPLICATION_NAME)
+        connection = await connect(
+            database_url, application_name=APPLICATION_NAME, idle_transaction_timeout_ms=IDLE_TRANSACTION_TIMEOUT_MS
+        )
         writer = cls(connection, schema=schema)
         try:
             async with within(connection, READ_DEADLINE_S):
@@ -111,16 +121,56 @@ class Writer:
         written from trouble, after which it is not known whether it was.
         """
         batch.settle()
-        async with within(self._connection, WRITE_DEADLINE_S), self._connection.transaction():
+        write = self._write_some if batch.size() <= SOME_ROWS_MAX else self._write_many
+        async with within(self._connection, WRITE_DEADLINE_S):
+            missing = await write(batch, moves)
+        for table, count in missing.items():
+            # Its beginning could not be read and is a dead letter; what follows from it has nowhere to go.
+            log.error("projections.rows.missing", table=table, count=count)
+
+    async def _write_many(self, batch: Batch, moves: Sequence[Move]) -> dict[str, int]:
+        """Copy and merge: what costs least a row. Return how many rows were not there to be changed, by table."""
+        missing: dict[str, int] = {}
+        async with self._connection.transaction():
             await self._compare(moves)
             for model, rows in batch.rows.items():
-                await self._merge(model, rows)
+                statements = self._merges[model]
+                await self._copy(statements.copy, statements.staged(rows))
+                whole = sum(row.creates for row in rows.values())
+                if whole:
+                    await self._execute(statements.insert, prepare=False)
+                if whole < len(rows):
+                    updated = await self._execute(statements.update, prepare=False)
+                    missing[model.table.name] = len(rows) - whole - updated.rowcount
             if batch.pending:
                 await self._copy(self._pending.copy, batch.pending.values())
-                await self._execute(self._pending.insert)
+                await self._execute(self._pending.insert, prepare=False)
             for history, lines in batch.history.items():
-                await self._copy(copy_history(history, self._schema), lines)
+                await self._copy(self._histories[history].copy, lines)
             await self._set(moves)
+        return {table: count for table, count in missing.items() if count}
+
+    async def _write_some(self, batch: Batch, moves: Sequence[Move]) -> dict[str, int]:
+        """Write few rows with two journeys to the server: one to compare the positions, one for all the rest."""
+        updates: list[tuple[str, int, psycopg.AsyncCursor[Any]]] = []
+        async with self._connection.pipeline(), self._connection.transaction():
+            await self._compare(moves)
+            for model, rows in batch.rows.items():
+                statements = self._merges[model]
+                parameters = statements.some.parameters(statements.staged(rows))
+                whole = sum(row.creates for row in rows.values())
+                if whole:
+                    await self._execute(statements.insert_some, parameters)
+                if whole < len(rows):
+                    updated = await self._execute(statements.update_some, parameters)
+                    updates.append((model.table.name, len(rows) - whole, updated))
+            if batch.pending:
+                await self._execute(self._pending.insert_some, self._pending.some.parameters(batch.pending.values()))
+            for history, lines in batch.history.items():
+                statements_of = self._histories[history]
+                await self._execute(statements_of.insert_some, statements_of.some.parameters(lines))
+            await self._set(moves)
+        return {table: count - updated.rowcount for table, count, updated in updates if count != updated.rowcount}
 
     async def _prepare(self) -> None:
         # A crash of the server takes rows and offsets back together, and they are folded again: nothing to wait for.
@@ -147,7 +197,7 @@ class Writer:
 
     async def _set(self, moves: Sequence[Move]) -> None:
         """Set the positions and tell whoever waits for them, as soon as the transaction commits."""
-        moved = await self._execute(
+        await self._execute(
             f"UPDATE {self._positions} AS present SET next_offset = moves.reached "  # noqa: S608
             "FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[]) "
             "AS moves (topic, partition, expected, reached) "
@@ -161,28 +211,16 @@ class Writer:
                 [move.reached for move in moves],
             ),
         )
-        assert moved.rowcount == len(moves), "a locked position moved"
-
-    async def _merge(self, model: ReadModel, rows: dict[tuple[str, ...], Row]) -> None:
-        statements = self._merges[model]
-        await self._copy(statements.copy, statements.staged(rows))
-        whole = sum(row.creates for row in rows.values())
-        if whole:
-            await self._execute(statements.insert)
-        if whole < len(rows):
-            updated = await self._execute(statements.update)
-            missing = len(rows) - whole - updated.rowcount
-            if missing:
-                # Its beginning could not be read and is a dead letter; what follows from it has nowhere to go.
-                log.error("projections.rows.missing", table=model.table.name, count=missing)
 
     async def _copy(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         async with self._connection.cursor() as cursor, cursor.copy(_ours(statement)) as copy:
             for row in rows:
                 await copy.write_row(row)
 
-    async def _execute(self, statement: str, parameters: Sequence[Any] | None = None) -> psycopg.AsyncCursor[Any]:
-        return await self._connection.execute(_ours(statement), parameters, prepare=False)
+    async def _execute(
+        self, statement: str, parameters: Sequence[Any] | None = None, *, prepare: bool | None = None
+    ) -> psycopg.AsyncCursor[Any]:
+        return await self._connection.execute(_ours(statement), parameters, prepare=prepare)
 
 
 def _ours(statement: str) -> LiteralString:

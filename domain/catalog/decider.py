@@ -88,10 +88,10 @@ def _define(state: ProductState, define: DefineProduct) -> tuple[CatalogEvent, .
     asked = {price.id: price for price in define.prices}
     for price_id, price in asked.items():
         known = state.prices.get(price_id)
-        if known is None:
-            events.append(PriceAdded(product_id=define.product_id, price=price))
-        elif known != price:
+        if known is not None and replace(known, active=True) != price:
             raise PriceImmutable(price_id=price_id)
+        if known is None or not known.active:
+            events.append(PriceAdded(product_id=define.product_id, price=price))
     events += [
         PriceArchived(product_id=define.product_id, price_id=price.id)
         for price in state.prices.values()

@@ -32,11 +32,19 @@ def sqlalchemy_url(database_url: str) -> URL:
     return make_url(database_url).set(drivername="postgresql+psycopg")
 
 
-def connection_options(*, application_name: str, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> dict[str, Any]:
-    """Return what every connection is opened with: deadlines, UTC, and a name by which people find it."""
+def connection_options(
+    *,
+    application_name: str,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    idle_transaction_timeout_ms: int = IDLE_TRANSACTION_TIMEOUT_MS,
+) -> dict[str, Any]:
+    """Return what every connection is opened with: deadlines, UTC, and a name by which people find it.
+
+    A client that is frozen in a transaction holds its locks no longer than the idle timeout.
+    """
     settings = (
         f"-c statement_timeout={statement_timeout_ms} "
-        f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} "
+        f"-c idle_in_transaction_session_timeout={idle_transaction_timeout_ms} "
         "-c timezone=UTC"
     )
     return {**_KEEPALIVES, "application_name": application_name, "options": settings}
@@ -65,8 +73,13 @@ def create_engine(
 
 
 async def connect(
-    database_url: str, *, application_name: str, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS
+    database_url: str,
+    *,
+    application_name: str,
+    idle_transaction_timeout_ms: int = IDLE_TRANSACTION_TIMEOUT_MS,
 ) -> psycopg.AsyncConnection[Any]:
     """Open one connection with autocommit. Raises psycopg.OperationalError within CONNECT_TIMEOUT_S."""
-    options = connection_options(application_name=application_name, statement_timeout_ms=statement_timeout_ms)
+    options = connection_options(
+        application_name=application_name, idle_transaction_timeout_ms=idle_transaction_timeout_ms
+    )
     return await psycopg.AsyncConnection.connect(database_url, autocommit=True, **options)

@@ -26,7 +26,7 @@ ROLES = {"postgres", "kafka", "sandbox-0", "engine-0", "engine-1", "gateway-0", 
 @pytest.fixture(scope="module")
 def up() -> Iterator[RunningUp]:
     with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "2", "--no-demo")
+        running = RunningUp(data_dir, "--workers", "2")
         running.start()
         try:
             yield running

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from domain.effects import AnswerStatus, ProviderAnswer
 from domain.ids import PriceId
-from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
+from domain.orders.commands import OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.policies.reactions import pending
 from projections.fold import Batch, Place
@@ -80,7 +81,7 @@ def folded(records: Iterable[LogRecord]) -> Batch:
 async def project(writer: Writer, records: list[LogRecord], cuts: Iterable[int] = ()) -> None:
     """Write the records in batches that end at the cuts, as if all were of one partition."""
     bounds = [0, *sorted(cuts), len(records)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         expected = (await writer.positions([(TOPIC, 0)]))[TOPIC, 0]
         move = Move(topic=TOPIC, partition=0, expected=expected, reached=expected + end - start)
         await writer.write(folded(records[start:end]), [move])

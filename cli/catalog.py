@@ -1,0 +1,221 @@
+"""`billing catalog`: products and prices from a file into the log, and back into a file."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.common import DataDirOption, JsonOption, UsageError, echo_json, settings_of_stack
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from domain.catalog.commands import DefineProduct
+    from domain.ids import CommandId
+    from projections.commands import CommandView
+    from projections.products import ProductView
+
+app = typer.Typer(help="Products and prices.", no_args_is_help=True)
+
+DEMO = "demo"
+_DEMO_PATH = Path(__file__).with_name("demo_catalog.yaml")
+_OUTCOME_TIMEOUT_S = 60.0
+_POLL_INTERVAL_S = 0.05
+_PRODUCTS_PER_PAGE = 100
+_SOURCE = "billing/cli"
+_ACTOR = "operator"
+
+
+@app.command("import")
+def import_catalog(
+    file: Annotated[str, typer.Argument(help=f"A YAML file, or `{DEMO}` for the demo catalogue.")],
+    only_new: Annotated[bool, typer.Option("--only-new", help="Leave alone what was ever defined before.")] = False,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the products be as in the file; those that it does not name stay as they are."""
+    from infra.kafka.command_sender import SendRefusedError, SendUnknownError
+
+    wanted = read_catalog(_DEMO_PATH if file == DEMO else Path(file))
+    settings = settings_of_stack(data_dir)
+    try:
+        outcomes = asyncio.run(_import(settings, wanted, only_new=only_new))
+    except (SendRefusedError, SendUnknownError) as error:
+        raise UsageError(f"the broker did not take a command: {error}") from error
+    except TimeoutError as error:
+        raise UsageError(
+            f"no outcome within {_OUTCOME_TIMEOUT_S:.0f} s: do an engine and a projector run? See `billing doctor`."
+        ) from error
+    rejected = {product: view for product, view in outcomes.items() if view.code is not None}
+    if as_json:
+        problems = {product: {"code": view.code, "detail": view.detail} for product, view in rejected.items()}
+        echo_json({"products": len(wanted), "changed": len(outcomes) - len(rejected), "rejected": problems})
+    else:
+        typer.echo(f"{len(wanted)} products: {len(outcomes) - len(rejected)} changed, {len(rejected)} rejected")
+        for product, view in rejected.items():
+            typer.echo(f"  {product}: {view.detail} ({view.code})", err=True)
+    if rejected:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export_catalog(data_dir: DataDirOption = None) -> None:
+    """Print what is on sale, in the form that `import` reads."""
+    import yaml
+
+    settings = settings_of_stack(data_dir)
+    products = asyncio.run(_on_sale(settings))
+    document = {"products": [as_document(product) for product in products]}
+    typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def read_catalog(path: Path) -> tuple[DefineProduct, ...]:
+    """The commands that a file stands for; UsageError where it cannot be read or makes no sense."""
+    import orjson
+    import yaml
+    from pydantic import ValidationError
+
+    from domain.ids import ProductId
+    from schemas.http.catalog import DefineProductRequest
+
+    try:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    entries = document.get("products") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UsageError(f"{path}: there must be a list `products`, each with its fields")
+    commands: dict[str, DefineProduct] = {}
+    for entry in entries:
+        product_id = entry.pop("id", None)
+        if not isinstance(product_id, str) or product_id in commands:
+            raise UsageError(f"{path}: every product needs an `id` of its own ({product_id!r} has none, or another's)")
+        try:
+            request = DefineProductRequest.model_validate_json(orjson.dumps(entry, default=str))
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)
+            )
+            raise UsageError(f"{path}: product {product_id}: {problems}") from error
+        commands[product_id] = request.to_command(ProductId(product_id))
+    return tuple(commands.values())
+
+
+def as_document(product: ProductView) -> dict[str, Any]:
+    """One product on sale, as a file has it."""
+    document: dict[str, Any] = {"id": product.id, "kind": product.kind, "title": product.title}
+    optional = {
+        "description": product.description or None,
+        "role": product.role,
+        "validity_days": product.validity_days,
+    }
+    document |= {name: value for name, value in optional.items() if value is not None}
+    document["prices"] = [
+        {"id": price.id, "amount": {"amount": price.amount.amount, "currency": price.amount.currency}}
+        | ({"period": {"count": price.period.count, "unit": str(price.period.unit)}} if price.period else {})
+        for price in product.prices
+    ]
+    return document
+
+
+async def _import(settings: Settings, wanted: Iterable[DefineProduct], *, only_new: bool) -> dict[str, CommandView]:
+    """Send what would change something, and wait for every outcome; outcomes by product."""
+    from domain.ids import CommandId, derive, product_key
+    from infra.clock import clock_of
+    from infra.kafka.command_sender import CommandSender
+    from infra.kafka.topics import topics_of
+    from infra.postgres.engine import create_engine
+    from schemas.envelope import new_command
+
+    clock = clock_of(settings)
+    engine = create_engine(settings.database_url, application_name="billing-catalog", pool_size=1)
+    sender = CommandSender(settings.kafka_bootstrap, topics_of(settings).commands, partitions=settings.partitions)
+    sender.start()
+    try:
+        async with engine.connect() as connection:
+            changes = [define for define in wanted if await _changes(connection, define, only_new=only_new)]
+        # Each import is an intent of its own: what was imported, changed since and is imported again is no repeat.
+        name = f"import {secrets.token_hex(16)}"
+        sent: dict[CommandId, str] = {}
+        for define in changes:
+            command_id = CommandId(derive(product_key(define.product_id), name))
+            await sender.send(
+                new_command(
+                    command_id=command_id,
+                    key=product_key(define.product_id),
+                    time=clock.now(),
+                    source=_SOURCE,
+                    actor=_ACTOR,
+                    data=define,
+                )
+            )
+            sent[command_id] = define.product_id
+        return await _outcomes(engine, sent)
+    finally:
+        await sender.stop()
+        await engine.dispose()
+
+
+async def _changes(connection: AsyncConnection, define: DefineProduct, *, only_new: bool) -> bool:
+    """Whether the command would change the catalogue, as far as the read model knows."""
+    from sqlalchemy import select
+
+    from projections import products
+
+    if only_new:
+        known = select(products.products.c.id).where(products.products.c.id == define.product_id)
+        return (await connection.execute(known)).first() is None
+    view = await products.get(connection, define.product_id)
+    if view is None:
+        return True
+    facts = (view.kind, view.title, view.description, view.role, view.validity_days)
+    asked = (str(define.kind), define.title, define.description, define.role, define.validity_days)
+    prices = {(price.id, price.amount, price.period) for price in view.prices}
+    return facts != asked or prices != {(price.id, price.amount, price.period) for price in define.prices}
+
+
+async def _outcomes(engine: AsyncEngine, sent: dict[CommandId, str]) -> dict[str, CommandView]:
+    """Wait until every command is decided and projected; TimeoutError where that takes too long."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from projections.commands import PENDING, get_many
+
+    found: dict[str, CommandView] = {}
+    console = Console(stderr=True)
+    async with asyncio.timeout(_OUTCOME_TIMEOUT_S):
+        for command_id in track(sent, "importing", console=console, disable=not console.is_terminal):
+            while sent[command_id] not in found:
+                async with engine.connect() as connection:
+                    views = await get_many(connection, (command_id,))
+                if command_id in views and views[command_id].status != PENDING:
+                    found[sent[command_id]] = views[command_id]
+                else:
+                    await asyncio.sleep(_POLL_INTERVAL_S)
+    return found
+
+
+async def _on_sale(settings: Settings) -> list[ProductView]:
+    from infra.postgres.engine import create_engine
+    from projections.products import list_page
+
+    engine = create_engine(settings.database_url, application_name="billing-catalog", pool_size=1)
+    products: list[ProductView] = []
+    cursor: str | None = None
+    try:
+        async with engine.connect() as connection:
+            while True:
+                page = await list_page(connection, limit=_PRODUCTS_PER_PAGE, cursor=cursor)
+                products += page.items
+                cursor = page.next_cursor
+                if cursor is None:
+                    return products
+    finally:
+        await engine.dispose()

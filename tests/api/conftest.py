@@ -1,0 +1,23 @@
+"""One running product for all tests of the API; each test works with accounts and products of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.api.product import Product, running_product
+from tests.stack import scratch_dir
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.stack import Stack
+
+
+@pytest.fixture(scope="session")
+async def product(stack: Stack) -> AsyncIterator[Product]:
+    """Broker, database, engine, projector, gateway with a provider in memory, and two APIs."""
+    with scratch_dir() as data_dir:
+        async with running_product(stack, data_dir) as running:
+            yield running

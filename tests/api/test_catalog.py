@@ -1,0 +1,94 @@
+"""Products over HTTP: managers define them, anyone sees what is on sale."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.api.product import Product
+
+
+def _film(name: str, *prices: tuple[str, int, str]) -> dict[str, Any]:
+    return {
+        "kind": "film",
+        "title": "Дюна",
+        "description": "Sand.\nMore sand.",
+        "validity_days": 30,
+        "prices": [
+            {"id": f"{name}:{price}", "amount": {"amount": amount, "currency": currency}}
+            for price, amount, currency in prices
+        ],
+    }
+
+
+async def _define(product: Product, name: str, body: dict[str, Any]) -> httpx.Response:
+    headers = product.headers("boss", "manager", key=uuid.uuid4().hex, wait=30)
+    return await product.http.put(f"/v1/admin/products/{name}", json=body, headers=headers)
+
+
+async def test_defined_product_is_on_sale_until_it_is_archived(product: Product) -> None:
+    name = f"dune-{uuid.uuid4().hex[:8]}"
+    answer = await _define(product, name, _film(name, ("full", 1500, "JPY"), ("sale", 900, "JPY")))
+    assert answer.status_code == 200
+    shown = answer.json()
+    assert (shown["title"], shown["description"], shown["validity_days"]) == ("Дюна", "Sand.\nMore sand.", 30)
+    assert [(price["id"], price["amount"]["amount"]) for price in shown["prices"]] == [
+        (f"{name}:sale", 900),
+        (f"{name}:full", 1500),
+    ]
+    position = {"Billing-Position": answer.headers["Billing-Position"]}
+    assert (await product.http.get(f"/v1/products/{name}", headers=position)).json() == shown
+    films = await product.other.get("/v1/products?kind=film&limit=100", headers=position)
+    assert shown in films.json()["items"]
+    plans = await product.other.get("/v1/products?kind=subscription&limit=100", headers=position)
+    assert name not in {item["id"] for item in plans.json()["items"]}
+
+    # A price that is not named goes off sale; what is published stays as it is.
+    answer = await _define(product, name, _film(name, ("full", 1500, "JPY")))
+    assert [price["id"] for price in answer.json()["prices"]] == [f"{name}:full"]
+    answer = await _define(product, name, _film(name, ("full", 1501, "JPY")))
+    assert (answer.status_code, answer.json()["code"]) == (409, "price_immutable")
+
+    archive = f"/v1/admin/products/{name}/archive"
+    answer = await product.http.post(archive, headers=product.headers("boss", "admin", key="archive " + name, wait=30))
+    assert (answer.status_code, answer.json()) == (200, {"id": name, "active": False})
+    gone = await product.http.get(
+        f"/v1/products/{name}", headers={"Billing-Position": answer.headers["Billing-Position"]}
+    )
+    assert (gone.status_code, gone.json()["code"]) == (404, "product_unknown")
+
+
+async def test_rules_of_the_catalogue_are_problems(product: Product) -> None:
+    name = f"dune-{uuid.uuid4().hex[:8]}"
+    good = _film(name, ("buy", 1, "USD"))
+    for change, code in (
+        ({"role": "viewer"}, "product_invalid"),
+        ({"kind": "subscription", "validity_days": None}, "product_invalid"),
+        ({"prices": [{"id": "another:buy", "amount": {"amount": 1, "currency": "USD"}}]}, "price_invalid"),
+        ({"prices": [{"id": f"{name}:buy", "amount": {"amount": 0, "currency": "USD"}}]}, "amount_out_of_range"),
+        ({"prices": [{"id": f"{name}:buy", "amount": {"amount": 1, "currency": "XXX"}}]}, "currency_unknown"),
+        ({"title": "a\x00b"}, "body_invalid"),
+        ({"description": "a\x07"}, "body_invalid"),
+    ):
+        answer = await _define(product, name, good | change)
+        assert (answer.status_code, answer.json()["code"]) == (422, code)
+    unknown = await product.http.post(
+        f"/v1/admin/products/{name}/archive", headers=product.headers("boss", "manager", key=name, wait=30)
+    )
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "product_unknown")
+
+
+async def test_commands_of_the_catalogue_are_seen_by_managers_alone(product: Product) -> None:
+    name = f"dune-{uuid.uuid4().hex[:8]}"
+    headers = product.headers("boss", "manager", key=name)
+    answer = await product.http.put(f"/v1/admin/products/{name}", json=_film(name, ("buy", 1, "USD")), headers=headers)
+    assert answer.status_code == 202
+    position = {"Billing-Position": answer.headers["Billing-Position"]}
+    for roles, status in ((["manager"], 200), (["admin"], 200), (["user"], 404)):
+        seen = await product.http.get(
+            answer.headers["Location"], headers=product.headers("another-boss", *roles) | position
+        )
+        assert seen.status_code == status
