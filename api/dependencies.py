@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.headers import CommandPosition, EventPosition, billing_position, single_headers
 from api.problems import Problem, unauthorized
+from api.reading import reading
 from api.services import Services
 from infra.oidc import KeysUnavailableError, Principal, TokenError
 from projections.paging import CURSOR_MAX, PAGE_MAX
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 POSITION_WAIT_S_MAX = 5.0
-_CONNECT_DEADLINE_S = 6.0
 ID_LENGTH_MAX = 200
 MANAGER_ROLES = frozenset({"manager", "admin"})
 
@@ -71,12 +70,8 @@ async def _reader(request: Request) -> AsyncIterator[AsyncConnection]:
     """A connection to read models that have reached the position that the client names."""
     services = services_of_request(request)
     await reach_position(services, request.scope)
-    async with asyncio.timeout(_CONNECT_DEADLINE_S):
-        connection = await services.engine.connect()
-    try:
+    async with reading(services.engine) as connection:
         yield connection
-    finally:
-        await connection.close()
 
 
 async def reach_position(services: Services, scope: Scope) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from api.reading import answering
 from projections import commands
 
 if TYPE_CHECKING:
@@ -82,19 +83,19 @@ class CommandLookups:
 
     async def _read(self, ids: list[str]) -> dict[str, CommandView]:
         """One query; once more where the connection was lost while nobody used it."""
-        async with asyncio.timeout(_DEADLINE_S):
-            try:
-                return await self._query(ids)
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-                return await self._query(ids)
+        try:
+            return await self._query(ids)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return await self._query(ids)
 
     async def _query(self, ids: list[str]) -> dict[str, CommandView]:
         if self._connection is None:
             self._connection = await self._engine.connect()
         try:
-            return await commands.get_many(self._connection, ids)
+            async with answering(self._connection, _DEADLINE_S):
+                return await commands.get_many(self._connection, ids)
         except BaseException:
             await self._disconnect()
             raise

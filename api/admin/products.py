@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from api import docs
 from api.commanding import Answer, Ask, carry_out, path_id, read_ask
 from api.problems import Problem
+from api.reading import reading
 from api.views import product_answer
 from domain.catalog.commands import ArchiveProduct
 from domain.ids import ProductId, product_key
@@ -29,7 +30,7 @@ async def define_product(request: Request) -> Response:
     known_id = _checked(path_id(request, "product_id"))
 
     async def show(_view: CommandView, _deadline: float) -> Answer | None:
-        async with ask.services.engine.connect() as connection:
+        async with reading(ask.services.engine) as connection:
             product = await products.get(connection, known_id)
         return None if product is None else Answer(product_answer(product))
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api import docs
 from api.dependencies import ServicesDep
 from api.problems import Problem
+from api.reading import reading
 from api.services import Services
 from schemas.http.health import LiveAnswer, ReadyAnswer
 
@@ -50,10 +51,8 @@ async def metrics(services: ServicesDep) -> Response:
 
 async def _check_database(services: Services) -> str | None:
     try:
-        async with asyncio.timeout(_DEADLINE_S), services.engine.connect() as connection:
+        async with reading(services.engine, deadline_s=_DEADLINE_S) as connection:
             await connection.execute(text("select 1 from billing.positions limit 1"))
-    except TimeoutError:
-        return f"the database does not answer in {_DEADLINE_S:g} s"
     except (SQLAlchemyError, OSError) as error:
         return f"the database: {type(error).__name__}"
     return None

@@ -11,6 +11,7 @@ from api import docs
 from api.commanding import Answer, Ask, carry_out, path_id, read_ask
 from api.dependencies import CurrentPrincipal, Cursor, Limit, Reader, ResourceId
 from api.problems import Problem
+from api.reading import reading
 from api.views import order_answer
 from domain.ids import OrderId, derive
 from domain.orders.commands import CancelOrder
@@ -93,7 +94,7 @@ async def _wait_for_order(
     watcher = ask.services.watcher
     while True:
         seen = watcher.generation
-        async with ask.services.engine.connect() as connection:
+        async with reading(ask.services.engine) as connection:
             order = await orders.get(connection, ask.account, order_id)
         if order is None or not is_unfinished(order):
             return order

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class EngineConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes are dynamic
+class EngineConsumer(driver.Consumer):
     """A consumer that asks the journals where to go on."""
 
     position_in_log: Callable[[int], int | None] = staticmethod(lambda partition: None)
@@ -57,16 +57,15 @@ class EngineConsumer(driver.Consumer):  # type: ignore[misc]  # Faust's classes 
                 raise
 
 
-class StickyThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class StickyThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with a sticky assignor in place of round robin."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        round_robin = driver.RoundRobinPartitionAssignor
-        driver.RoundRobinPartitionAssignor = StickyPartitionAssignor
-        try:
-            return super()._create_worker_consumer(transport)
-        finally:
-            driver.RoundRobinPartitionAssignor = round_robin
+        consumer = super()._create_worker_consumer(transport)
+        # Faust has no setting for it, and nothing has been assigned yet.
+        self._assignor = StickyPartitionAssignor
+        consumer._partition_assignment_strategy = [StickyPartitionAssignor]
+        return consumer
 
 
 class StickyConsumer(EngineConsumer):
@@ -76,20 +75,20 @@ class StickyConsumer(EngineConsumer):
         return StickyThread(self, loop=self.loop, beacon=self.beacon)
 
 
-class EngineTransport(driver.Transport):  # type: ignore[misc]
+class EngineTransport(driver.Transport):
     """The transport of the engine's Faust app."""
 
     Consumer = StickyConsumer
 
 
-class EngineApp(faust.App):  # type: ignore[misc]
+class EngineApp(faust.App):
     """A Faust app on the engine's transport."""
 
     def _new_transport(self) -> Any:
         return EngineTransport(self.conf.broker_consumer, self)
 
 
-class QuietMonitor(Monitor):  # type: ignore[misc]
+class QuietMonitor(Monitor):
     """A monitor that leaves out what it would do for every single message."""
 
     def on_message_in(self, tp: TP, offset: int, message: Any) -> None:

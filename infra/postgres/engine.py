@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 if TYPE_CHECKING:
@@ -59,17 +61,30 @@ def create_engine(
 ) -> AsyncEngine:
     """Return a pool of connections for queries.
 
-    It connects at its first use. A broken connection is found before it is used (`pre_ping`); who waits longer than
-    POOL_TIMEOUT_S for a connection gets an error instead of a place in an endless queue.
+    It connects at its first use. A connection that the server has closed is found before it is used, by a look at its
+    socket: a question (`pre_ping`) would cost a round trip, and wait without end for a server that is frozen. Who waits
+    longer than POOL_TIMEOUT_S for a connection gets an error instead of a place in an endless queue.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         sqlalchemy_url(database_url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
         connect_args=connection_options(application_name=application_name, statement_timeout_ms=statement_timeout_ms),
     )
+    event.listen(engine.sync_engine.pool, "checkout", _require_open)
+    return engine
+
+
+def _require_open(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Raise DisconnectionError, on which the pool takes another connection, where the server has something to say.
+
+    To an idle connection it says nothing but that it closes.
+    """
+    watched = select.poll()
+    watched.register(connection.driver_connection.pgconn.socket, select.POLLIN)
+    if watched.poll(0):
+        raise DisconnectionError("the server has closed the connection")
 
 
 async def connect(

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from cli.token import signing_key
@@ -136,21 +137,31 @@ async def test_database_goes_and_comes_back(
 
 
 async def test_frozen_database_is_no_endless_wait(
-    local: Settings, private_postgres: EmbeddedPostgres, settings: Settings
+    local: Settings, private_postgres: EmbeddedPostgres, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("api.lookups._DEADLINE_S", 1.0)
     settings = settings.model_copy(update={"database_url": private_postgres.url, "data_dir": local.data_dir})
     signing_key(settings)
     await asyncio.to_thread(upgrade, settings.database_url)
+    headers = {"Authorization": f"Bearer {token(settings, 'alice')}"}
     async with serving(settings) as http:
         await _until(partial(http.get, "/health/ready"), lambda answer: answer.is_success)
-        private_postgres.freeze()
+        paths = ("/v1/products", "/v1/orders", "/health/ready", "/v1/commands/1")
+        assert [(await http.get(path, headers=headers)).status_code for path in paths] == [200, 200, 200, 404]
+        server = psutil.Process(private_postgres.pid)
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.suspend()
         try:
             async with asyncio.timeout(30):
-                answers = await asyncio.gather(*(http.get("/health/ready") for _ in range(3)))
-            assert (await http.get("/health/live")).status_code == 200
+                answers = await asyncio.gather(*(http.get(path, headers=headers) for path in paths))
+                assert [answer.status_code for answer in answers] == [503] * 4
+                assert (await http.get("/health/live")).status_code == 200
         finally:
-            private_postgres.thaw()
-        assert {answer.status_code for answer in answers} <= {200, 503}
+            for process in processes:
+                process.resume()
+        await _until(partial(http.get, "/v1/products"), lambda answer: answer.is_success)
+        await _until(partial(http.get, "/v1/commands/1", headers=headers), lambda answer: answer.status_code == 404)
 
 
 def _webhook() -> bytes:
