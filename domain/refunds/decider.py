@@ -90,7 +90,7 @@ def repeat(account: Account, asked: RepeatRefund, command: Command[object]) -> t
     call = refund.call
     if call is None or call.effect_id != asked.effect_id or call.attempt != asked.attempt:
         return ()
-    return (_asked_again(refund, command, attempt=call.attempt + 1, sweeps=refund.sweeps),)
+    return (_asked_again(refund, command, call.effect_id, attempt=call.attempt + 1, sweeps=refund.sweeps),)
 
 
 def sweep(account: Account, asked: SweepRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -98,13 +98,17 @@ def sweep(account: Account, asked: SweepRefund, command: Command[object]) -> tup
     refund = _known(account, asked.refund_id)
     if refund.sweep_at is None or refund.sweeps + 1 != asked.sweep:
         return ()
-    return (_asked_again(refund, command, attempt=asked.sweep + 1, sweeps=asked.sweep),)
+    # A call of its own: an attempt that was made before would have its answer and its timer taken for repeats.
+    effect_id = EffectId(derive(refund.id, f"sweep {asked.sweep}"))
+    return (_asked_again(refund, command, effect_id, attempt=1, sweeps=asked.sweep),)
 
 
-def _asked_again(refund: Refund, command: Command[object], *, attempt: int, sweeps: int) -> RefundCallRepeated:
+def _asked_again(
+    refund: Refund, command: Command[object], effect_id: EffectId, *, attempt: int, sweeps: int
+) -> RefundCallRepeated:
     return RefundCallRepeated(
         refund_id=refund.id,
-        effect_id=EffectId(derive(refund.id, "refund")),
+        effect_id=effect_id,
         attempt=attempt,
         sweeps=sweeps,
         asked_at=command.at,
