@@ -239,7 +239,9 @@ def _evolve_methods(account: Account, event: MethodEvent) -> Account:
     match event:
         case PaymentMethodSaved(method=method):
             others = tuple(held for held in account.methods if held.method_reference != method.method_reference)
-            return replace(account, methods=(method, *others))
+            payment = replace(account.payments[event.payment_id], call=None)
+            payments = {**account.payments, payment.id: payment}
+            return replace(account, methods=(method, *others), payments=payments)
         case PaymentMethodRemoved():
             left = tuple(held for held in account.methods if held.method_reference != event.method_reference)
             return replace(account, methods=left)

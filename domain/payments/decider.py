@@ -136,15 +136,7 @@ def sweep(account: Account, swept: SweepPayment, command: Command[object]) -> tu
     payment = _payment(account, swept.payment_id)
     if payment.sweep_at is None or payment.call is not None or payment.sweeps + 1 != swept.sweep:
         return ()
-    return (
-        PaymentFetchRequested(
-            payment_id=payment.id,
-            effect_id=EffectId(derive(payment.id, f"fetch {swept.sweep}")),
-            sweep=swept.sweep,
-            requested_at=command.at,
-            repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
-        ),
-    )
+    return (_fetch(payment, command, swept.sweep),)
 
 
 def expire(account: Account, expired: ExpirePayment, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -275,7 +267,7 @@ def _succeed(
     Money that arrives after the payment had ended is kept only by fulfilling the order, never silently.
     """
     if isinstance(payment.phase, Succeeded):
-        return ()
+        return _learn_method(payment, command, answer)
     known = payment.reference
     if answer.reference is None or (known is not None and answer.reference != known):
         raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
@@ -299,7 +291,7 @@ def _succeed(
         method_reference=answer.method_reference,
         method_label=answer.method_label,
     )
-    return (succeeded, *_saved_method(payment, command, answer), *_use(account, payment, answer, command))
+    return (succeeded, *_keep_method(payment, command, answer), *_use(account, payment, answer, command))
 
 
 def _use(
@@ -333,17 +325,41 @@ def _is_wanted(account: Account, order: Order) -> bool:
     return not any(line.resource in account.entitlements for line in order.lines)
 
 
-def _saved_method(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[PaymentMethodSaved, ...]:
-    if not payment.save_method or answer.customer_reference is None or answer.method_reference is None:
+def _keep_method(
+    payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[PaymentMethodSaved | PaymentFetchRequested, ...]:
+    """Keep the means of payment for renewals; where a webhook does not name it, ask the provider for it."""
+    if not payment.save_method:
         return ()
-    method = SavedMethod(
-        provider=payment.provider,
-        customer_reference=answer.customer_reference,
-        method_reference=answer.method_reference,
-        label=answer.method_label,
-        saved_at=command.at,
+    if answer.customer_reference is not None and answer.method_reference is not None:
+        method = SavedMethod(
+            provider=payment.provider,
+            customer_reference=answer.customer_reference,
+            method_reference=answer.method_reference,
+            label=answer.method_label,
+            saved_at=command.at,
+        )
+        return (PaymentMethodSaved(payment_id=payment.id, method=method),)
+    return (_fetch(payment, command, payment.sweeps + 1),)
+
+
+def _learn_method(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+    """Take the answer to the question which means of payment was left; there may be none that can be charged again."""
+    if payment.call is None or payment.call.kind is not CallKind.FETCH:
+        return ()
+    if answer.customer_reference is None or answer.method_reference is None:
+        return (PaymentUnchanged(payment_id=payment.id, effect_id=payment.call.effect_id, sweep_at=None),)
+    return _keep_method(payment, command, answer)
+
+
+def _fetch(payment: Payment, command: Command[object], number: int) -> PaymentFetchRequested:
+    return PaymentFetchRequested(
+        payment_id=payment.id,
+        effect_id=EffectId(derive(payment.id, f"fetch {number}")),
+        sweep=number,
+        requested_at=command.at,
+        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
     )
-    return (PaymentMethodSaved(method=method),)
 
 
 def _payment(account: Account, payment_id: PaymentId) -> Payment:

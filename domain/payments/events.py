@@ -72,11 +72,11 @@ class PaymentFetchRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentUnchanged:
-    """The provider was asked and had nothing new; it is asked again at `sweep_at`."""
+    """The provider was asked and had nothing new; it is asked again at `sweep_at`, where that is set."""
 
     payment_id: PaymentId
     effect_id: EffectId
-    sweep_at: datetime
+    sweep_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +150,8 @@ class PaymentExpired:
 class PaymentMethodSaved:
     """The customer's means of payment may be charged for renewals; it takes the place of an earlier one."""
 
+    payment_id: PaymentId
+    """The payment that it was left with."""
     method: SavedMethod
 
 
