@@ -89,6 +89,8 @@ def confirm(tx: Transaction, settings: SandboxSettings, intent: Json, method: Js
         if options.off_session or options.error_on_requires_action:
             return decline(tx, intent, method, behaving(card, "authentication_required"), authenticated=False)
         return Outcome(_challenge(tx, settings, intent, options))
+    if options.off_session and card.absent_decline:
+        return decline(tx, intent, method, behaving(card, card.absent_decline), authenticated=False)
     return collect(tx, intent, method, card, authenticated=False)
 
 
