@@ -66,11 +66,11 @@ types: $(INSTALLED) ## mypy, strict, on the whole tree
 
 .PHONY: schemas
 schemas: $(INSTALLED) ## Write JSON Schemas, AsyncAPI and OpenAPI anew from the code
-	@$(BIN)/python -m schemas.generate
+	@$(BIN)/billing schemas write
 
 .PHONY: schemas-check
 schemas-check: $(INSTALLED)
-	@$(BIN)/python -m schemas.generate --check
+	@$(BIN)/billing schemas check
 
 .PHONY: chaos
 chaos: $(INSTALLED) ## Kill and freeze everything under load, then verify every account (minutes)

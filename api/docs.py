@@ -46,7 +46,7 @@ _COMMAND_PARAMETERS: list[dict[str, Any]] = [
         "in": "header",
         "required": True,
         "description": "1 to 255 printable characters; the same for each repeat of the same request.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~](?:[ -~]*[!-~])?$"},
     },
     {
         "name": "Prefer",
@@ -61,7 +61,7 @@ POSITION_PARAMETER: dict[str, Any] = {
     "in": "header",
     "required": False,
     "description": "Answer from read models that have reached this position.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": "^(?:\\d{1,9}:\\d{1,18}|command:[0-9a-f-]{36})$"},
 }
 
 
@@ -84,7 +84,7 @@ def command(request: type[RequestModel], answer: type[BaseModel], *, status: int
             200: {"model": answer, "description": "Carried out.", "headers": _ANSWER_HEADERS},
             status: {"model": answer, "description": "Carried out.", "headers": _ANSWER_HEADERS},
             202: {"model": PendingAnswer, "description": "In the log.", "headers": _ANSWER_HEADERS},
-            **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+            **problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
         },
         "openapi_extra": {
             "parameters": _COMMAND_PARAMETERS,
@@ -122,6 +122,15 @@ def query(*statuses: int) -> dict[str, Any]:
     return {
         "responses": problems(400, 401, *statuses, 503, 504),
         "openapi_extra": {"parameters": [POSITION_PARAMETER], "security": [{BEARER: []}]},
+    }
+
+
+def webhook() -> dict[str, Any]:
+    """Arguments of a route that a provider writes to: the body is the provider's, and so is its signature."""
+    body = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+    return {
+        "responses": {200: {"description": "In the log, or none of our concern."}, **problems(400, 404, 408, 413, 503)},
+        "openapi_extra": {"requestBody": body},
     }
 
 

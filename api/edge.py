@@ -42,6 +42,11 @@ _NO_STORE = (b"cache-control", b"no-store")
 _names = random.Random()  # noqa: S311  a name has to be unique, not secret, and this asks the kernel only once
 
 
+def new_request_id() -> str:
+    """A name that no other request has."""
+    return f"{_names.getrandbits(128):032x}"
+
+
 def request_id_of(scope: Scope) -> str:
     """The name of a request: it stands in the answer, in the log, and in every record that the request causes."""
     request_id: str = scope[_SCOPE_KEY]
@@ -62,7 +67,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = f"{_names.getrandbits(128):032x}"
+        request_id = new_request_id()
         scope[_SCOPE_KEY] = request_id
         status = 0
         is_complete = False

@@ -18,6 +18,7 @@ STATUS_BY_CODE: dict[str, int] = {
     # What the client wrote.
     "idempotency_key_missing": 400,
     "idempotency_key_invalid": 400,
+    "request_malformed": 400,
     "body_malformed": 400,
     "query_invalid": 400,
     "cursor_invalid": 400,
@@ -27,6 +28,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "body_too_slow": 408,
     "body_too_large": 413,
     "content_type_unsupported": 415,
+    "head_too_large": 431,
     "body_invalid": 422,
     "idempotency_key_reused": 422,
     "payment_provider_unknown": 422,
@@ -104,12 +106,17 @@ class Problem(Exception):  # noqa: N818  the word of RFC 9457
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
 
+    @property
+    def title(self) -> str:
+        """The status in words."""
+        return HTTPStatus(self.status).phrase
+
     def body(self, request_id: str) -> dict[str, Any]:
         """The answer as RFC 9457 has it."""
         return {
             **self.extra,
             "type": f"urn:billing:problem:{self.code}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
             "code": self.code,

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import audit, catalog, clock, doctor, projections, roles, sandbox, setup, token, topics, up
+from cli import audit, catalog, clock, doctor, projections, roles, sandbox, schemas, setup, token, topics, up
 from cli.common import UsageError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
@@ -33,6 +33,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(clock.app, name="clock")
 app.add_typer(projections.app, name="projections")
 app.add_typer(topics.app, name="topics")
+app.add_typer(schemas.app, name="schemas")
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -15,29 +15,15 @@ from infra.logging import configure_logging
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-_GRACEFUL_SHUTDOWN_S = 5
-
 worker_app = typer.Typer(help="The workers of the write side; start each as often as you like.", no_args_is_help=True)
 
 
 def api(data_dir: DataDirOption = None) -> None:
     """Serve HTTP: commands to the log, queries from the read models."""
     settings = _start("api", settings_of_stack(data_dir))
-    import uvicorn
+    from api import server as role
 
-    from api.app import create_app
-
-    uvicorn.run(
-        create_app(settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S,
-    )
+    role.run(settings)
 
 
 @worker_app.command()

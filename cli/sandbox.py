@@ -7,6 +7,7 @@ from enum import StrEnum
 from html import unescape
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import typer
 
 from cli import roles
@@ -29,6 +30,13 @@ _CHALLENGE = "/3d_secure/"
 
 UrlArgument = Annotated[str, typer.Argument(help="The confirmation_url of the payment.")]
 EmailOption = Annotated[str, typer.Option("--email", help="The e-mail address the customer types.")]
+
+
+class Verdict(StrEnum):
+    """How a dispute ends."""
+
+    WON = "won"
+    LOST = "lost"
 
 
 class Authentication(StrEnum):
@@ -133,6 +141,33 @@ def card(  # noqa: PLR0917 - typer calls it by name
     echo_json(_control("POST", f"payment_methods/{name}", data_dir, orders))
 
 
+@app.command()
+def verdict(
+    dispute_id: Annotated[str, typer.Argument(help="A dispute (du_…).")],
+    outcome: Annotated[Verdict, typer.Argument(help="How the bank decides, as the shop sees it.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let the bank decide a dispute."""
+    echo_json(_control("POST", f"disputes/{dispute_id}", data_dir, {"outcome": outcome.value}))
+
+
+@app.command()
+def books(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """Show every charge, refund and dispute, in the order of their making; one JSON object a line for machines."""
+    after: int | None = 0
+    while after is not None:
+        page = _control("GET", f"books?after={after}", data_dir)
+        for entry in page["entries"]:
+            typer.echo(orjson.dumps(entry).decode() if as_json else _line(entry))
+        after = page["next_after"]
+
+
+def _line(entry: dict[str, Any]) -> str:
+    amount = f"{entry['amount']:>10} {entry['currency'].upper()}"
+    about = entry["metadata"].get("payment_id") or entry.get("charge") or ""
+    return f"{entry['id']}  {entry['object']:<8} {entry['status']:<15} {amount}  {about}"
+
+
 @faults_app.command("list")
 def list_faults(data_dir: DataDirOption = None) -> None:
     """Show which faults are on."""
@@ -180,10 +215,13 @@ def clear_faults(data_dir: DataDirOption = None) -> None:
 
 
 def _post(url: str, form: dict[str, str]) -> httpx.Response:
-    """Send a form of the hosted page as a browser would."""
+    """Look at the hosted page and send its form, as a browser would."""
     import httpx
 
     try:
+        page = httpx.get(url, timeout=_TIMEOUT_S)
+        if page.is_error:
+            return page
         return httpx.post(url, data=form, timeout=_TIMEOUT_S)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UsageError(f"{url}: {error or type(error).__name__}") from error

@@ -159,6 +159,8 @@ class Stack:
         settings = self._settings
         told = {
             "WORKER_ID": worker_id,
+            # One port cannot serve the metrics of several roles; here they are in the logs and at the API.
+            "METRICS_PORT": "0",
             "DATA_DIR": str(settings.data_dir),
             "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
             "DATABASE_URL": settings.database_url,

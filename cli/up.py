@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ def up(
     overrides: dict[str, Any] = {"data_dir": data_dir, "api_port": port}
     settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     configure_logging(level=settings.log_level, format=settings.log_format, role="up")
+    os.umask(0o077)  # the log, the books and the logs of the roles are nobody else's business
     directory = prepare_data_dir(settings.data_dir)
     lock = DataDirLock(directory)
     lock.acquire()

@@ -10,7 +10,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -18,7 +18,7 @@ from infra.kafka.fenced_log import FencedError, UnsureError
 from processors import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from infra.kafka.command_sender import CommandSender
     from processors.decisions import Incoming
@@ -78,8 +78,10 @@ class PartitionWorker:
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue(QUEUE_MAX)
         self._last_commit = 0.0
         self._last_size = 0
+        self._last_duration = 0.0
         self._fired: dict[str, float] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._is_closed = False
 
     @property
     def next_command_offset(self) -> int | None:
@@ -92,11 +94,17 @@ class PartitionWorker:
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def open(self) -> None:
-        """Open the journal, with retries, and start to work."""
-        await self._with_retries(self._journal.open)
+        """Open the journal, with retries, and start to work; `close` may come before or in the middle of it."""
+        if self._is_closed:
+            return
+        opening = asyncio.create_task(self._with_retries(self._journal.open), name=f"open-{self._journal.partition}")
+        self._tasks = [opening]
+        await asyncio.wait(self._tasks)
+        if self._is_closed or not opening.result():
+            return
         self._tasks = [
-            asyncio.create_task(self._guard(self._commit_loop()), name=f"commit-{self._journal.partition}"),
-            asyncio.create_task(self._guard(self._timer_loop()), name=f"timers-{self._journal.partition}"),
+            asyncio.create_task(self._guard(self._commit_loop), name=f"commit-{self._journal.partition}"),
+            asyncio.create_task(self._guard(self._timer_loop), name=f"timers-{self._journal.partition}"),
         ]
 
     async def offer(self, delivery: Delivery) -> None:
@@ -105,6 +113,7 @@ class PartitionWorker:
 
     async def close(self) -> None:
         """Stop at once; what was not committed will be delivered to the next owner."""
+        self._is_closed = True
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -114,9 +123,9 @@ class PartitionWorker:
             self._queue.get_nowait()
         await self._journal.close()
 
-    async def _guard(self, loop: object) -> None:
+    async def _guard(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
-            await loop  # type: ignore[misc]  # one of the two coroutines above
+            await loop()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # a bug of ours: end, so that all is delivered again
@@ -133,6 +142,7 @@ class PartitionWorker:
                 return
             self._last_commit = time.perf_counter()
             self._last_size = len(batch)
+            self._last_duration = self._last_commit - begin
             metrics.BATCH_SECONDS.observe(self._last_commit - begin)
             metrics.BATCH_COMMANDS.observe(len(batch))
             for delivery in batch:
@@ -142,7 +152,8 @@ class PartitionWorker:
         """Return the next group: at once when the partition is idle, else what comes in while the group is open."""
         batch = [await self._queue.get()]
         if time.perf_counter() - self._last_commit < IDLE_S:
-            await asyncio.sleep(min(GROUP_S_MAX, max(GROUP_S_MIN, self._last_size * GROUP_S_PER_COMMAND)))
+            wait_s = max(GROUP_S_MIN, self._last_size * GROUP_S_PER_COMMAND, 2 * self._last_duration)
+            await asyncio.sleep(min(GROUP_S_MAX, wait_s))
         while len(batch) < BATCH_MAX and not self._queue.empty():
             batch.append(self._queue.get_nowait())
         return batch

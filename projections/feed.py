@@ -30,7 +30,7 @@ log = get_logger(__name__)
 
 ROLE = "projector"
 STOP_TIMEOUT_S = 5.0
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 15.0
 SESSION_TIMEOUT_MS = 10_000
 HEARTBEAT_INTERVAL_MS = 3_000
 POLL_INTERVAL_MS_MAX = 600_000
@@ -78,7 +78,7 @@ class Feed(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships n
         self._generation = 0
 
     async def start(self) -> None:
-        """Join the group. Raises KafkaError, TimeoutError, OSError."""
+        """Join the group; topics that are not made yet are waited for. Raises KafkaError, TimeoutError, OSError."""
         settings = self._settings
         name = f"{self.topics.prefix}-{ROLE}-{settings.worker_id}"
         self._consumer = AIOKafkaConsumer(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Key = tuple[str, ...]
     Project = Callable[[EventRecord], tuple[Change, ...]]
 
+_encode = msgspec.json.Encoder().encode
 _OUTCOMES = (CommandAccepted, CommandRejected)
 
 READ_MODELS: tuple[ReadModel, ...] = (
@@ -109,30 +110,30 @@ class Batch:
                 outcome.values["received_at"] = row[commands.RECEIVED_AT]
 
     def _apply(self, change: Change, event: EventRecord, place: Place) -> None:
-        model = change.model
-        if change.values:
+        """Lay a change over its row, and note it; this runs for every event, so it looks up everything once."""
+        model, values = change.model, change.values
+        if values:
             rows = self.rows.get(model)
             if rows is None:
                 rows = self.rows[model] = {}
             row = rows.get(change.key)
             if row is None:
-                rows[change.key] = Row(values=change.values, creates=change.creates, updated_at=event.time)
+                rows[change.key] = Row(values=values, creates=change.creates, updated_at=event.time)
             else:
-                merge(row.values, change.values, model)
+                merge(row.values, values, model)
                 row.creates = row.creates or change.creates
                 row.updated_at = event.time
-        noted = change.values if change.noted is None else change.noted
-        if noted and model.history is not None:
-            self._note(model.history, change.entity, event, place, noted)
-
-    def _note(self, history: Table, entity: str, event: EventRecord, place: Place, noted: dict[str, Any]) -> None:
+        noted = values if change.noted is None else change.noted
+        history = model.history
+        if not noted or history is None:
+            return
         lines = self.history.get(history)
         if lines is None:
             lines = self.history[history] = []
         lines.append(
             (
                 event.key,
-                entity,
+                change.entity,
                 event.sequence,
                 event.id,
                 event.type,
@@ -162,4 +163,4 @@ def merge(values: dict[str, Any], newer: dict[str, Any], model: ReadModel) -> No
 
 def to_json(value: Any) -> str:
     """Return the JSON text of a value made of the domain's types."""
-    return msgspec.json.encode(value).decode()
+    return _encode(value).decode()

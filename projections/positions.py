@@ -11,6 +11,7 @@ import psycopg
 from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, Table, Text, select
 
 from infra.logging import get_logger
+from infra.postgres.deadline import within
 from infra.postgres.engine import connect
 from projections.model import SCHEMA, metadata
 
@@ -145,10 +146,11 @@ class PositionWatcher:
                 self._connected = False
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        await connection.execute(f"LISTEN {CHANNEL}")
+        async with within(connection, _ANSWER_TIMEOUT_S):
+            await connection.execute(f"LISTEN {CHANNEL}")
         while True:
             # Read at the start and then every few seconds: a frozen server is noticed, and nothing can be missed.
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+            async with within(connection, _ANSWER_TIMEOUT_S):
                 found = await connection.execute(
                     f"SELECT partition, next_offset FROM {SCHEMA}.positions WHERE topic = %s",  # noqa: S608  ours
                     (self._topic,),

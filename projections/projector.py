@@ -94,9 +94,16 @@ class Projector:
                     RETRIES.inc()
                     await self._take_back()
                     await self._wait_out(error)
-            await self._written()
+            await self._finish()
         finally:
             await self._close()
+
+    async def _finish(self) -> None:
+        """Let the last batch be written. One that is not will be folded again by whoever comes next."""
+        try:
+            await self._written()
+        except (PositionTakenError, *_TROUBLE) as error:
+            log.info("projections.batch.left", error=repr(error))
 
     async def _step(self) -> None:
         """Fetch and fold while the last batch is written, then have this one written."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 from prometheus_client import start_http_server
+from sqlalchemy.exc import DBAPIError
 
 from infra.logging import get_logger
 from infra.postgres.migrations import upgrade
@@ -26,9 +27,16 @@ STOP_TIMEOUT_S = 10.0
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Ends the process with status 1 when it cannot go on; a supervisor restarts it."""
-    upgrade(settings.database_url)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr=settings.api_host)
+    try:
+        upgrade(settings.database_url)
+        if settings.metrics_port:
+            start_http_server(settings.metrics_port, addr=settings.api_host)
+    except DBAPIError as error:
+        log.error("projections.failed", reason=f"the database: {error.orig}")  # noqa: TRY400  no trace for people
+        sys.exit(1)
+    except OSError as error:
+        log.error("projections.failed", reason=f"the port {settings.metrics_port} for metrics: {error}")  # noqa: TRY400
+        sys.exit(1)
     code = uvloop.run(_main(settings))
     if code:
         sys.exit(code)

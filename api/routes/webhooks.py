@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 _BYTES_MAX = 256 * 1024
 
 
-@router.post("/{provider}", responses=docs.problems(400, 404, 413, 503), status_code=200)
+@router.post("/{provider}", **docs.webhook())
 async def take_webhook(request: Request) -> Response:
     """Take a provider's report. 200 means that it is in the log, or that it does not concern us.
 

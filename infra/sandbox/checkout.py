@@ -150,6 +150,27 @@ def _expiry(tx: Transaction, params: Params) -> int:
     return expires_at
 
 
+NOT_OFFERED: Json = {
+    **dict.fromkeys(
+        (
+            "adaptive_pricing", "after_expiration", "allow_promotion_codes", "billing_address_collection",
+            "client_secret", "collected_information", "consent", "consent_collection", "currency_conversion", "invoice",
+            "invoice_creation", "origin_context", "payment_link", "payment_method_configuration_details", "permissions",
+            "recovered_from", "saved_payment_method_options", "setup_intent", "shipping_address_collection",
+            "shipping_cost", "subscription", "wallet_options",
+        )
+    ),
+    "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+    "custom_fields": [],
+    "custom_text": dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
+    "discounts": [],
+    "phone_number_collection": {"enabled": False},
+    "shipping_options": [],
+    "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+}  # fmt: skip
+"""What a session of Stripe has and a session of the sandbox never uses, as it looks when it is not used."""
+
+
 def _session(tx: Transaction, request: Request, identifier: str, total: int, currency: str) -> Json:
     params = request.params
     success_url = _url(params, "success_url")
@@ -158,71 +179,36 @@ def _session(tx: Transaction, request: Request, identifier: str, total: int, cur
     types = params.texts("payment_method_types")
     if types not in (None, ["card"]):
         raise InvalidParameterError("The sandbox offers cards only.", param="payment_method_types")
-    if params.choice("ui_mode", {"hosted_page", "hosted"}) not in {None, "hosted_page", "hosted"}:
-        raise InvalidParameterError("The sandbox offers the hosted page only.", param="ui_mode")
-    email = params.text("customer_email")
+    params.choice("ui_mode", {"hosted_page"})
     return {
+        **NOT_OFFERED,
         "id": identifier,
         "object": "checkout.session",
-        "adaptive_pricing": None,
-        "after_expiration": None,
-        "allow_promotion_codes": None,
         "amount_subtotal": total,
         "amount_total": total,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
-        "billing_address_collection": None,
         "cancel_url": _url(params, "cancel_url"),
         "client_reference_id": params.text("client_reference_id", length_max=200),
-        "client_secret": None,
-        "collected_information": None,
-        "consent": None,
-        "consent_collection": None,
         "created": tx.now,
         "currency": currency,
-        "currency_conversion": None,
-        "custom_fields": [],
-        "custom_text": {
-            "after_submit": None,
-            "shipping_address": None,
-            "submit": None,
-            "terms_of_service_acceptance": None,
-        },
         "customer": None,
         "customer_creation": params.choice("customer_creation", {"always", "if_required"}) or "if_required",
         "customer_details": None,
-        "customer_email": email,
-        "discounts": [],
+        "customer_email": params.text("customer_email"),
         "expires_at": _expiry(tx, params),
-        "invoice": None,
-        "invoice_creation": None,
         "livemode": False,
         "locale": params.text("locale"),
         "metadata": merged_metadata({}, params.metadata()),
         "mode": "payment",
-        "origin_context": None,
         "payment_intent": None,
-        "payment_link": None,
         "payment_method_collection": "if_required",
-        "payment_method_configuration_details": None,
         "payment_method_options": {},
         "payment_method_types": ["card"],
         "payment_status": "unpaid",
-        "permissions": None,
-        "phone_number_collection": {"enabled": False},
-        "recovered_from": None,
-        "saved_payment_method_options": None,
-        "setup_intent": None,
-        "shipping_address_collection": None,
-        "shipping_cost": None,
-        "shipping_options": [],
         "status": "open",
         "submit_type": params.choice("submit_type", {"auto", "book", "donate", "pay"}),
-        "subscription": None,
         "success_url": success_url,
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted_page",
         "url": f"{request.settings.base_url}/pay/{identifier}",
-        "wallet_options": None,
     }
 
 

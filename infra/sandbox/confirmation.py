@@ -151,10 +151,12 @@ def collect(tx: Transaction, intent: Json, method: Json, card: Card, *, authenti
         return decline(tx, intent, method, card, authenticated=authenticated)
     captured = intent["capture_method"] != "manual"
     private = tx.private(method["id"])
+    known = {**private, "used": True}
     if intent["setup_future_usage"] is not None and intent["customer"] is not None:
         attach(tx, method, intent["customer"], set_up=True)
-        private["set_up"] = private.get("set_up") or intent["setup_future_usage"] == "off_session"
-    tx.update(method, private={**private, "used": True})
+        known["set_up"] = private.get("set_up") or intent["setup_future_usage"] == "off_session"
+    if known != private:
+        tx.update(method, private=known)
     charge = charges.new_charge(tx, intent, method, card, authenticated=authenticated, captured=captured)
     intent["latest_charge"] = charge["id"]
     intent["last_payment_error"] = None

@@ -11,9 +11,9 @@ from domain.money import AMOUNT_MAX, Money
 
 Item = TypeVar("Item")
 
-LINE_PATTERN = r"^[^\p{Cc}]*$"
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
 """Text of one line: no control characters, so no zero character that no database can hold."""
-TEXT_PATTERN = r"^[^\p{Cc}]*(?:[\n\t][^\p{Cc}]*)*$"
+TEXT_PATTERN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 """Text of many lines."""
 
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE_PATTERN)]

@@ -23,7 +23,10 @@ ITEMS_MAX = 100
 
 
 WebAddress = Annotated[
-    str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s\p{Cc}/?#@\\]+(?:[/?#][^\s\p{Cc}]*)?$")
+    str,
+    StringConstraints(
+        max_length=2000, pattern=r"^https?://[^\s\x00-\x1f\x7f-\x9f/?#@\\]+(?:[/?#][^\s\x00-\x1f\x7f-\x9f]*)?$"
+    ),
 ]
 """An http(s) address with a host, and without a user or password in it."""
 
@@ -42,10 +45,7 @@ class PlaceOrderRequest(RequestModel):
     promo_code: NameText | None = None
     provider: NameText | None = None
     auto_renew: bool = True
-    return_url: (
-        Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s\p{Cc}/?#@]+(?:[/?#][^\s\p{Cc}]*)?$")]
-        | None
-    ) = None
+    return_url: WebAddress | None = None
     expected_total: MoneyRequest | None = None
 
     def to_command(self, default_provider: str) -> PlaceOrder:

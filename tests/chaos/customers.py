@@ -209,7 +209,8 @@ async def buyer(me: Customer) -> None:
         await me.pay(url) if (url := await me.page(order)) else None
         await me.order(price_id)  # already open, already entitled: either way nothing is charged
         await me.order(price_id, key)  # the same request again
-        await me.until(f"/v1/orders/{order['id']}", lambda found: found["status"] == "fulfilled")
+        if me.dice.random() < 0.2:
+            await me.until(f"/v1/orders/{order['id']}", lambda found: found["status"] == "fulfilled")
 
 
 async def subscriber(me: Customer) -> None:

@@ -91,6 +91,7 @@ def test_cards_that_decline_cannot_be_saved(sandbox: SandboxUnderTest) -> None:
     sandbox.client.v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": customer.id})
     methods = sandbox.client.v1.customers.payment_methods.list(customer.id)
     assert [method.card.last4 for method in methods.data if method.card] == ["0341"]
+    assert len(sandbox.client.v1.payment_methods.list({"customer": customer.id, "type": "card"}).data) == 1
 
 
 def test_a_saved_card_that_wants_authentication_is_not_charged_blindly(sandbox: SandboxUnderTest) -> None:
@@ -331,3 +332,52 @@ def test_controls_are_for_this_machine_and_take_json_only(sandbox: SandboxUnderT
     assert sandbox.http.get("/_sandbox/books?limit=100000").status_code == 400
     assert sandbox.http.get("/_sandbox/nothing").status_code == 404
     assert sandbox.control("GET", "health")["status"] == "ok"
+
+
+def test_setup_intents_are_confirmed_failed_and_cancelled(sandbox: SandboxUnderTest) -> None:
+    intents = sandbox.client.v1.setup_intents
+    customer = sandbox.client.v1.customers.create()
+    intent = intents.create({"customer": customer.id})
+    assert intent.status == "requires_payment_method"
+    with pytest.raises(stripe.CardError):
+        intents.confirm(intent.id, {"payment_method": "pm_card_visa_chargeDeclined"})
+    asked = intents.confirm(
+        intent.id, {"payment_method": "pm_card_authenticationRequired", "return_url": "https://shop.example/back"}
+    )
+    assert asked.next_action is not None
+    assert asked.next_action.redirect_to_url is not None
+    sandbox.act(str(asked.next_action.redirect_to_url.url), "fail")
+    failed = intents.retrieve(intent.id)
+    assert failed.status == "requires_payment_method"
+    assert failed.last_setup_error is not None
+    assert failed.last_setup_error.code == "setup_intent_authentication_failure"
+    done = intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
+    assert done.status == "succeeded"
+    assert sandbox.client.v1.customers.payment_methods.retrieve(customer.id, str(done.payment_method)).type == "card"
+    other = intents.create({"customer": customer.id})
+    assert intents.cancel(other.id).status == "canceled"
+    with pytest.raises(stripe.InvalidRequestError, match="status of canceled"):
+        intents.cancel(other.id)
+    assert [found.id for found in intents.list({"customer": customer.id}).data] == [other.id, intent.id]
+
+
+def test_metadata_can_be_changed_later(sandbox: SandboxUnderTest) -> None:
+    change: Any = {"metadata": {"note": "seen"}}
+    intent = charged(sandbox, *saved(sandbox))
+    charge = sandbox.client.v1.charges.update(str(intent.latest_charge), change)
+    refund = sandbox.client.v1.refunds.create({"payment_intent": intent.id, "amount": 1})
+    refund = sandbox.client.v1.refunds.update(refund.id, change)
+    disputed = charged(sandbox, *saved(sandbox, "pm_card_createDispute"))
+    dispute = sandbox.client.v1.disputes.list({"payment_intent": disputed.id}).data[0]
+    dispute = sandbox.client.v1.disputes.update(dispute.id, change)
+    session = sandbox.client.v1.checkout.sessions.create(session_params())
+    session = sandbox.client.v1.checkout.sessions.update(session.id, change)
+    for body in (charge, refund, dispute, session):
+        assert body.metadata is not None
+        assert body.metadata["note"] == "seen"
+    assert sandbox.client.v1.disputes.close(dispute.id).status == "lost"
+    assert sandbox.client.v1.disputes.retrieve(dispute.id).status == "lost"
+    assert sandbox.client.v1.checkout.sessions.line_items.list(session.id).data[0].description == "A film"
+    assert [found.id for found in sandbox.client.v1.charges.list({"payment_intent": intent.id}).data] == [charge.id]
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be canceled"):
+        sandbox.client.v1.refunds.cancel(refund.id)

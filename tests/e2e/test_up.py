@@ -13,25 +13,14 @@ import httpx
 import pytest
 
 from infra.embedded.process import LOOPBACK
-from tests.e2e.running_up import RunningUp, billing, environment, is_gone, wait_until
-from tests.stack import scratch_dir
+from tests.e2e.running_up import billing, environment, is_gone, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.e2e.running_up import RunningUp
+
 ROLES = {"postgres", "kafka", "sandbox-0", "engine-0", "engine-1", "gateway-0", "projector-0", "api-0"}
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[RunningUp]:
-    with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "2")
-        running.start()
-        try:
-            yield running
-        finally:
-            running.stop()
 
 
 def is_ready(url: str) -> bool:
@@ -113,7 +102,7 @@ def test_signal_during_the_start_stops_everything(number: signal.Signals, data_d
 
 
 def test_killed_supervisor_takes_all_with_it_and_the_next_one_continues(up: RunningUp) -> None:
-    """The last test of the shared stack: it ends it."""
+    """The last test of all that share the stack: it ends it."""
     if sys.platform != "linux":
         pytest.skip("only Linux can tie a child's life to its parent's")
     before = up.pids()

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import orjson
 import pytest
@@ -19,9 +19,6 @@ from cli.main import app
 from infra.clock import DevelopmentClock, SystemClock, clock_of
 from infra.embedded.stack_file import StackFile, read_stack_file, write_stack_file
 from infra.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run(*arguments: str | Path) -> Result:
@@ -167,3 +164,10 @@ def test_webhook_secrets_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("BILLING_STRIPE_WEBHOOK_SECRETS", "whsec_a, whsec_b,")
     secrets = Settings(_env_file=None).stripe_webhook_secrets
     assert [secret.get_secret_value() for secret in secrets] == ["whsec_a", "whsec_b"]
+
+
+def test_every_setting_is_explained_with_its_default() -> None:
+    example = Path(__file__).parents[2] / ".env.example"
+    stated = {line.split("=")[0] for line in example.read_text("utf-8").splitlines() if line.startswith("BILLING_")}
+    assert stated == {f"BILLING_{name.upper()}" for name in Settings.model_fields}
+    assert Settings(_env_file=example) == Settings(_env_file=None)

@@ -12,8 +12,9 @@ import pytest
 
 from infra.kafka.topics import create_topics, topics_of
 from infra.postgres.migrations import upgrade
+from projections.feed import LogReplacedError
 from projections.fold import Batch
-from projections.projector import Projector
+from projections.projector import RETRIES, Projector
 from projections.writer import Move, PositionTakenError, Writer
 from tests.conftest import PARTITIONS
 from tests.integration.projections_harness import (
@@ -29,6 +30,8 @@ from tests.projections.histories import folded, wander
 from tests.sample_log import SampleLog
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from infra.embedded.kafka import EmbeddedKafka
     from infra.embedded.postgres import EmbeddedPostgres
     from infra.kafka.log_reader import LogRecord
@@ -65,6 +68,54 @@ async def test_projectors_share_the_partitions_and_take_over(settings: Settings)
         await publish(settings, log.records[2 * third :])
         await caught_up(settings)
     await assert_each_counted_once(settings, log, log.records)
+
+
+async def test_two_that_take_the_partitions_from_each_other(settings: Settings) -> None:
+    """Two of one name: the group throws each out in turn, and both believe that all partitions are theirs."""
+    upgrade(settings.database_url)
+    log = random_log(8, 600)
+    async with projecting(settings), projecting(settings):
+        await publish(settings, log.records, size=10)
+        await caught_up(settings)
+    await assert_each_counted_once(settings, log, log.records)
+
+
+async def test_topics_that_are_made_later(settings: Settings) -> None:
+    mine = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}-later"})
+    upgrade(mine.database_url)
+    log = SampleLog()
+    log.buy("ada")
+    async with projecting(mine) as projector:
+
+        async def is_joining() -> bool:
+            return projector._feed._consumer is not None
+
+        await until(is_joining)
+        await create_topics(mine.kafka_bootstrap, topics_of(mine), partitions=PARTITIONS)
+        await publish(mine, log.records)
+        await caught_up(mine)
+    await assert_each_counted_once(mine, log, log.records)
+
+
+async def test_a_log_that_was_replaced_is_not_projected_over_the_old_one(settings: Settings) -> None:
+    upgrade(settings.database_url)
+    writer = await Writer.open(settings.database_url)
+    topic = topics_of(settings).events
+    await writer.positions([(topic, 0)])
+    await writer.write(Batch(), [Move(topic=topic, partition=0, expected=0, reached=1_000)])
+    await writer.close()
+    with pytest.raises(LogReplacedError):
+        await asyncio.wait_for(Projector(settings).run(), 30)
+
+
+def has_retried() -> Callable[[], Awaitable[bool]]:
+    """Whether the projector has met trouble since."""
+    before = RETRIES._value.get()
+
+    async def has() -> bool:
+        return bool(RETRIES._value.get() > before)
+
+    return has
 
 
 async def test_two_writers_of_one_partition(settings: Settings) -> None:
@@ -196,8 +247,9 @@ async def test_database_killed_and_restarted(settings: Settings, private_postgre
                 return publishing.done() or sum(positions(mine.database_url, topics_of(mine).events).values()) > before
 
             await until(moved)
+            retried = has_retried()
             await asyncio.to_thread(private_postgres.kill)
-            await asyncio.sleep(0.3)
+            await until(retried)
             await asyncio.to_thread(private_postgres.start)
         await publishing
         await caught_up(mine)

@@ -61,12 +61,36 @@ def test_role_that_always_dies_is_hopeless_and_others_live(supervisor: Superviso
     assert (data_dir / "broken.log").read_text().splitlines() == ["cannot"] * 3
 
 
-def test_stop_is_in_opposite_order(supervisor: Supervisor, data_dir: Path) -> None:
+class Ground:
+    """A server on which roles stand; it notes when it was stopped."""
+
+    def __init__(self, name: str, stopped: Path) -> None:
+        self._name = name
+        self._stopped = stopped
+        self.pid = os.getpid()
+
+    def is_running(self) -> bool:
+        return True
+
+    def start(self) -> None:
+        self._stopped.touch()
+
+    def stop(self, *, grace_s: float = 0.0) -> None:
+        with self._stopped.open("a") as stopped:
+            stopped.write(f"{self._name} {grace_s}\n")
+
+
+def test_roles_are_stopped_together_before_what_they_stand_on(supervisor: Supervisor, data_dir: Path) -> None:
+    stopped = data_dir / "stopped"
+    for name in ("database", "broker"):
+        supervisor.start(name, Ground(name, stopped))
     for name in ("first", "second"):
-        trap = f"trap 'echo {name} >> {data_dir}/stopped; exit 0' TERM"
+        trap = f"trap 'echo {name} >> {stopped}; exit 0' TERM"
         script = f"{trap}; touch {data_dir}/{name}; while :; do sleep 0.01; done"
         supervisor.start(name, role(data_dir, name, script))
     poll_until(supervisor, lambda: (data_dir / "first").exists() and (data_dir / "second").exists())
     supervisor.stop_all()
-    assert (data_dir / "stopped").read_text().split() == ["second", "first"]
+    names = [line.split()[0] for line in stopped.read_text().splitlines()]
+    assert set(names[:2]) == {"first", "second"}
+    assert names[2:] == ["broker", "database"]
     assert supervisor.pids() == {}

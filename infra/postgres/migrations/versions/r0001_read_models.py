@@ -245,7 +245,6 @@ def _history(name: str) -> None:
         _text("command_id"),
         sa.Column("changes", JSONB, nullable=False),
         sa.PrimaryKeyConstraint("account", "entity_id", "sequence", name=f"{name}_history_pkey"),
-        sa.UniqueConstraint("event_id", name=f"{name}_history_event_id_key"),
         schema=SCHEMA,
     )
 
