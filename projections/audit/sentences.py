@@ -170,6 +170,8 @@ def _payment_fetch_requested(event: PaymentFetchRequested, names: Names) -> str:
 @_says(PaymentUnchanged)
 def _payment_unchanged(event: PaymentUnchanged, names: Names) -> str:
     payment = names("payment", event.payment_id)
+    if event.sweep_at is None:
+        return f"The provider knows of no means of payment that {payment} left for renewals."
     return f"The provider had nothing new about {payment}; it is asked again at {moment(event.sweep_at)}."
 
 
