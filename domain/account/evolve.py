@@ -17,7 +17,7 @@ from domain.orders.events import (
     OrderPaid,
     OrderPlaced,
 )
-from domain.orders.state import Order, OrderStatus
+from domain.orders.state import OPEN_STATUSES, Order, OrderStatus
 from domain.payments.events import (
     MethodEvent,
     PaymentActionRequired,
@@ -96,7 +96,8 @@ def _evolve_order(account: Account, event: OrderEvent) -> Account:
         case OrderAlreadyPlaced():
             return account
         case OrderPaid():
-            return _with_order_status(account, event.order_id, OrderStatus.PAID)
+            paid = replace(account.orders[event.order_id], status=OrderStatus.PAID, payment_id=event.payment_id)
+            return replace(account, orders={**account.orders, paid.id: paid})
         case OrderFulfilled():
             return _with_order_status(account, event.order_id, OrderStatus.FULFILLED)
         case OrderCancelled():
@@ -124,7 +125,8 @@ def _evolve_payment(account: Account, event: PaymentEvent) -> Account:
         # A further attempt to collect the money of the same order.
         order = replace(account.orders[event.order_id], payment_id=payment.id)
         return replace(after, orders={**account.orders, order.id: order})
-    if isinstance(event, PaymentActionRequired | PaymentProcessing):
+    is_open = account.orders[payment.order_id].status in OPEN_STATUSES
+    if is_open and isinstance(event, PaymentActionRequired | PaymentProcessing):
         return _with_order_status(after, event.order_id, OrderStatus.AWAITING_PAYMENT)
     return after
 
@@ -183,7 +185,10 @@ def _changed(payment: Payment, event: PaymentEvent) -> Payment:
             succeeded = Succeeded(reference=event.reference, paid_at=event.paid_at)
             return replace(payment, phase=succeeded, call=None, sweep_at=None)
         case PaymentFailed():
-            return _ended(payment, PaymentStatus.FAILED, event.reason)
+            failed = _ended(payment, PaymentStatus.FAILED, event.reason)
+            if event.reference is None:
+                return failed
+            return replace(failed, phase=Ended(reference=event.reference, status=failed.status, detail=event.reason))
         case PaymentCancelled():
             return _ended(payment, PaymentStatus.CANCELLED, "cancelled")
         case PaymentExpired():

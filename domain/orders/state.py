@@ -54,6 +54,13 @@ class OrderLine:
     """For films: how long they may be watched; absent: for ever."""
     subscription_id: SubscriptionId | None = None
     """For subscriptions: the id that it has as soon as it is paid."""
+    discount_amount: int = 0
+    """Minor units that are taken off `total`."""
+
+    @property
+    def net(self) -> Money:
+        """What is paid for the line."""
+        return Money(amount=self.total.amount - self.discount_amount, currency=self.total.currency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,8 @@ class PaymentFailed:
     reason: str
     hard: bool = False
     """No retry with the same means of payment can help."""
+    reference: str | None = None
+    """The provider's name of it, where it was not known before: should money come after all, it is known by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

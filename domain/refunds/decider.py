@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, assert_never
 
 from domain.catalog.state import ProductKind
 from domain.effects import RefundAnswerStatus
-from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.entitlements.events import EntitlementEnded
 from domain.errors import PaymentUnknown, RefundUnknown
 from domain.ids import EffectId, derive
 from domain.payments.closing import close_renewal
+from domain.payments.state import CloseReason
 from domain.policies.settings import delay
 from domain.refunds import rules
 from domain.refunds.events import RefundCallRepeated, RefundFailed, RefundSubmitted, RefundSucceeded
 from domain.refunds.state import Refund, RefundedBy, RefundStatus
-from domain.subscriptions.events import SubscriptionEnded, SubscriptionShortened
+from domain.subscriptions import renewal
+from domain.subscriptions.events import SubscriptionEnded
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -117,42 +119,43 @@ def _asked_again(
 
 
 def _take_back(account: Account, refund: Refund, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Take back what the refunded money had bought: when all of it went back, or the unused rest of a period."""
+    """Take back what the refunded money had bought: all when all went back, periods when their unused rest did."""
     payment = account.payments[refund.payment_id]
     is_whole = payment.refunded + refund.amount.amount >= payment.amount.amount
     if not refund.ends_access and not is_whole:
         return ()
     events: list[AccountEvent] = []
     for line in account.orders[refund.order_id].lines:
-        events += _take_back_line(account, payment, line, command)
+        if line.kind is ProductKind.SUBSCRIPTION:
+            events += _take_back_period(account, payment, line, command)
+        elif is_whole:
+            events += _take_back_film(account, payment, line, command)
     return tuple(events)
 
 
-def _take_back_line(
+def _take_back_film(
     account: Account, payment: Payment, line: OrderLine, command: Command[object]
 ) -> tuple[AccountEvent, ...]:
     held = account.entitlements.get(line.resource)
-    if line.kind is ProductKind.FILM:
-        if held is None or held.order_id != payment.order_id:
-            return ()
-        return (EntitlementEnded(resource=line.resource, ended_at=command.at),)
-    subscription = None if line.subscription_id is None else account.subscriptions.get(line.subscription_id)
-    if subscription is None or not subscription.is_running or subscription.paid_order_id != payment.order_id:
+    if held is None or held.order_id != payment.order_id:
         return ()
-    if subscription.period_start > command.at:
-        start = subscription.period_start
-        granted = EntitlementGranted(
-            resource=line.resource,
-            until=start,
-            reason="subscription",
-            order_id=subscription.order_id,
-            subscription_id=subscription.id,
-        )
-        return (SubscriptionShortened(subscription_id=subscription.id, period_end=start), granted)
-    ended: list[AccountEvent] = [
-        *close_renewal(account, subscription, command),
-        SubscriptionEnded(subscription_id=subscription.id, ended_at=command.at),
-    ]
+    return (EntitlementEnded(resource=line.resource, ended_at=command.at),)
+
+
+def _take_back_period(
+    account: Account, payment: Payment, line: OrderLine, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    subscription = next(
+        (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
+    )
+    shortened = None if subscription is None else renewal.without(subscription, payment.order_id, command.at)
+    if subscription is None or shortened is None:
+        return ()
+    closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
+    if shortened.period_end > command.at:
+        return (*closing, shortened, renewal.access(subscription, shortened.period_end))
+    ended: list[AccountEvent] = [*closing, SubscriptionEnded(subscription_id=subscription.id, ended_at=command.at)]
+    held = account.entitlements.get(line.resource)
     if held is not None and held.subscription_id == subscription.id:
         ended.append(EntitlementEnded(resource=line.resource, ended_at=command.at))
     return tuple(ended)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from domain.account.state import Account
     from domain.decider import Command
+    from domain.orders.state import OrderLine
     from domain.payments.state import Payment
     from domain.subscriptions.state import Subscription
 
@@ -59,27 +60,41 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
 
 
 def unused_part(account: Account, payment: Payment, now: datetime) -> int:
-    """Return the minor units for the time that is left of the period that the payment paid, rounded down.
+    """Return the minor units for the time that is left of what the payment paid, and that were not given back.
 
-    Counted in whole seconds of the period; zero once the period is over, and for films.
+    Counted in whole seconds of each period and rounded down; zero once a period is over, and for films.
     """
-    subscription = paid_period_of(account, payment)
-    if subscription is None or not subscription.period_start <= now < subscription.period_end:
-        return 0 if subscription is None or now >= subscription.period_start else payment.amount.amount
-    whole = int((subscription.period_end - subscription.period_start).total_seconds())
-    rest = int((subscription.period_end - now).total_seconds())
-    return payment.amount.amount * rest // whole
+    lines = account.orders[payment.order_id].lines
+    unused = sum(_unused_of_line(account, line, payment, now) for line in lines)
+    return max(0, unused - payment.refunded - payment.refunding)
 
 
-def paid_period_of(account: Account, payment: Payment) -> Subscription | None:
-    """Return the running subscription whose present period this payment paid, where it paid for nothing else."""
-    order = account.orders[payment.order_id]
-    if len(order.lines) != 1 or order.lines[0].subscription_id is None:
-        return None
-    subscription = account.subscriptions.get(order.lines[0].subscription_id)
-    if subscription is None or not subscription.is_running or subscription.paid_order_id != order.id:
-        return None
-    return subscription
+def unused_of(account: Account, payment: Payment, now: datetime, subscription: Subscription) -> int:
+    """Return the same for one subscription that the payment paid, at most what is left of the payment."""
+    lines = account.orders[payment.order_id].lines
+    of_it = sum(
+        _unused_of_line(account, line, payment, now) for line in lines if line.resource == subscription.resource
+    )
+    return min(left(payment), of_it, unused_part(account, payment, now))
+
+
+def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:
+    """Return the part of an amount for the rest of a period: all before it begins, nothing after its end."""
+    if now >= end:
+        return 0
+    whole = int((end - start).total_seconds())
+    rest = int((end - max(start, now)).total_seconds())
+    return amount * rest // whole
+
+
+def _unused_of_line(account: Account, line: OrderLine, payment: Payment, now: datetime) -> int:
+    for subscription in account.subscriptions.values():
+        if not subscription.is_running or subscription.resource != line.resource:
+            continue
+        for period in subscription.paid:
+            if period.order_id == payment.order_id:
+                return prorated(line.net.amount, period.start, period.end, now)
+    return 0
 
 
 def request(  # one refund has that many facts

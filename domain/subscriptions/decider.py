@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.entitlements.events import EntitlementEnded
 from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
 from domain.payments.closing import close_renewal
-from domain.payments.state import Succeeded
+from domain.payments.state import CloseReason, Succeeded
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
@@ -49,15 +49,16 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
         if not subscription.is_running:
             return ()
         refund = _refund_of_rest(account, subscription, command)
-        return (*_end(account, subscription, command, ended_at=command.at), *refund)
+        ended = _end(account, subscription, command, ended_at=command.at, closing=CloseReason.CANCELLED)
+        return (*ended, *refund)
     if not subscription.is_running or not subscription.auto_renew:
         return ()
     end = max(subscription.period_end, command.at)
     cancelled = SubscriptionCancelled(subscription_id=subscription.id, access_end=end)
-    closing = close_renewal(account, subscription, command)
+    closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
     if end <= command.at:
-        return (cancelled, *closing, *_end(account, subscription, command, ended_at=end, closing=False))
-    return (cancelled, *closing, _access(subscription, end))
+        return (cancelled, *closing, *_end(account, subscription, command, ended_at=end, closing=None))
+    return (cancelled, *closing, renewal.access(subscription, end))
 
 
 def resume(account: Account, asked: ResumeSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -69,12 +70,12 @@ def resume(account: Account, asked: ResumeSubscription, command: Command[object]
     first = renewal.first_attempt_at(subscription.period_start, subscription.period_end, command.policies)
     return (
         SubscriptionResumed(subscription_id=subscription.id, access_end=end, renew_at=max(first, command.at)),
-        _access(subscription, end),
+        renewal.access(subscription, end),
     )
 
 
 def extend(account: Account, asked: ExtendSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Give days for nothing; later periods are counted from the new end."""
+    """Give days for nothing; later periods are counted from the new end, and renewed when that comes."""
     subscription = _running(account, asked.subscription_id)
     if not 0 < asked.days <= command.policies.extension_days_max:
         raise ExtensionInvalid(days=asked.days, days_max=command.policies.extension_days_max)
@@ -82,6 +83,7 @@ def extend(account: Account, asked: ExtendSubscription, command: Command[object]
     end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=command.policies)
     first = renewal.first_attempt_at(subscription.period_start, period_end, command.policies)
     return (
+        *close_renewal(account, subscription, command, CloseReason.CANCELLED),
         SubscriptionExtended(
             subscription_id=subscription.id,
             days=asked.days,
@@ -91,7 +93,7 @@ def extend(account: Account, asked: ExtendSubscription, command: Command[object]
             access_end=end,
             renew_at=first if subscription.auto_renew else None,
         ),
-        _access(subscription, end),
+        renewal.access(subscription, end),
     )
 
 
@@ -122,7 +124,7 @@ def end_period(account: Account, asked: EndPeriod, command: Command[object]) -> 
     ):
         return ()
     if not subscription.auto_renew:
-        return _end(account, subscription, command, ended_at=subscription.period_end)
+        return _end(account, subscription, command, ended_at=subscription.period_end, closing=CloseReason.EXPIRED)
     return (SubscriptionGraceStarted(subscription_id=subscription.id, access_end=subscription.access_end),)
 
 
@@ -137,7 +139,8 @@ def end_grace(account: Account, asked: EndGrace, command: Command[object]) -> tu
     ):
         return ()
     blocked = AccessBlocked(subscription_id=subscription.id, resource=subscription.resource)
-    return (*_end(account, subscription, command, ended_at=subscription.access_end), blocked)
+    ended = _end(account, subscription, command, ended_at=subscription.access_end, closing=CloseReason.EXPIRED)
+    return (*ended, blocked)
 
 
 def end_entitlement(account: Account, ended: EndEntitlement, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -154,9 +157,11 @@ def _end(
     command: Command[object],
     *,
     ended_at: datetime,
-    closing: bool = True,
+    closing: CloseReason | None,
 ) -> tuple[AccountEvent, ...]:
-    events: list[AccountEvent] = list(close_renewal(account, subscription, command)) if closing else []
+    events: list[AccountEvent] = []
+    if closing is not None:
+        events += close_renewal(account, subscription, command, closing)
     events.append(SubscriptionEnded(subscription_id=subscription.id, ended_at=ended_at))
     held = account.entitlements.get(subscription.resource)
     if held is not None and held.subscription_id == subscription.id:
@@ -165,33 +170,28 @@ def _end(
 
 
 def _refund_of_rest(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Give the unused part of the present period back, where the policy says so and something is left."""
-    payment = account.payments[account.orders[subscription.paid_order_id].payment_id]
-    if not command.policies.cancel_now_refunds or not isinstance(payment.phase, Succeeded):
+    """Give back the unused part of the present period, and all that was paid ahead, where the policy says so."""
+    if not command.policies.cancel_now_refunds:
         return ()
-    amount = min(refunds.left(payment), refunds.unused_part(account, payment, command.at))
-    if amount <= 0:
-        return ()
-    requested = refunds.request(
-        payment,
-        command,
-        amount=amount,
-        reason="cancelled at once",
-        rule=refunds.UNUSED,
-        requested_by=RefundedBy.POLICY,
-        ends_access=False,
-    )
-    return (requested,)
-
-
-def _access(subscription: Subscription, until: datetime) -> EntitlementGranted:
-    return EntitlementGranted(
-        resource=subscription.resource,
-        until=until,
-        reason="subscription",
-        order_id=subscription.order_id,
-        subscription_id=subscription.id,
-    )
+    requested: list[AccountEvent] = []
+    for period in subscription.paid:
+        payment = account.payments.get(account.orders[period.order_id].payment_id)
+        if payment is None or not isinstance(payment.phase, Succeeded):
+            continue
+        amount = refunds.unused_of(account, payment, command.at, subscription)
+        if amount > 0:
+            requested.append(
+                refunds.request(
+                    payment,
+                    command,
+                    amount=amount,
+                    reason="cancelled at once",
+                    rule=refunds.UNUSED,
+                    requested_by=RefundedBy.POLICY,
+                    ends_access=False,
+                )
+            )
+    return tuple(requested)
 
 
 def _known(account: Account, subscription_id: SubscriptionId) -> Subscription:

@@ -8,6 +8,7 @@ from datetime import datetime
 from domain.calendar import Period
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.subscriptions.state import PaidPeriod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +37,15 @@ class SubscriptionRenewed:
 
     subscription_id: SubscriptionId
     order_id: OrderId
-    periods: int
-    """All periods since the anchor."""
     anchor: datetime
+    units: int
+    """All units (months or days) since the anchor."""
     period_start: datetime
     period_end: datetime
     access_end: datetime
+    auto_renew: bool
     renew_at: datetime | None
+    renewed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +110,14 @@ class SubscriptionExtended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionShortened:
-    """A period that was paid ahead was paid back: the subscription ends where that period would have begun."""
+    """The time that one order had paid for was paid back; what other orders paid moves up, and nothing renews."""
 
     subscription_id: SubscriptionId
+    order_id: OrderId
+    anchor: datetime
+    units: int
+    paid: tuple[PaidPeriod, ...]
+    """What stays paid."""
     period_end: datetime
 
 

@@ -20,7 +20,7 @@ from domain.subscriptions.events import (
     SubscriptionShortened,
     SubscriptionStarted,
 )
-from domain.subscriptions.state import Subscription, SubscriptionStatus
+from domain.subscriptions.state import PaidPeriod, Subscription, SubscriptionStatus
 
 
 def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscription:
@@ -34,11 +34,12 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
             return replace(
                 before,
                 anchor=event.anchor,
-                periods=event.periods,
-                paid_order_id=event.order_id,
+                units=event.units,
+                paid=_with_paid(before, event),
                 period_start=event.period_start,
                 period_end=event.period_end,
                 access_end=event.access_end,
+                auto_renew=event.auto_renew,
                 renew_at=event.renew_at,
                 attempts=0,
                 renewal_order_id=None,
@@ -51,26 +52,41 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
         case RenewalAuthenticationRequired():
             return replace(before, status=_unpaid(before))
         case SubscriptionCancelled():
-            return replace(before, auto_renew=False, access_end=event.access_end, renew_at=None)
+            return replace(before, auto_renew=False, access_end=event.access_end, renew_at=None, renewal_order_id=None)
         case SubscriptionResumed():
             return replace(before, auto_renew=True, access_end=event.access_end, renew_at=event.renew_at)
         case SubscriptionExtended():
             return replace(
                 before,
                 anchor=event.anchor,
-                periods=0,
+                units=0,
                 period_end=event.period_end,
                 access_end=event.access_end,
                 renew_at=event.renew_at,
+                attempts=0,
+                renewal_order_id=None,
+                status=SubscriptionStatus.ACTIVE,
             )
         case SubscriptionShortened():
             return replace(
-                before, auto_renew=False, period_end=event.period_end, access_end=event.period_end, renew_at=None
+                before,
+                anchor=event.anchor,
+                units=event.units,
+                paid=event.paid,
+                period_start=event.paid[-1].start if event.paid else before.period_start,
+                period_end=event.period_end,
+                access_end=event.period_end,
+                auto_renew=False,
+                renew_at=None,
+                renewal_order_id=None,
+                status=SubscriptionStatus.ACTIVE,
             )
         case SubscriptionGraceStarted():
             return replace(before, status=SubscriptionStatus.GRACE, access_end=event.access_end)
         case SubscriptionEnded():
-            return replace(before, status=SubscriptionStatus.ENDED, auto_renew=False, renew_at=None)
+            return replace(
+                before, status=SubscriptionStatus.ENDED, auto_renew=False, renew_at=None, renewal_order_id=None
+            )
         case AccessBlocked():
             return before
         case _:
@@ -87,15 +103,21 @@ def _started(event: SubscriptionStarted) -> Subscription:
         period=event.period,
         resource=event.resource,
         order_id=event.order_id,
-        paid_order_id=event.order_id,
         anchor=event.period_start,
-        periods=event.periods,
+        units=event.periods * event.period.count,
+        paid=(PaidPeriod(order_id=event.order_id, start=event.period_start, end=event.period_end),),
         period_start=event.period_start,
         period_end=event.period_end,
         access_end=event.access_end,
         auto_renew=event.auto_renew,
         renew_at=event.renew_at,
     )
+
+
+def _with_paid(before: Subscription, event: SubscriptionRenewed) -> tuple[PaidPeriod, ...]:
+    """What has ended by now is forgotten, so that the state does not grow with the years."""
+    lasting = (period for period in before.paid if period.end > event.renewed_at)
+    return (*lasting, PaidPeriod(order_id=event.order_id, start=event.period_start, end=event.period_end))
 
 
 def _unpaid(subscription: Subscription) -> SubscriptionStatus:

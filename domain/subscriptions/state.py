@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.calendar import Period, end_of
+from domain.calendar import Period, PeriodUnit, end_of
 from domain.ids import OrderId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
 
@@ -23,6 +23,15 @@ class SubscriptionStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaidPeriod:
+    """A stretch of time that one order paid for: what is refunded, shortened and prorated."""
+
+    order_id: OrderId
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """A running or ended subscription of one account."""
 
@@ -36,14 +45,15 @@ class Subscription:
     resource: Resource
     order_id: OrderId
     """The order that started it."""
-    paid_order_id: OrderId
-    """The order that paid the newest period."""
     anchor: datetime
     """The moment from which periods are counted: the day of the month of every end comes from it."""
-    periods: int
-    """How many periods were paid since the anchor."""
+    units: int
+    """How many units of the period (months or days) were given since the anchor."""
+    paid: tuple[PaidPeriod, ...]
+    """The paid periods that had not ended at the last change, in their order."""
     period_start: datetime
     period_end: datetime
+    """The end of all that was paid or given: the present period and those bought ahead."""
     access_end: datetime
     """The end of access if nothing more is paid: the period's end, with the grace while it renews by itself."""
     auto_renew: bool
@@ -63,6 +73,13 @@ class Subscription:
 
 def period_ends(subscription: Subscription, count: int) -> tuple[datetime, ...]:
     """Return the ends of the next `count` periods by the one calendar rule, the present period's end first."""
+    period = subscription.period
     return tuple(
-        end_of(subscription.anchor, subscription.period, subscription.periods + number) for number in range(count)
+        end_of(subscription.anchor, one_unit(period.unit), subscription.units + number * period.count)
+        for number in range(count)
     )
+
+
+def one_unit(unit: PeriodUnit) -> Period:
+    """Return the smallest period of a unit: ends are counted in units, so that periods of all lengths mix."""
+    return Period(count=1, unit=unit)
