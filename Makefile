@@ -43,7 +43,7 @@ test: $(INSTALLED) ## Run the whole test suite
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests that need no broker and no database
-	@$(BIN)/pytest tests/domain $(ARGS)
+	@$(BIN)/pytest tests/domain tests/processors tests/schemas $(ARGS)
 
 .PHONY: check
 check: lint types schemas-check ## All that CI checks besides the tests

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -33,7 +34,6 @@ from api.services import services_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from infra.settings import Settings
@@ -101,7 +101,8 @@ class ShortWay:
                 match, found = route.matches(scope)
                 if match is Match.FULL:
                     scope.update(found, route=route)
-                    await route.handle(scope, receive, send)
+                    response: Response = await route.endpoint(Request(scope, receive))
+                    await response(scope, receive, send)
                     return
         await self._app(scope, receive, send)
 

@@ -102,7 +102,8 @@ async def carry_out(ask: Ask[Any], key: str, data: Any, show: Show) -> Response:
     view = known.view
     if view is None or view.position is None:
         with ask.services.metrics.waiting.track_inprogress():
-            view = await ask.services.lookups.wait_until_decided(ask.request.command_id, deadline)
+            partition = ask.services.sender.partition_of(key.encode())
+            view = await ask.services.lookups.wait_until_decided(ask.request.command_id, deadline, partition)
     if view is None:
         return _pending(ask, known)
     _require_same_body(ask, view.body_hash)

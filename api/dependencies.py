@@ -27,7 +27,7 @@ MANAGER_ROLES = frozenset({"manager", "admin"})
 
 def services_of_request(request: Request) -> Services:
     """The services of the application."""
-    services: Services = request.state.services
+    services: Services = request.scope["state"]["services"]
     return services
 
 
@@ -85,7 +85,7 @@ async def reach_position(services: Services, scope: Scope) -> None:
                 raise Problem("position_invalid", f"There is no partition {partition}.")
             reached = await services.watcher.wait_for_position(partition, offset, deadline)
         case CommandPosition(command_id=command_id):
-            reached = await services.lookups.wait_until_decided(command_id, deadline) is not None
+            reached = await services.lookups.wait_until_decided(command_id, deadline, None) is not None
     if not reached:
         raise Problem(
             "position_not_reached",

@@ -43,14 +43,23 @@ class CommandLookups:
             self._reading = asyncio.create_task(self._read_all(), name="command-lookups")
         return await asyncio.shield(future)
 
-    async def wait_until_decided(self, command_id: str, deadline: float) -> CommandView | None:
-        """Return the command as soon as it is decided; None when `deadline` (time.monotonic) passes first."""
+    async def wait_until_decided(self, command_id: str, deadline: float, partition: int | None) -> CommandView | None:
+        """Return the command as soon as it is decided; None when `deadline` (time.monotonic) passes first.
+
+        It is looked for again when something of its partition was projected; where that is not known, when anything
+        was.
+        """
         while True:
-            seen = self._watcher.generation
+            generation = self._watcher.generation
+            offset = 0 if partition is None else self._watcher.next_offset(partition)
             view = await self.get(command_id)
             if view is not None and view.position is not None:
                 return view
-            if not await self._watcher.wait_for_change(seen, deadline):
+            if partition is None:
+                is_news = await self._watcher.wait_for_change(generation, deadline)
+            else:
+                is_news = await self._watcher.wait_for_position(partition, offset, deadline)
+            if not is_news:
                 return None
 
     async def close(self) -> None:

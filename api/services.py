@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _QUERY_TIMEOUT_MS = 5_000
 SEND_DEADLINE_S = 10.0
+_REREADS_MAX = 4
 _APPLICATION = "billing-api"
 
 
@@ -44,6 +46,8 @@ class Services:
     lookups: CommandLookups
     intake: Intake
     metrics: Metrics
+    rereads: asyncio.Semaphore
+    """Whoever waits for something takes one of these to look again, so that queries always find a connection."""
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -82,4 +86,5 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             lookups=lookups,
             intake=Intake(sender, lookups, clock, metrics),
             metrics=metrics,
+            rereads=asyncio.Semaphore(_REREADS_MAX),
         )

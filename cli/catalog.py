@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from domain.catalog.commands import DefineProduct
     from domain.ids import CommandId
+    from domain.money import Money
     from projections.commands import CommandView
     from projections.products import ProductView
 
@@ -29,6 +31,7 @@ _DEMO_PATH = Path(__file__).with_name("demo_catalog.yaml")
 _OUTCOME_TIMEOUT_S = 60.0
 _POLL_INTERVAL_S = 0.05
 _PRODUCTS_PER_PAGE = 100
+_DECIMAL = re.compile(r"[0-9]{1,13}(\.[0-9]{1,4})?")
 _SOURCE = "billing/cli"
 _ACTOR = "operator"
 
@@ -80,32 +83,76 @@ def read_catalog(path: Path) -> tuple[DefineProduct, ...]:
     """The commands that a file stands for; UsageError where it cannot be read or makes no sense."""
     import orjson
     import yaml
-    from pydantic import ValidationError
 
     from domain.ids import ProductId
     from schemas.http.catalog import DefineProductRequest
 
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        document, lines = yaml.safe_load(text), _lines_of_products(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     entries = document.get("products") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UsageError(f"{path}: there must be a list `products`, each with its fields")
     commands: dict[str, DefineProduct] = {}
-    for entry in entries:
+    for entry, line in zip(entries, lines, strict=True):
         product_id = entry.pop("id", None)
         if not isinstance(product_id, str) or product_id in commands:
-            raise UsageError(f"{path}: every product needs an `id` of its own ({product_id!r} has none, or another's)")
-        try:
-            request = DefineProductRequest.model_validate_json(orjson.dumps(entry, default=str))
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)
+            raise UsageError(
+                f"{path}, line {line}: every product needs an `id` of its own ({product_id!r} has none, or another's)"
             )
-            raise UsageError(f"{path}: product {product_id}: {problems}") from error
+        try:
+            _read_amounts(entry)
+            request = DefineProductRequest.model_validate_json(orjson.dumps(entry, default=str))
+        except ValueError as error:
+            raise UsageError(f"{path}, line {line}: product {product_id}: {_problems(error)}") from error
         commands[product_id] = request.to_command(ProductId(product_id))
     return tuple(commands.values())
+
+
+def parse_amount(text: str) -> Money:
+    """Return the money of `9.99 USD`, exactly, by the currency's own exponent; ValueError for whatever is not exact."""
+    from domain.money import EXPONENTS, Money
+
+    number, _, currency = text.partition(" ")
+    exponent = EXPONENTS.get(currency)
+    if exponent is None:
+        raise ValueError(f"{text!r} is no amount: write 9.99 USD, with a currency of ISO 4217")
+    if not _DECIMAL.fullmatch(number):
+        raise ValueError(f"{text!r} is no amount: write 9.99 USD")
+    whole, _, fraction = number.partition(".")
+    if len(fraction) > exponent:
+        raise ValueError(f"{text!r} is not exact: {currency} has {exponent} digits after the point")
+    return Money(amount=int(whole + fraction.ljust(exponent, "0")), currency=currency)
+
+
+def _read_amounts(entry: dict[str, Any]) -> None:
+    """Put minor units in the place of every amount that is written as a person writes it."""
+    prices = entry.get("prices")
+    for price in prices if isinstance(prices, list) else ():
+        if isinstance(price, dict) and isinstance(price.get("amount"), str):
+            money = parse_amount(price["amount"])
+            price["amount"] = {"amount": money.amount, "currency": money.currency}
+
+
+def _problems(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+
+
+def _lines_of_products(text: str) -> list[int]:
+    """Return the line on which each product begins; nothing where there is no list of them."""
+    import yaml
+
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        return []
+    lists = [node for name, node in root.value if name.value == "products" and isinstance(node, yaml.SequenceNode)]
+    return [child.start_mark.line + 1 for child in lists[-1].value] if lists else []
 
 
 def as_document(product: ProductView) -> dict[str, Any]:

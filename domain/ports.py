@@ -38,7 +38,8 @@ class PaymentProvider(Protocol):
     async def create_checkout(self, effect: CreateCheckout, *, account: str) -> ProviderAnswer:
         """Open the page where the customer pays: ACTION_REQUIRED, REFUSED or UNKNOWN.
 
-        The same `effect_id` opens the same page, however often it is called.
+        The same `effect_id` opens the same page, however often it is called. An adapter that has to look for the page
+        first, since its provider forgot the call, tells how it stands: any status.
         """
 
     async def charge(self, effect: ChargeMethod, *, account: str) -> ProviderAnswer:

@@ -37,7 +37,8 @@ async def get_command(
         response.headers["Preference-Applied"] = f"wait={preferred_s}"
         if command.position is None:
             deadline = time.monotonic() + preferred_s
-            command = await services.lookups.wait_until_decided(command_id, deadline) or command
+            partition = services.sender.partition_of(command.account.encode())
+            command = await services.lookups.wait_until_decided(command_id, deadline, partition) or command
     if command.position is not None:
         response.headers[POSITION_HEADER] = command.position
     return command_answer(command, rejection(command) if command.status == REJECTED else None)

@@ -90,15 +90,20 @@ def _provider(ask: Ask[PlaceOrderRequest]) -> str:
 async def _wait_for_order(
     ask: Ask[Any], order_id: str, deadline: float, is_unfinished: Callable[[OrderView], bool]
 ) -> OrderView | None:
-    """The order as soon as it is finished in the caller's sense, or as it is when the deadline passes."""
-    watcher = ask.services.watcher
+    """The order as soon as it is finished in the caller's sense, or as it is when the deadline passes.
+
+    It is read again when something of its partition was projected.
+    """
+    services = ask.services
+    partition = services.sender.partition_of(ask.account.encode())
     while True:
-        seen = watcher.generation
-        async with reading(ask.services.engine) as connection:
-            order = await orders.get(connection, ask.account, order_id)
+        async with services.rereads:
+            seen = services.watcher.next_offset(partition)
+            async with reading(services.engine) as connection:
+                order = await orders.get(connection, ask.account, order_id)
         if order is None or not is_unfinished(order):
             return order
-        if not await watcher.wait_for_change(seen, deadline):
+        if not await services.watcher.wait_for_position(partition, seen, deadline):
             return order
 
 

@@ -7,7 +7,7 @@ from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from babel.numbers import format_currency
+from babel.numbers import format_currency, get_currency_symbol
 
 from domain.money import EXPONENTS, Money
 
@@ -24,7 +24,8 @@ _REFERENCE_LENGTH = 16
 def amount(money: Money) -> str:
     """`€4.99`: always with the digits of ISO 4217, since what was charged is exact."""
     exponent = EXPONENTS.get(money.currency, 0)
-    pattern = "¤#,##0" + ("." + "0" * exponent if exponent else "")
+    space = "\u00a0" if get_currency_symbol(money.currency, LOCALE).isalpha() else ""
+    pattern = f"¤{space}#,##0" + ("." + "0" * exponent if exponent else "")
     value = Decimal(money.amount).scaleb(-exponent)
     return format_currency(value, money.currency, format=pattern, locale=LOCALE, currency_digits=False)
 

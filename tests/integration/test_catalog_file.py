@@ -73,6 +73,22 @@ def test_demo_catalogue_has_films_and_plans() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "money"),
+    [
+        ("9.99 USD", Money(amount=999, currency="USD")),
+        ("10 USD", Money(amount=1000, currency="USD")),
+        ("0.5 EUR", Money(amount=50, currency="EUR")),
+        ("1500 JPY", Money(amount=1500, currency="JPY")),
+        ("3.075 KWD", Money(amount=3075, currency="KWD")),
+        ("9007199254.41 USD", Money(amount=900719925441, currency="USD")),
+    ],
+)
+def test_amounts_may_be_written_as_people_write_them(written: str, money: Money, data_dir: Path) -> None:
+    (command,) = read(data_dir, PLAN.replace("{amount: 999, currency: USD}", written))
+    assert command.prices[0].amount == money
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("", "there must be a list `products`"),
@@ -85,6 +101,13 @@ def test_demo_catalogue_has_films_and_plans() -> None:
         (PLAN.replace("title:", "titel:"), "titel: Extra inputs are not permitted"),
         (PLAN.replace("kind: subscription", "kind: cinema"), "kind: Input should be 'film' or 'subscription'"),
         ("products: [", "cannot be read"),
+        (PLAN.replace("{amount: 999, currency: USD}", "9.99"), "prices.0.amount"),
+        (PLAN.replace("{amount: 999, currency: USD}", "9.999 USD"), "USD has 2 digits after the point"),
+        (PLAN.replace("{amount: 999, currency: USD}", "1.5 JPY"), "JPY has 0 digits after the point"),
+        (PLAN.replace("{amount: 999, currency: USD}", "'9,99 USD'"), "write 9.99 USD"),
+        (PLAN.replace("{amount: 999, currency: USD}", "-1 USD"), "write 9.99 USD"),
+        (PLAN.replace("{amount: 999, currency: USD}", "9.99 XXX"), "a currency of ISO 4217"),
+        (PLAN.replace("title:", "titel:"), "line 3: product premium"),
     ],
 )
 def test_what_is_wrong_is_named(text: str, complaint: str, data_dir: Path) -> None:
