@@ -9,16 +9,25 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from schemas.http.access import CancelSubscriptionRequest
 from schemas.http.catalog import DefineProductRequest
 from schemas.http.commands import PendingAnswer
 from schemas.http.fields import ProblemAnswer, RequestModel
 from schemas.http.orders import NoBody, PlaceOrderRequest
+from schemas.http.refunds import RequestRefundRequest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.routing import APIRoute
 
-_MODELS: tuple[type[BaseModel], ...] = (PlaceOrderRequest, NoBody, DefineProductRequest, ProblemAnswer)
+_MODELS: tuple[type[BaseModel], ...] = (
+    PlaceOrderRequest,
+    NoBody,
+    DefineProductRequest,
+    RequestRefundRequest,
+    CancelSubscriptionRequest,
+    ProblemAnswer,
+)
 _REFERENCE = "#/components/schemas/{model}"
 BEARER = "bearer"
 

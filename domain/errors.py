@@ -261,3 +261,10 @@ class RefundExceedsPayment(DomainError):
         "{amount} is more than the {left_amount} minor units of the payment {payment_id!r} that can be given back "
         "({rule})."
     )
+
+
+@dataclass(eq=False, kw_only=True)
+class PaymentMethodUnknown(DomainError):
+    method_reference: str
+    code: ClassVar[str] = "payment_method_unknown"
+    sentence: ClassVar[str] = "The account has no saved means of payment {method_reference!r}."

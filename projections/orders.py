@@ -131,7 +131,8 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             return (_change(data.order_id, {"status": OrderStatus.FAILED, "failure_reason": data.reason}),)
         case PaymentCreated():
             # A renewal is tried again with a payment of its own; the order shows the newest.
-            return (_change(data.order_id, {"payment_id": data.payment_id}),)
+            values = {"payment_id": data.payment_id}
+            return (Change(model=MODEL, key=(data.order_id,), values=values, entity=data.order_id, noted={}),)
         case PaymentActionRequired() | PaymentProcessing():
             return (_change(data.order_id, {"status": OrderStatus.AWAITING_PAYMENT}),)
         case _:

@@ -173,7 +173,8 @@ def _changed(data: PaymentEvent, account: str) -> tuple[dict[str, Any], dict[str
         case PaymentSucceeded():
             return _succeeded(data), None
         case PaymentFailed():
-            return {**_ended(PaymentStatus.FAILED), "failure_reason": data.reason}, None
+            named = {} if data.reference is None else {"reference": data.reference}
+            return {**_ended(PaymentStatus.FAILED), **named, "failure_reason": data.reason}, None
         case PaymentCancelled():
             return _ended(PaymentStatus.CANCELLED), None
         case PaymentExpired():

@@ -22,7 +22,14 @@ from domain.orders.events import (
     OrderPaid,
     OrderPlaced,
 )
-from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
+from domain.payments.commands import (
+    AnswerCall,
+    ExpirePayment,
+    RemovePaymentMethod,
+    RepeatCall,
+    ReportPayment,
+    SweepPayment,
+)
 from domain.payments.events import (
     PaymentActionRequired,
     PaymentCallRepeated,
@@ -113,6 +120,7 @@ class EntitlementsRecord:
 COMMANDS: dict[str, type] = {
     "billing.order.place": PlaceOrder,
     "billing.order.cancel": CancelOrder,
+    "billing.payment_method.remove": RemovePaymentMethod,
     "billing.payment.answer_call": AnswerCall,
     "billing.payment.report": ReportPayment,
     "billing.payment.repeat_call": RepeatCall,

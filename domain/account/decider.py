@@ -8,10 +8,12 @@ from domain.entitlements.commands import EndEntitlement, EntitlementCommand
 from domain.orders import decider as orders
 from domain.orders.commands import CancelOrder, OrderCommand, PlaceOrder
 from domain.payments import decider as payments
+from domain.payments import methods
 from domain.payments.commands import (
     AnswerCall,
     ExpirePayment,
     PaymentCommand,
+    RemovePaymentMethod,
     RepeatCall,
     ReportPayment,
     SweepPayment,
@@ -45,6 +47,8 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return orders.place(account, data, command)
         case CancelOrder():
             return orders.cancel(account, data, command)
+        case RemovePaymentMethod():
+            return methods.remove(account, data)
         case AnswerCall():
             return payments.answer_call(account, data, command)
         case ReportPayment():
