@@ -72,7 +72,7 @@ def check_ownership(method: Json, customer: str | None) -> None:
 def confirm(tx: Transaction, settings: SandboxSettings, intent: Json, method: Json, options: Options) -> Outcome:
     """Goes on with an intent until it is paid, declined, or waits for 3-D Secure."""
     card, private = card_of(tx, method["id"])
-    if private.get("used") and method["customer"] is None and intent["payment_method"] != method["id"]:
+    if private.get("used") and method["customer"] is None:
         raise StateError(
             "This PaymentMethod was previously used without being attached to a Customer or was detached from a "
             "Customer, and may not be used again.",
