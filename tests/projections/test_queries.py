@@ -22,7 +22,7 @@ from projections.paging import CursorInvalidError
 from projections.writer import Move
 from schemas.codec import type_of
 from schemas.envelope import EventRecord, new_command
-from tests.projections.histories import TOPIC, project
+from tests.projections.histories import project
 from tests.sample_log import SampleLog
 
 if TYPE_CHECKING:
