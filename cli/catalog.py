@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Products and prices.", no_args_is_help=True)
 
 DEMO = "demo"
-_DEMO_PATH = Path(__file__).with_name("demo_catalog.yaml")
+DEMO_PATH = Path(__file__).with_name("demo_catalog.yaml")
 _OUTCOME_TIMEOUT_S = 60.0
 _POLL_INTERVAL_S = 0.05
 _PRODUCTS_PER_PAGE = 100
@@ -46,10 +46,10 @@ def import_catalog(
     """Have the products be as in the file; those that it does not name stay as they are."""
     from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 
-    wanted = read_catalog(_DEMO_PATH if file == DEMO else Path(file))
+    wanted = read_catalog(DEMO_PATH if file == DEMO else Path(file))
     settings = settings_of_stack(data_dir)
     try:
-        outcomes = asyncio.run(_import(settings, wanted, only_new=only_new))
+        outcomes = asyncio.run(bring_in(settings, wanted, only_new=only_new))
     except (SendRefusedError, SendUnknownError) as error:
         raise UsageError(f"the broker did not take a command: {error}") from error
     except TimeoutError as error:
@@ -172,8 +172,11 @@ def as_document(product: ProductView) -> dict[str, Any]:
     return document
 
 
-async def _import(settings: Settings, wanted: Iterable[DefineProduct], *, only_new: bool) -> dict[str, CommandView]:
-    """Send what would change something, and wait for every outcome; outcomes by product."""
+async def bring_in(settings: Settings, wanted: Iterable[DefineProduct], *, only_new: bool) -> dict[str, CommandView]:
+    """Send what would change something, and wait for every outcome; outcomes by product.
+
+    Raises SendRefusedError, SendUnknownError, TimeoutError.
+    """
     from domain.ids import CommandId, derive, product_key
     from infra.clock import clock_of
     from infra.kafka.command_sender import CommandSender

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +18,7 @@ import msgspec
 import typer
 from pydantic import SecretStr
 
+from cli.catalog import DEMO_PATH, bring_in, read_catalog
 from cli.progress import JarProgress, say
 from cli.setup import create_tables_and_topics
 from cli.supervisor import Role, Supervisor
@@ -28,14 +29,15 @@ from infra.embedded.kafka import EmbeddedKafka
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.embedded.process import claim_port, free_port
 from infra.embedded.stack_file import StackFile, write_private, write_stack_file
+from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 from infra.logging import redact_text
 from infra.settings import Settings
+from projections.commands import CommandView
 
 _READY_TIMEOUT_S = 120.0
 _POLL_INTERVAL_S = 0.1
 _DEATHS_MAX = 5
 """A role that dies so often before everything is up will not come up."""
-_DEMO_TIMEOUT_S = 60.0
 
 
 class _StopRequestedError(BaseException):
@@ -122,13 +124,16 @@ class Stack:
         """Broker and database, then what must be in them."""
         settings = self._settings
         signing_key(settings)
+        if self._kafka is not None:
+            say("starting Kafka")
+            self._supervisor.watch("kafka", self._kafka)
+            with self._progress:
+                self._kafka.launch()
         if self._postgres is not None:
             say("starting PostgreSQL")
             self._supervisor.start("postgres", self._postgres)
         if self._kafka is not None:
-            say("starting Kafka")
-            with self._progress:
-                self._supervisor.start("kafka", self._kafka)
+            self._kafka.wait_until_started()
         say("creating tables and topics")
         create_tables_and_topics(settings)
 
@@ -196,18 +201,22 @@ class Stack:
         raise StartError("\n".join([f"{url} does not become ready: {answer}", *tails]))
 
     def _load_demo_catalog(self) -> None:
-        """The same command that an operator has; what was ever defined before is left as it is."""
-        command = [sys.executable, "-m", "cli.main", "catalog", "import", "demo", "--only-new"]
-        result = subprocess.run(  # noqa: S603  the command is ours
-            command,
-            env=self._environment("0"),
-            capture_output=True,
-            text=True,
-            timeout=_DEMO_TIMEOUT_S,
-            check=False,
-        )
-        if result.returncode != 0:
-            raise StartError(f"the demo catalogue could not be loaded:\n{(result.stdout + result.stderr).strip()}")
+        """As `billing catalog import` does; what was ever defined before is left as it is."""
+        try:
+            outcomes = asyncio.run(self._bring_in_demo())
+        except (SendRefusedError, SendUnknownError, TimeoutError) as error:
+            raise StartError(f"the demo catalogue could not be loaded: {error or 'no outcome came'}") from error
+        rejected = [f"{product}: {view.detail}" for product, view in outcomes.items() if view.code is not None]
+        if rejected:
+            raise StartError("the demo catalogue could not be loaded:\n" + "\n".join(rejected))
+
+    async def _bring_in_demo(self) -> dict[str, CommandView]:
+        """Look after the processes meanwhile: one of them may die now too."""
+        importing = asyncio.create_task(bring_in(self._settings, read_catalog(DEMO_PATH), only_new=True))
+        while not importing.done():
+            self._supervisor.poll()
+            await asyncio.wait({importing}, timeout=_POLL_INTERVAL_S)
+        return importing.result()
 
     def _announce(self) -> None:
         settings = self._settings

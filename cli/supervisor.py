@@ -98,8 +98,12 @@ class Supervisor:
     def start(self, name: str, server: Server) -> None:
         """Start it and keep it running from now on."""
         # Watched first: an interrupted start has left a process that must be stopped.
-        self._watched.append(_Watched(name, server, time.monotonic()))
+        self.watch(name, server)
         server.start()
+
+    def watch(self, name: str, server: Server) -> None:
+        """Keep running what somebody else starts."""
+        self._watched.append(_Watched(name, server, time.monotonic()))
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, of those that run."""
@@ -143,5 +147,5 @@ class Supervisor:
             # Whatever kept it from starting may pass; it stays dead, and the next poll counts that as a death.
             log.exception("supervisor.process.not_started", name=watched.name)
             return
-        log.info("supervisor.process.restarted", name=watched.name, pid=watched.server.pid)
+        log.warning("supervisor.process.restarted", name=watched.name, pid=watched.server.pid)
         self.on_change()

@@ -26,7 +26,9 @@ def up(
 
     overrides: dict[str, Any] = {"data_dir": data_dir, "api_port": port}
     settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
-    configure_logging(level=settings.log_level, format=settings.log_format, role="up")
+    # What goes well is said in plain words; the roles log as they are told, each into its file.
+    level = settings.log_level if "log_level" in settings.model_fields_set else "WARNING"
+    configure_logging(level=level, format=settings.log_format, role="up")
     os.umask(0o077)  # the log, the books and the logs of the roles are nobody else's business
     directory = prepare_data_dir(settings.data_dir)
     lock = DataDirLock(directory)

@@ -22,6 +22,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from domain.ids import CommandId, derive
 from infra.clock import clock_of
 from infra.kafka.dead_letters import dead_letter_of
+from infra.kafka.tolerant_records import accept_any_header_name
 from infra.kafka.topics import topics_of
 from infra.logging import get_logger
 from processors.gateway_call import ask
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from domain.ports import Clock, PaymentProvider
     from infra.settings import Settings
 
+accept_any_header_name()
 log = get_logger(__name__)
 
 ROLE = "gateway"

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from infra.kafka.tolerant_records import accept_any_header_name
 from infra.kafka.topics import topics_of
 from infra.logging import get_logger
 from projections.writer import Move
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from projections.writer import Partition
 
+accept_any_header_name()
 log = get_logger(__name__)
 
 ROLE = "projector"

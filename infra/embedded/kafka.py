@@ -126,9 +126,14 @@ class EmbeddedKafka:
         return self._child is not None and self._child.is_running()
 
     def start(self) -> None:
-        """Start, formatting the storage first where there is none; returns when clients can connect.
+        """Start, and return when clients can connect. Raises EmbeddedError: see `launch` and `wait_until_started`."""
+        self.launch()
+        self.wait_until_started()
 
-        Raises EmbeddedError: no room, a port taken, half-written or foreign data, a broker that does not come up.
+    def launch(self) -> None:
+        """Begin to start, formatting the storage first where there is none; other work can be done meanwhile.
+
+        Raises EmbeddedError: no room, a port taken, half-written or foreign data.
         """
         assert not self.is_running(), "the broker runs already"
         self._home = prepare_data_dir(self._parent_dir) / "kafka"
@@ -147,8 +152,11 @@ class EmbeddedKafka:
         properties = self._write_configuration(self._home)
         command = [*java_command(self._home, jars, *options), "kafka.Kafka", str(properties)]
         self._child = ChildProcess(command, log_path=self._log_path)
+
+    def wait_until_started(self) -> None:
+        """Return when clients can connect. Raises EmbeddedError where the broker does not come up."""
         try:
-            self._child.wait_until(self._has_started, what="The embedded broker", timeout_s=_START_TIMEOUT_S)
+            self._running().wait_until(self._has_started, what="The embedded broker", timeout_s=_START_TIMEOUT_S)
         except StartError as error:
             raise self._explained(error) from error
 

@@ -13,12 +13,14 @@ from aiokafka.errors import KafkaError
 
 from domain.catalog.state import Offer, Product
 from domain.ids import PriceId, ProductId, product_of
+from infra.kafka.tolerant_records import accept_any_header_name
 from schemas.codec import WireError, decode
 from schemas.messages import PUBLIC
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
+accept_any_header_name()
 log = structlog.get_logger(__name__)
 
 START_DEADLINE_S = 60.0

@@ -17,8 +17,12 @@ from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from infra.kafka.tolerant_records import accept_any_header_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+accept_any_header_name()
 
 
 class EngineConsumer(driver.Consumer):

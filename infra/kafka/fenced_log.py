@@ -15,11 +15,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.conn import CloseReason
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from infra.kafka.tolerant_records import accept_any_header_name
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
+accept_any_header_name()
 log = structlog.get_logger(__name__)
 
 OPEN_DEADLINE_S = 60.0

@@ -16,9 +16,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
+from infra.kafka.tolerant_records import accept_any_header_name
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
+accept_any_header_name()
 SILENCE_S_MAX = 75.0
 """How long the broker may stay silent before reading is given up: longer than an open transaction can live."""
 _POLL_MS = 250

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from infra.logging import configure_logging
 from infra.memory.provider import MemoryProvider
 from infra.settings import Settings
-from processors import gateway_writer
-from processors.gateway import run
+from processors import gateway, gateway_writer
 
 if TYPE_CHECKING:
     from domain.effects import CreateCheckout, ProviderAnswer
@@ -33,4 +32,5 @@ class ByHand(MemoryProvider):
 if __name__ == "__main__":
     configure_logging(role="gateway")
     gateway_writer.ATTEMPTS_MAX = 1
-    run(Settings.model_validate_json(sys.argv[1]), {"memory": ByHand()})
+    gateway.DRAIN_TIMEOUT_S = 2.0
+    gateway.run(Settings.model_validate_json(sys.argv[1]), {"memory": ByHand()})

@@ -171,7 +171,7 @@ async def test_killed_again_and_again(settings: Settings) -> None:
     upgrade(settings.database_url)
     log = random_log(4, 1500)
     topic, random = topics_of(settings).events, Random(4)
-    rounds = 4
+    rounds = 3
     for number in range(rounds):
         before = sum(positions(settings.database_url, topic).values())
         process = projector_process(settings)

@@ -1,0 +1,151 @@
+"""From figures to rows: what was measured, what is required, and the limit or the rival beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Figures = dict[str, dict[str, Any]]
+Row = tuple[str, ...]
+
+ENGINE_MIN = 5_000
+TIMES_EVENTSOURCING_MIN = 10
+API_MIN = 1_500
+LATENCY_MS_MAX = 60
+PROJECTOR_MIN = 20_000
+FOLD_MIN = 50_000
+
+
+def rows(figures: Figures) -> list[Row]:
+    """The rows of what was measured; a section that was left out has none."""
+    table: list[Row] = []
+    for section, make in _ROWS.items():
+        if section in figures:
+            table += make(figures)
+    return table
+
+
+def _verdict(*, met: bool) -> str:
+    return "met" if met else "below what is required"
+
+
+def _per_second(value: float) -> str:
+    return f"{value:,.0f}/s"
+
+
+def _share(value: float, limit: float) -> str:
+    return f"{value / limit:.0%}"
+
+
+def _best_rival(figures: Figures) -> float | None:
+    rival = figures.get("eventsourcing")
+    return max(rival.values()) if rival else None
+
+
+def _engine(figures: Figures) -> list[Row]:
+    engine = figures["engine"]
+    measured = engine["commands_per_s"]
+    beside = (
+        f"{engine['cpu_us_per_command']:.0f} µs of CPU a command, {engine['commands_per_transaction']} a transaction"
+    )
+    producer = figures.get("producer")
+    if producer:
+        limit = producer["in_batches_commands_per_s"]
+        by_record = producer["by_record_commands_per_s"]
+        beside += (
+            f"; the same bytes by a bare transactional producer {_per_second(limit)} in whole batches "
+            f"(we reach {_share(measured, limit)}), {_per_second(by_record)} record by record"
+        )
+    name = f"one engine worker, commands with {engine['events_per_command']:.0f} events and an outcome each"
+    table: list[Row] = [
+        (name, _per_second(measured), f"≥ {ENGINE_MIN:,}/s", beside, _verdict(met=measured >= ENGINE_MIN))
+    ]
+    rival = _best_rival(figures)
+    if rival:
+        times = measured / rival
+        table.append(
+            (
+                "the same, beside `eventsourcing` 9.5 making the same decision on the same PostgreSQL",
+                f"{times:.1f} ×",
+                f"≥ {TIMES_EVENTSOURCING_MIN} ×",
+                f"`eventsourcing` {_per_second(rival)}, the best of 1, 4 and 8 threads",
+                _verdict(met=times >= TIMES_EVENTSOURCING_MIN),
+            )
+        )
+    return table
+
+
+def _fold(figures: Figures) -> list[Row]:
+    fold = figures["fold"]
+    measured = fold["events_per_s"]
+    beside = (
+        f"a bare reader {_per_second(fold['bare_reader_events_per_s'])}; {fold['events']:,} events in "
+        f"{fold['cold_s']} s, with a store that is up to date {fold['warm_s']} s"
+    )
+    return [
+        (
+            "fold at recovery, all partitions from an empty store",
+            f"{_per_second(measured)}",
+            f"≥ {FOLD_MIN:,}/s",
+            beside,
+            _verdict(met=measured >= FOLD_MIN),
+        )
+    ]
+
+
+def _api(figures: Figures) -> list[Row]:
+    api = figures["api"]
+    measured = api["accepted_per_s"]
+    beside = (
+        f"p50 {api['latency_p50_ms']} ms, p99 {api['latency_p99_ms']} ms, "
+        f"{api['cpu_us_per_command']} µs of CPU a command, {api['memory_mib']} MiB"
+    )
+    return [
+        (
+            f"one API process, accepted commands, {api['clients']} clients",
+            _per_second(measured),
+            f"≥ {API_MIN:,}/s",
+            beside,
+            _verdict(met=measured >= API_MIN),
+        )
+    ]
+
+
+def _projector(figures: Figures) -> list[Row]:
+    projector = figures["projector"]
+    measured = projector["events_per_s"]
+    beside = (
+        f"the same rows by bare COPY {_per_second(projector['bare_copy_events_per_s'])} "
+        f"(we reach {projector['of_bare_copy']:.0%}); a bare consumer "
+        f"{_per_second(projector['bare_consumer_events_per_s'])}"
+    )
+    return [
+        (
+            "one projector, events into read models and histories",
+            _per_second(measured),
+            f"≥ {PROJECTOR_MIN:,}/s",
+            beside,
+            _verdict(met=measured >= PROJECTOR_MIN),
+        )
+    ]
+
+
+def _whole(figures: Figures) -> list[Row]:
+    whole = figures["whole"]
+    measured = whole["read_model_p50_ms"]
+    table: list[Row] = [
+        (
+            "idle: from the HTTP request to the order in the read model, p50",
+            f"{measured} ms",
+            f"≤ {LATENCY_MS_MAX} ms",
+            f"p99 {whole['read_model_p99_ms']} ms; to the payment page p50 {whole['payment_page_p50_ms']} ms",
+            _verdict(met=measured <= LATENCY_MS_MAX),
+        )
+    ]
+    for name, memory in whole["memory_mib"].items():
+        table.append((f"memory of {name}", f"{memory['pss']} MiB PSS", "", f"{memory['rss']} MiB RSS", ""))
+    total = sum(memory["pss"] for memory in whole["memory_mib"].values())
+    table.append(("memory of everything", f"{total} MiB PSS", "", "", ""))
+    return table
+
+
+_ROWS = {"engine": _engine, "fold": _fold, "api": _api, "projector": _projector, "whole": _whole}

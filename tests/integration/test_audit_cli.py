@@ -1,0 +1,238 @@
+"""`billing audit` on a real broker and a real database: what it tells, and that it finds what was tampered with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from infra.kafka.command_sender import CommandSender
+from infra.kafka.topics import Topics, create_topics, topics_of
+from infra.postgres.migrations import upgrade
+from infra.settings import Settings
+from tests.chaos.roles import environment
+from tests.integration.projections_harness import caught_up, projecting, publish
+from tests.sample_log import PARTITIONS, SampleLog
+from tests.stack import scratch_dir
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from tests.stack import Stack
+
+DEADLINE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Its document."""
+        return json.loads(self.out)
+
+
+async def audit(settings: Settings, *arguments: str) -> Ran:
+    """Run `billing audit` as an operator does."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cli.main",
+        "audit",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(settings, COLUMNS="200"),
+    )
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture(scope="module")
+async def sound(stack: Stack) -> AsyncIterator[tuple[Settings, SampleLog]]:
+    """Two customers who bought, in a log and in read models that these tests only look at."""
+    topics = Topics(f"audit-{uuid.uuid4().hex[:8]}")
+    await create_topics(stack.kafka_bootstrap, topics, partitions=PARTITIONS)
+    with stack.fresh_database() as database_url, scratch_dir() as data_dir:
+        settings = Settings(
+            _env_file=None,
+            kafka_bootstrap=stack.kafka_bootstrap,
+            topic_prefix=topics.prefix,
+            partitions=PARTITIONS,
+            database_url=database_url,
+            data_dir=data_dir,
+        )
+        yield settings, await written(settings)
+
+
+@pytest.fixture
+async def log(settings: Settings) -> SampleLog:
+    """The same for one test alone, to be tampered with."""
+    return await written(settings)
+
+
+async def written(settings: Settings) -> SampleLog:
+    made = SampleLog()
+    for account in ("alice", "bob"):
+        made.buy(account)
+        made.buy(account, "premium:month")
+    await asyncio.to_thread(upgrade, settings.database_url)
+    await project(settings, made.records)
+    return made
+
+
+async def project(settings: Settings, records: Sequence[Any]) -> None:
+    await publish(settings, records)
+    async with projecting(settings):
+        await caught_up(settings)
+
+
+async def test_history_tells_the_story(sound: tuple[Settings, SampleLog]) -> None:
+    settings, log = sound
+    told = await audit(settings, "history", "--account", "alice")
+
+    assert told.code == 0, told.err
+    order_id = next(iter(log.accounts["alice"].orders))
+    assert "user:alice asked to place an order" in told.out
+    assert f"Order {order_id[:8]} was placed: “Solaris” at €4.99" in told.out
+    assert f"{order_id[:8]}  {order_id}" in " ".join(told.out.split()).replace(f"{order_id[:8]} ", f"{order_id[:8]}  ")
+    assert "bob" not in told.out
+
+
+async def test_history_for_machines(sound: tuple[Settings, SampleLog]) -> None:
+    settings, _ = sound
+    document = (await audit(settings, "history", "--account", "bob", "--json")).json()
+
+    assert [event["sequence"] for event in document["events"]] == list(range(1, 22))
+    assert document["events"][0]["type"] == "billing.order.placed"
+    assert document["events"][0]["data"]["total"] == {"amount": 499, "currency": "EUR"}
+
+
+async def test_state_at_a_moment(sound: tuple[Settings, SampleLog]) -> None:
+    settings, _ = sound
+    later = (await audit(settings, "state", "--account", "alice", "--json")).json()
+    before = (await audit(settings, "state", "--account", "alice", "--at", "2026-01-31T12:00:02Z", "--json")).json()
+
+    assert {order["status"] for order in later["state"]["orders"].values()} == {"fulfilled"}
+    assert sorted(later["state"]["entitlements"]) == ["film:solaris", "role:premium"]
+    assert [order["status"] for order in before["state"]["orders"].values()] == ["awaiting_payment"]
+    assert before["state"]["entitlements"] == {}
+
+    page = await audit(settings, "state", "--account", "alice")
+    assert "€4.99" in page.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("history", "--account", "nobody"),
+        ("state", "--account", "nobody"),
+        ("state", "--account", "alice", "--at", "2020-01-01"),
+        ("state", "--account", "alice", "--at", "yesterday"),
+        ("verify", "--account", "nobody"),
+    ],
+    ids=" ".join,
+)
+async def test_what_is_not_there_is_said(sound: tuple[Settings, SampleLog], arguments: tuple[str, ...]) -> None:
+    ran = await audit(sound[0], *arguments)
+
+    assert ran.code == 1
+    assert ran.err.startswith("billing: ")
+    assert "Traceback" not in ran.err
+
+
+async def test_verify_of_what_is_sound(sound: tuple[Settings, SampleLog]) -> None:
+    settings, _ = sound
+    ran = await audit(settings, "verify")
+    one = (await audit(settings, "verify", "--account", "alice", "--json")).json()
+
+    assert ran.code == 0, ran.out + ran.err
+    assert "The log is sound" in ran.out
+    assert "skipped: every charge" in ran.out  # no sandbox is configured here, and it says so
+    assert one["sound"]
+    checked = {check["name"]: check["checked"] for check in one["checks"]}
+    assert checked["sequence"] == 21
+    assert checked["read_models"] == 1
+
+
+async def faults(settings: Settings, *arguments: str) -> list[str]:
+    ran = await audit(settings, "verify", "--json", *arguments)
+    assert ran.code == 1, ran.out + ran.err
+    return [f"{fault['check']} {fault['account']} {fault['detail']}" for fault in ran.json()["faults"]]
+
+
+async def test_verify_finds_a_row_that_was_edited(settings: Settings, log: SampleLog) -> None:
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute("update billing.orders set total = 1 where account = 'alice'")
+        connection.execute("delete from billing.entitlements where account = 'bob'")
+
+    found = await faults(settings)
+
+    assert len([fault for fault in found if fault.startswith("read_models alice orders")]) == 2
+    assert len([fault for fault in found if fault.startswith("read_models bob entitlements")]) == 2
+    assert {fault.split()[1] for fault in await faults(settings, "--account", "alice")} == {"alice"}
+
+
+async def test_verify_finds_rows_of_nobody(settings: Settings, log: SampleLog) -> None:
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute("update billing.entitlements set account = 'mallory' where account = 'bob'")
+
+    found = await faults(settings)
+
+    assert any(fault.startswith("read_models mallory ") for fault in found)
+
+
+async def test_verify_finds_a_log_that_was_cut(settings: Settings, log: SampleLog) -> None:
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute("update billing.positions set next_offset = next_offset + 1000")
+
+    assert all("but the log ends at" in fault for fault in await faults(settings))
+
+
+async def test_verify_finds_a_forged_event(settings: Settings, log: SampleLog) -> None:
+    """Somebody writes to the topic behind the engine's back: whatever they write, the chain does not fit."""
+    forged = SampleLog()
+    forged.buy("alice")
+
+    await project(settings, forged.records[-1:])
+
+    found = await faults(settings)
+    assert any(fault.startswith("chain alice") for fault in found)
+    assert any(fault.startswith("sequence alice") for fault in found)
+    assert any(fault.startswith("outcome alice") for fault in found)
+
+
+async def test_verify_finds_a_command_that_was_passed_over(settings: Settings, log: SampleLog) -> None:
+    """The log says that it decided command 5 of a partition; command 3 of it has no outcome anywhere."""
+    sender = CommandSender(settings.kafka_bootstrap, topics_of(settings).commands, partitions=settings.partitions)
+    sender.start()
+    from tests.chaos.test_group_offsets import send
+
+    await send(sender, 0, 20)
+    await sender.stop()
+
+    found = await faults(settings)
+
+    assert all(fault.startswith("commands account-") for fault in found)
+    assert "was passed and has no outcome" in found[0]
+
+
+async def test_export_gives_every_event(sound: tuple[Settings, SampleLog]) -> None:
+    settings, log = sound
+    exported = [json.loads(line) for line in (await audit(settings, "export")).out.splitlines()]
+    one = [json.loads(line) for line in (await audit(settings, "export", "--account", "bob")).out.splitlines()]
+
+    assert len(exported) == len(log.records)
+    assert {line["key"] for line in one} == {"bob"}
+    assert one[0]["headers"]["ce_type"] == "billing.order.placed"
+    assert one[0]["data"]["total"] == {"amount": 499, "currency": "EUR"}
