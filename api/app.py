@@ -74,7 +74,9 @@ def create_app(settings: Settings) -> FastAPI:
             short = ShortWay(routes, super().build_middleware_stack())
             return Edge(short, metrics, access_logger(settings.log_format))
 
-    app = Application(title="Billing", version=_VERSION, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
+    app = Application(
+        title="Billing", version=_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     for router in _ROUTERS:
         app.include_router(router)
     for kind in EXPECTED:
