@@ -136,6 +136,7 @@ def project(event: EventRecord) -> tuple[Change, ...]:
 
 def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the columns that the event sets, and what its line in the history says where that is something else."""
+    values: dict[str, Any]
     match data:
         case SubscriptionStarted():
             return {}, None
