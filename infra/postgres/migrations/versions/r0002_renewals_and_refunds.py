@@ -93,7 +93,7 @@ def _refunds() -> None:
         _moment("updated_at"),
         schema=SCHEMA,
     )
-    columns = ["account", sa.text("requested_at DESC"), sa.text("id DESC")]
+    columns: list[str | sa.TextClause] = ["account", sa.text("requested_at DESC"), sa.text("id DESC")]
     op.create_index("refunds_account_requested_at_idx", "refunds", columns, schema=SCHEMA)
 
 
