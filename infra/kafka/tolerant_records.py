@@ -44,11 +44,19 @@ class _TolerantBatch:
     def __init__(self, batch: Any, content: memoryview) -> None:
         self._batch = batch
         self._content = content
+        self._records = self._read()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next record; aiokafka asks so for the one record of a transaction's marker."""
+        return next(self._records)
+
+    def _read(self) -> Iterator[Any]:
         read = 0
         try:
             for record in self._batch:
