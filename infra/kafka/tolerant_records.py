@@ -33,8 +33,8 @@ class _TolerantRecords(_MemoryRecordsPy):  # type: ignore[misc]  # aiokafka ship
         """Return the next batch, the fast one in front of the tolerant one."""
         content = self._next_slice
         batch = super().next_batch(*positional)
-        if batch is None or batch.magic < _MAGIC_OF_HEADERS:
-            return batch
+        if batch is None or batch.magic < _MAGIC_OF_HEADERS or batch.is_control_batch:
+            return batch  # markers of transactions have no headers, and aiokafka takes theirs one by one
         return _TolerantBatch(batch, content)
 
 
@@ -44,19 +44,11 @@ class _TolerantBatch:
     def __init__(self, batch: Any, content: memoryview) -> None:
         self._batch = batch
         self._content = content
-        self._records = self._read()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        """Return the next record; aiokafka asks so for the one record of a transaction's marker."""
-        return next(self._records)
-
-    def _read(self) -> Iterator[Any]:
         read = 0
         try:
             for record in self._batch:
