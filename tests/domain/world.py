@@ -42,6 +42,8 @@ from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
 from domain.refunds.state import RefundStatus
 from domain.subscriptions.events import AccessBlocked, SubscriptionExtended, SubscriptionRenewed
 from infra.memory.provider import MemoryProvider
+from schemas.codec import decode, encode, type_of
+from schemas.messages import EFFECTS, EVENTS
 from tests.domain.spec import OFFERS, POLICIES, T0
 
 if TYPE_CHECKING:
@@ -97,10 +99,12 @@ class World:
         assert events == account_decider.decide(before, command), "the same question has the same answer"
         assert before == photograph, "a decision changes nothing"
         for event in events:
+            assert decode(type_of(event), encode(event), EVENTS) == event, "an event survives the wire"
             self.account = evolve(self.account, event)
             self.log.append(event)
             call = react(self.account, event)
             if call is not None:
+                assert decode(type_of(call), encode(call), EFFECTS) == call, "an effect survives the wire"
                 self.calls.append(call)
                 self.unanswered.append(call)
         return True
