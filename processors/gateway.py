@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from domain.ids import CommandId, derive
 from infra.clock import clock_of
@@ -271,6 +271,13 @@ def run(settings: Settings, providers: Mapping[str, PaymentProvider] | None = No
 
     `providers` are those that the settings configure, where none are given.
     """
+    if settings.metrics_port:
+        try:
+            start_http_server(settings.metrics_port, addr=settings.api_host)
+        except OSError as error:
+            reason = f"the port {settings.metrics_port} for metrics: {error}"
+            log.error("gateway.failed", reason=reason)  # noqa: TRY400  # a taken port needs no stack trace
+            sys.exit(1)
     code = asyncio.run(_main(settings, providers))
     if code:
         sys.exit(code)

@@ -117,7 +117,7 @@ async def _run(stack: Stack, options: argparse.Namespace) -> bool:
         dead_letters=await dead_letters(addresses),
     )
     findings = [*verify(evidence), *_service(market, torturer, options, unsettled), await _audit(stack)]
-    print_faults(torturer.done)
+    print_faults(torturer.done, stack.deaths())
     print_load(market, evidence, load_s)
     print_verdict(findings)
     return is_good(findings)

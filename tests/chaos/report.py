@@ -26,9 +26,10 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def print_faults(done: list[Done]) -> None:
-    """What was done to whom."""
-    table = Table("victim", "SIGKILL", "SIGSTOP 15 s", "back after a kill, s (mean / max)", title="Faults")
+def print_faults(done: list[Done], deaths: Counter[str]) -> None:
+    """What was done to whom, and who ended by itself and was started again."""
+    names = ("victim", "SIGKILL", "SIGSTOP 15 s", "started again, s after a kill (mean / max)", "ended by itself")
+    table = Table(*names, title="Faults")
     by_victim: dict[str, list[Done]] = defaultdict(list)
     for one in done:
         by_victim[one.fault.victim].append(one)
@@ -36,7 +37,7 @@ def print_faults(done: list[Done]) -> None:
         kills = [one.back_s for one in some if one.fault.kind == "kill"]
         freezes = sum(one.fault.kind == "freeze" for one in some)
         back = f"{sum(kills) / len(kills):.1f} / {max(kills):.1f}" if kills else ""
-        table.add_row(victim, str(len(kills)), str(freezes), back)
+        table.add_row(victim, str(len(kills)), str(freezes), back, str(max(0, deaths[victim] - len(kills))))
     _console.print(table)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -108,7 +110,7 @@ class Stack:
 
     async def inflict(self, fault: Fault) -> None:
         """Do it, and wait until the victim runs again."""
-        process = self._process(fault.victim)
+        process = await self._running(fault.victim)
         family = [process, *process.children(recursive=True)] if fault.victim == "postgres" else [process]
         if fault.kind == "freeze":
             for member in family:
@@ -124,8 +126,21 @@ class Stack:
                 member.kill()
         await self._until_back(fault.victim, process.pid)
 
-    def _process(self, name: str) -> psutil.Process:
-        return psutil.Process(self.addresses().pids[name])
+    async def _running(self, name: str) -> psutil.Process:
+        """The victim's process; one that ended by itself is waited for."""
+        deadline = time.monotonic() + BACK_DEADLINE_S
+        while time.monotonic() < deadline:
+            self.require_alive()
+            with suppress(psutil.NoSuchProcess, KeyError):
+                return psutil.Process(self.addresses().pids[name])
+            await asyncio.sleep(0.1)
+        raise StackDiedError(f"{name} did not run within {BACK_DEADLINE_S:.0f} s")
+
+    def deaths(self) -> Counter[str]:
+        """How often the supervisor found each victim dead, by our hand or by its own."""
+        assert self._child is not None
+        lines = [line for line in self._child.log_since_start().splitlines() if "supervisor.process.died" in line]
+        return Counter(found[1] for line in lines if (found := re.search(r"\bname=(\S+)", line)))
 
     async def _until_back(self, name: str, old: int) -> None:
         deadline = time.monotonic() + BACK_DEADLINE_S
