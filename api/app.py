@@ -23,9 +23,11 @@ from api.routes import (
     entitlements,
     health,
     orders,
+    payment_methods,
     payment_providers,
     payments,
     products,
+    refunds,
     subscriptions,
     webhooks,
 )
@@ -46,6 +48,8 @@ _ROUTERS = (
     products.router,
     payment_providers.router,
     payments.router,
+    refunds.router,
+    payment_methods.router,
     subscriptions.router,
     entitlements.router,
     commands.router,
@@ -70,7 +74,9 @@ def create_app(settings: Settings) -> FastAPI:
             short = ShortWay(routes, super().build_middleware_stack())
             return Edge(short, metrics, access_logger(settings.log_format))
 
-    app = Application(title="Billing", version=_VERSION, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
+    app = Application(
+        title="Billing", version=_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     for router in _ROUTERS:
         app.include_router(router)
     for kind in EXPECTED:

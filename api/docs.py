@@ -5,22 +5,36 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
 
+from schemas.http.access import CancelSubscriptionRequest
 from schemas.http.catalog import DefineProductRequest
 from schemas.http.commands import PendingAnswer
 from schemas.http.fields import ProblemAnswer, RequestModel
 from schemas.http.orders import NoBody, PlaceOrderRequest
+from schemas.http.refunds import RequestRefundRequest
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.routing import APIRoute
 
-_MODELS: tuple[type[BaseModel], ...] = (PlaceOrderRequest, NoBody, DefineProductRequest, ProblemAnswer)
+_MODELS: tuple[type[BaseModel], ...] = (
+    PlaceOrderRequest,
+    NoBody,
+    DefineProductRequest,
+    RequestRefundRequest,
+    CancelSubscriptionRequest,
+    ProblemAnswer,
+)
 _REFERENCE = "#/components/schemas/{model}"
 BEARER = "bearer"
+ASSETS_PATH = "/docs/assets"
+"""Swagger UI comes from a package of ours, not from another host: the page works where there is no internet."""
 
 _DESCRIPTION = """
 Event-sourced billing. Commands go to the log and are answered `202` at once, or with `Prefer: wait=10` with the
@@ -147,6 +161,17 @@ def install(app: FastAPI) -> None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
 
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS_PATH}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS_PATH}/favicon-32x32.png",
+        )
+
+    app.mount(ASSETS_PATH, StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-assets")
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
 
 

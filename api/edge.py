@@ -33,8 +33,8 @@ _API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors
 _DOCS_POLICY = (
     b"content-security-policy",
     (
-        b"default-src 'none'; connect-src 'self'; img-src data: https://fastapi.tiangolo.com; frame-ancestors 'none'; "
-        b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net"
+        b"default-src 'none'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; "
+        b"script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
     ),
 )
 _NO_STORE = (b"cache-control", b"no-store")

@@ -11,14 +11,17 @@ from schemas.http.catalog import PriceAnswer, ProductAnswer
 from schemas.http.commands import CommandAnswer
 from schemas.http.fields import MoneyAnswer, PeriodAnswer, ProblemAnswer
 from schemas.http.orders import OrderAnswer, OrderLineAnswer, OrderPaymentAnswer, PaymentAnswer
+from schemas.http.refunds import PaymentMethodAnswer, RefundAnswer
 
 if TYPE_CHECKING:
     from domain.orders.state import OrderLine
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
     from projections.orders import OrderView
+    from projections.payment_methods import PaymentMethodView
     from projections.payments import PaymentView
     from projections.products import ProductView
+    from projections.refunds import RefundView
     from projections.subscriptions import SubscriptionView
 
 
@@ -68,10 +71,33 @@ def payment_answer(payment: PaymentView) -> PaymentAnswer:
         decline_reason=payment.decline_reason,
         failure_reason=payment.failure_reason,
         method=payment.method_label,
+        refunded=MoneyAnswer.of(payment.refunded),
+        refunding=MoneyAnswer.of(payment.refunding),
         created_at=payment.created_at,
         expires_at=payment.expires_at,
         paid_at=payment.paid_at,
     )
+
+
+def refund_answer(refund: RefundView) -> RefundAnswer:
+    """A refund for its customer."""
+    return RefundAnswer(
+        id=refund.id,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        status=refund.status,
+        amount=MoneyAnswer.of(refund.amount),
+        reason=refund.reason,
+        rule=refund.rule,
+        requested_by=refund.requested_by,
+        failure_reason=refund.failure_reason,
+        requested_at=refund.requested_at,
+    )
+
+
+def payment_method_answer(method: PaymentMethodView) -> PaymentMethodAnswer:
+    """A saved means of payment for its owner."""
+    return PaymentMethodAnswer(id=method.id, provider=method.provider, label=method.label, saved_at=method.saved_at)
 
 
 def subscription_answer(subscription: SubscriptionView) -> SubscriptionAnswer:
@@ -81,6 +107,7 @@ def subscription_answer(subscription: SubscriptionView) -> SubscriptionAnswer:
         status=subscription.status,
         order_id=subscription.order_id,
         product_id=subscription.product_id,
+        title=subscription.title,
         price_id=subscription.price_id,
         price=MoneyAnswer.of(subscription.price),
         period=PeriodAnswer.of(subscription.period),
@@ -88,6 +115,9 @@ def subscription_answer(subscription: SubscriptionView) -> SubscriptionAnswer:
         auto_renew=subscription.auto_renew,
         period_start=subscription.period_start,
         period_end=subscription.period_end,
+        access_end=subscription.access_end,
+        renew_at=subscription.renew_at,
+        renewal_failure=subscription.renewal_failure,
         ended_at=subscription.ended_at,
     )
 

@@ -26,6 +26,7 @@ _SEE_OTHER = 303
 _PAYMENT_REQUIRED = 402
 _EXPIRY = "12/99"
 _MILLION = 1_000_000
+_CHALLENGE = "/3d_secure/"
 
 UrlArgument = Annotated[str, typer.Argument(help="The confirmation_url of the payment.")]
 EmailOption = Annotated[str, typer.Option("--email", help="The e-mail address the customer types.")]
@@ -56,24 +57,37 @@ def pay(
     ] = Authentication.PASS,
     as_json: JsonOption = False,
 ) -> None:
-    """Pay at the hosted page; exits with 1 where the card is declined."""
+    """Pay at the hosted page, or confirm a charge of a saved card; exits with 1 where the card is declined."""
+    if _CHALLENGE in url:
+        _authenticate(url, authentication, as_json=as_json)
+        return
     form = {"action": "pay", "card_number": card, "expiry": _EXPIRY, "cvc": "123"} | ({"email": email} if email else {})
     response = _post(url, form)
-    if "/3d_secure/" in (challenge := _location(response)):
-        if authentication is Authentication.LEAVE:
-            _report("authentication_required", challenge, as_json=as_json)
-            return
-        action = "authenticate" if authentication is Authentication.PASS else "fail"
-        response = _post(challenge, {"action": action})
-        if "failed=1" in _location(response):
-            _report("declined", "3-D Secure failed", as_json=as_json)
-            raise typer.Exit(1)
+    if _CHALLENGE in (challenge := _location(response)):
+        _authenticate(challenge, authentication, as_json=as_json)
+        return
     if response.status_code == _PAYMENT_REQUIRED:
         _report("declined", _alert(response), as_json=as_json)
         raise typer.Exit(1)
     if response.status_code != _SEE_OTHER:
         raise UsageError(f"nothing was paid: {_alert(response)}")
     _report("paid", _location(response), as_json=as_json)
+
+
+def _authenticate(challenge: str, authentication: Authentication, *, as_json: bool) -> None:
+    """Answer the bank's question, which is the end of the payment."""
+    if authentication is Authentication.LEAVE:
+        _report("authentication_required", challenge, as_json=as_json)
+        return
+    action = "authenticate" if authentication is Authentication.PASS else "fail"
+    response = _post(challenge, {"action": action})
+    if response.status_code != _SEE_OTHER:
+        raise UsageError(f"nothing was paid: {_alert(response)}")
+    target = _location(response)
+    if "failed=1" in target or "redirect_status=failed" in target:
+        _report("declined", "3-D Secure failed, or the card was declined after it", as_json=as_json)
+        raise typer.Exit(1)
+    _report("paid", target, as_json=as_json)
 
 
 @app.command()
@@ -109,6 +123,25 @@ def dispute(
 
 
 @app.command()
+def card(  # noqa: PLR0917 - typer calls it by name
+    name: Annotated[
+        str,
+        typer.Argument(help="A saved card (pm_…), or the payment intent (pi_…) or checkout session (cs_…) it paid."),
+    ],
+    decline: Annotated[bool, typer.Option("--decline", help="It declines from now on.")] = False,
+    authenticate: Annotated[bool, typer.Option("--authenticate", help="Its owner has to confirm each charge.")] = False,
+    ok: Annotated[bool, typer.Option("--ok", help="It pays everything.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Stripe's decline code.")] = "insufficient_funds",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Change what a saved card does from now on, such as at the next renewal."""
+    if (decline, authenticate, ok).count(True) != 1:
+        raise UsageError("say one of --decline, --authenticate and --ok")
+    orders = {"decline": reason if decline else "", "authentication": "always" if authenticate else "never"}
+    echo_json(_control("POST", f"payment_methods/{name}", data_dir, orders))
+
+
+@app.command()
 def verdict(
     dispute_id: Annotated[str, typer.Argument(help="A dispute (du_…).")],
     outcome: Annotated[Verdict, typer.Argument(help="How the bank decides, as the shop sees it.")],
@@ -116,18 +149,6 @@ def verdict(
 ) -> None:
     """Let the bank decide a dispute."""
     echo_json(_control("POST", f"disputes/{dispute_id}", data_dir, {"outcome": outcome.value}))
-
-
-@app.command()
-def card(
-    method: Annotated[str, typer.Argument(help="A saved card (pm_…).")],
-    declines: Annotated[
-        str, typer.Option("--declines", help="From now on, with this code, such as insufficient_funds; empty: pays.")
-    ] = "",
-    data_dir: DataDirOption = None,
-) -> None:
-    """Let a saved card go bad, or good again."""
-    echo_json(_control("POST", f"payment_methods/{method}", data_dir, {"decline": declines}))
 
 
 @app.command()
@@ -159,14 +180,16 @@ def add_fault(  # noqa: PLR0917 - typer calls it by name
         str,
         typer.Argument(
             help="latency, refuse, error, error_after, timeout, timeout_before, reset, reset_after, webhook_lost, "
-            "webhook_doubled or webhook_late."
+            "webhook_doubled, webhook_late, refund_pending or refund_failed."
         ),
     ],
     path: Annotated[str, typer.Option("--path", help="Only requests (or event types) that begin so.")] = "",
     method: Annotated[str, typer.Option("--method", help="Only this method; * for all. [default: POST]")] = "",
     percent: Annotated[int, typer.Option("--percent", min=0, max=100, help="How many it hits.")] = 100,
     count: Annotated[int | None, typer.Option("--count", min=1, help="How often. [default: always]")] = None,
-    delay_ms: Annotated[int, typer.Option("--delay-ms", min=0, help="For latency and late webhooks.")] = 0,
+    delay_ms: Annotated[
+        int, typer.Option("--delay-ms", min=0, help="For latency, late webhooks and slow refunds.")
+    ] = 0,
     status: Annotated[int, typer.Option("--status", help="For errors.")] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Makes chance repeatable.")] = 0,
     data_dir: DataDirOption = None,

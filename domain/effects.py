@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.ids import EffectId, OrderId, PaymentId
+from domain.ids import EffectId, OrderId, PaymentId, RefundId
 from domain.money import Money
 
 
@@ -53,7 +53,60 @@ class CloseCheckout:
     reference: str | None
 
 
-Effect = CreateCheckout | FetchPayment | CloseCheckout
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeMethod:
+    """Charge a saved means of payment while the customer is away. Everything in it is the same at each repeat."""
+
+    effect_id: EffectId
+    payment_id: PaymentId
+    order_id: OrderId
+    provider: str
+    attempt: int
+    amount: Money
+    description: str
+    customer_reference: str
+    method_reference: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPayment:
+    """Give money of a payment back; with a `reference`, tell how the refund of that name stands."""
+
+    effect_id: EffectId
+    refund_id: RefundId
+    payment_id: PaymentId
+    provider: str
+    attempt: int
+    payment_reference: str
+    amount: Money
+    reference: str | None
+    requested_at: datetime
+
+
+Effect = CreateCheckout | ChargeMethod | FetchPayment | CloseCheckout | RefundPayment
+
+
+class RefundAnswerStatus(StrEnum):
+    """What a provider says about a refund."""
+
+    PENDING = "pending"
+    """The provider took it and works on it: `reference` is set."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """The provider refused it, for good: `detail` says why."""
+    UNKNOWN = "unknown"
+    """Whether it happened is not known. Never the same as failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundAnswer:
+    """What a provider said about a refund."""
+
+    status: RefundAnswerStatus
+    reference: str | None = None
+    detail: str | None = None
+    provider_request_id: str | None = None
 
 
 class AnswerStatus(StrEnum):

@@ -184,3 +184,87 @@ class TooManyItems(DomainError):
     items_max: int
     code: ClassVar[str] = "too_many_items"
     sentence: ClassVar[str] = "An order has at most {items_max} items, not {items}."
+
+
+@dataclass(eq=False, kw_only=True)
+class SubscriptionUnknown(DomainError):
+    subscription_id: str
+    code: ClassVar[str] = "subscription_unknown"
+    sentence: ClassVar[str] = "The account has no subscription {subscription_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class SubscriptionNotRunning(DomainError):
+    subscription_id: str
+    status: str
+    code: ClassVar[str] = "subscription_not_running"
+    sentence: ClassVar[str] = "The subscription {subscription_id!r} is {status}; buy the plan again instead."
+
+
+@dataclass(eq=False, kw_only=True)
+class ExtensionInvalid(DomainError):
+    days: int
+    days_max: int
+    code: ClassVar[str] = "extension_invalid"
+    sentence: ClassVar[str] = "{days} days cannot be given; it must be 1 to {days_max}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PlanChangeNeeded(DomainError):
+    subscription_id: str
+    code: ClassVar[str] = "plan_change_needed"
+    sentence: ClassVar[str] = (
+        "The subscription {subscription_id!r} already gives this role; change its plan instead of buying another."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class RefundUnknown(DomainError):
+    refund_id: str
+    code: ClassVar[str] = "refund_unknown"
+    sentence: ClassVar[str] = "The account has no refund {refund_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PaymentNotRefundable(DomainError):
+    payment_id: str
+    status: str
+    code: ClassVar[str] = "payment_not_refundable"
+    sentence: ClassVar[str] = "The payment {payment_id!r} is {status}; only what was paid can be given back."
+
+
+@dataclass(eq=False, kw_only=True)
+class NothingToRefund(DomainError):
+    payment_id: str
+    code: ClassVar[str] = "nothing_to_refund"
+    sentence: ClassVar[str] = (
+        "Nothing of the payment {payment_id!r} can be given back any more; "
+        "GET /v1/payments?refundable=true lists what can."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class RefundAmountInvalid(DomainError):
+    amount: int
+    code: ClassVar[str] = "refund_amount_invalid"
+    sentence: ClassVar[str] = "{amount} is no amount to give back; it must be at least 1 minor unit."
+
+
+@dataclass(eq=False, kw_only=True)
+class RefundExceedsPayment(DomainError):
+    payment_id: str
+    amount: int
+    left_amount: int
+    rule: str
+    code: ClassVar[str] = "refund_exceeds_payment"
+    sentence: ClassVar[str] = (
+        "{amount} is more than the {left_amount} minor units of the payment {payment_id!r} that can be given back "
+        "({rule})."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class PaymentMethodUnknown(DomainError):
+    method_reference: str
+    code: ClassVar[str] = "payment_method_unknown"
+    sentence: ClassVar[str] = "The account has no saved means of payment {method_reference!r}."

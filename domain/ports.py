@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.effects import CloseCheckout, CreateCheckout, FetchPayment, ProviderAnswer
+    from domain.effects import (
+        ChargeMethod,
+        CloseCheckout,
+        CreateCheckout,
+        FetchPayment,
+        ProviderAnswer,
+        RefundAnswer,
+        RefundPayment,
+    )
 
 
 class Clock(Protocol):
@@ -34,11 +42,23 @@ class PaymentProvider(Protocol):
         first, since its provider forgot the call, tells how it stands: any status.
         """
 
+    async def charge(self, effect: ChargeMethod, *, account: str) -> ProviderAnswer:
+        """Charge a saved means of payment: SUCCEEDED, DECLINED, ACTION_REQUIRED, PROCESSING, REFUSED or UNKNOWN.
+
+        The same `effect_id` charges once, however often it is called and however late.
+        """
+
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
         """Tell how the payment stands: any status. CLOSED also when the provider never heard of the payment."""
 
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
         """Make the payment unpayable: CLOSED, or SUCCEEDED when it was paid before, PROCESSING, UNKNOWN."""
+
+    async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
+        """Give money back, or tell how the refund that the effect names stands.
+
+        The same `effect_id` gives back once, however often it is called and however late.
+        """
 
     async def close(self) -> None:
         """Release connections."""

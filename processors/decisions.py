@@ -281,7 +281,13 @@ def _rejection(command: CommandRecord, code: str, detail: str, facts: dict[str, 
     )
 
 
-_NOUNS = {"order_id": "order", "payment_id": "payment", "subscription_id": "subscription", "product_id": "product"}
+_NOUNS = {
+    "refund_id": "refund",
+    "order_id": "order",
+    "payment_id": "payment",
+    "subscription_id": "subscription",
+    "product_id": "product",
+}
 
 
 def _resources(events: tuple[Any, ...]) -> dict[str, str]:

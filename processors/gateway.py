@@ -25,7 +25,7 @@ from infra.kafka.dead_letters import dead_letter_of
 from infra.kafka.tolerant_records import accept_any_header_name
 from infra.kafka.topics import topics_of
 from infra.logging import get_logger
-from processors.gateway_call import answer_to, ask
+from processors.gateway_call import ask
 from processors.gateway_order import Lanes, PartitionProgress, Taken
 from processors.gateway_writer import GatewayWriter
 from schemas.codec import WireError
@@ -194,14 +194,14 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         provider = effect.data.provider if effect.data.provider in self._providers else "unconfigured"
         labels = (provider, effect.type)
         with RUNNING.track_inprogress(), CALL_SECONDS.labels(*labels).time():
-            answer = await ask(self._providers, effect.data, account=effect.key, timeout_s=self._call_timeout_s)
-        ANSWERS.labels(*labels, answer.status).inc()
+            answered = await ask(self._providers, effect.data, account=effect.key, timeout_s=self._call_timeout_s)
+        ANSWERS.labels(*labels, answered.answer.status).inc()
         log.info(
             "gateway.effect.answered",
             effect=effect.type,
             payment_id=effect.data.payment_id,
             attempt=effect.data.attempt,
-            status=answer.status,
+            status=answered.answer.status,
             correlation_id=effect.correlation_id,
         )
         await self._writer.send_answer(
@@ -211,7 +211,7 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 time=self._clock.now(),
                 source=SOURCE,
                 actor=ROLE,
-                data=answer_to(effect.data, answer),
+                data=answered,
                 correlation_id=effect.correlation_id,
                 causation_id=effect.id,
             )

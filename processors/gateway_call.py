@@ -5,8 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, assert_never
 
-from domain.effects import AnswerStatus, CloseCheckout, CreateCheckout, Effect, FetchPayment, ProviderAnswer
+from domain.effects import (
+    AnswerStatus,
+    ChargeMethod,
+    CloseCheckout,
+    CreateCheckout,
+    Effect,
+    FetchPayment,
+    ProviderAnswer,
+    RefundAnswer,
+    RefundAnswerStatus,
+    RefundPayment,
+)
 from domain.payments.commands import AnswerCall
+from domain.refunds.commands import AnswerRefund
 from infra.logging import get_logger
 from schemas.codec import WireError, decode, encode, type_of
 from schemas.messages import COMMANDS
@@ -16,22 +28,23 @@ if TYPE_CHECKING:
 
     from domain.ports import PaymentProvider
 
+PaymentEffect = CreateCheckout | ChargeMethod | FetchPayment | CloseCheckout
+Answered = AnswerCall | AnswerRefund
+
 log = get_logger(__name__)
 DETAIL_CHARACTERS_MAX = 200
 
 
-async def ask(
-    providers: Mapping[str, PaymentProvider], effect: Effect, *, account: str, timeout_s: float
-) -> ProviderAnswer:
-    """Carry out an effect at its provider. Never raises for what a provider does; what is not sure is UNKNOWN.
+async def ask(providers: Mapping[str, PaymentProvider], effect: Effect, *, account: str, timeout_s: float) -> Answered:
+    """Carry out an effect at its provider and return the body of the command that tells the answer.
 
-    An adapter has deadlines of its own; `timeout_s` stands behind them and holds even where the adapter hangs and
-    ignores its cancellation.
+    Never raises for what a provider does; what is not sure is UNKNOWN. An adapter has deadlines of its own; `timeout_s`
+    stands behind them and holds even where the adapter hangs and ignores its cancellation.
     """
     provider = providers.get(effect.provider)
     if provider is None:
         log.warning("gateway.provider.unknown", provider=effect.provider, payment_id=effect.payment_id)
-        return _unknown(f"the provider {effect.provider!r} is not configured here")
+        return _unknown(effect, f"the provider {effect.provider!r} is not configured here")
     call = asyncio.create_task(_call(provider, effect, account))
     try:
         done, _ = await asyncio.wait({call}, timeout=timeout_s)
@@ -41,56 +54,69 @@ async def ask(
             call.add_done_callback(_forget)
     if not done:
         log.warning("gateway.call.timed_out", provider=effect.provider, payment_id=effect.payment_id)
-        return _unknown(f"no answer within {timeout_s:g} s")
+        return _unknown(effect, f"no answer within {timeout_s:g} s")
     if call.cancelled():
-        return _unknown("the call was cancelled inside the adapter")
+        return _unknown(effect, "the call was cancelled inside the adapter")
     error = call.exception()
     if error is not None:
         # Its text is not logged: nobody knows what a library of a provider writes into it.
         log.warning(
             "gateway.call.raised", provider=effect.provider, payment_id=effect.payment_id, error=type(error).__name__
         )
-        return _unknown(f"the adapter raised {type(error).__name__}")
+        return _unknown(effect, f"the adapter raised {type(error).__name__}")
     return _sound(effect, call.result())
 
 
-def answer_to(effect: Effect, answer: ProviderAnswer) -> AnswerCall:
-    """Return the body of the command that tells the answer."""
-    return AnswerCall(payment_id=effect.payment_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer)
-
-
-async def _call(provider: PaymentProvider, effect: Effect, account: str) -> ProviderAnswer:
+async def _call(provider: PaymentProvider, effect: Effect, account: str) -> ProviderAnswer | RefundAnswer:
     match effect:
         case CreateCheckout():
             return await provider.create_checkout(effect, account=account)
+        case ChargeMethod():
+            return await provider.charge(effect, account=account)
         case FetchPayment():
             return await provider.fetch(effect, account=account)
         case CloseCheckout():
             return await provider.close_checkout(effect, account=account)
+        case RefundPayment():
+            return await provider.refund(effect, account=account)
         case _:
             assert_never(effect)
 
 
-def _sound(effect: Effect, answer: object) -> ProviderAnswer:
+def _sound(effect: Effect, answer: object) -> Answered:
     """Return the answer where the engine will be able to read it; what it could not read tells nothing."""
-    if not isinstance(answer, ProviderAnswer):
-        return _unknown(f"the adapter returned {type(answer).__name__}")
-    message = answer_to(effect, answer)
+    if isinstance(effect, RefundPayment) and isinstance(answer, RefundAnswer):
+        answered: Answered = _of_refund(effect, answer)
+    elif not isinstance(effect, RefundPayment) and isinstance(answer, ProviderAnswer):
+        answered = _of_payment(effect, answer)
+    else:
+        return _unknown(effect, f"the adapter returned {type(answer).__name__}")
     try:
-        decode(type_of(message), encode(message), COMMANDS)
+        decode(type_of(answered), encode(answered), COMMANDS)
     except (WireError, TypeError, ValueError, OverflowError, RecursionError) as error:
         log.warning(
             "gateway.answer.unsound", provider=effect.provider, payment_id=effect.payment_id, error=type(error).__name__
         )
-        return _unknown("the adapter returned an answer that is not well-formed")
-    return answer
+        return _unknown(effect, "the adapter returned an answer that is not well-formed")
+    return answered
 
 
-def _unknown(detail: str) -> ProviderAnswer:
-    return ProviderAnswer(status=AnswerStatus.UNKNOWN, detail=detail[:DETAIL_CHARACTERS_MAX])
+def _unknown(effect: Effect, detail: str) -> Answered:
+    detail = detail[:DETAIL_CHARACTERS_MAX]
+    if isinstance(effect, RefundPayment):
+        return _of_refund(effect, RefundAnswer(status=RefundAnswerStatus.UNKNOWN, detail=detail))
+    return _of_payment(effect, ProviderAnswer(status=AnswerStatus.UNKNOWN, detail=detail))
 
 
-def _forget(call: asyncio.Task[ProviderAnswer]) -> None:
+def _of_payment(effect: PaymentEffect, answer: ProviderAnswer) -> AnswerCall:
+    return AnswerCall(payment_id=effect.payment_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer)
+
+
+def _of_refund(effect: RefundPayment, answer: RefundAnswer) -> AnswerRefund:
+    return AnswerRefund(refund_id=effect.refund_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer)
+
+
+def _forget(call: asyncio.Task[ProviderAnswer | RefundAnswer]) -> None:
     """Look at the end of an abandoned call, so that asyncio does not complain of an exception nobody saw."""
     if not call.cancelled():
         call.exception()

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from projections import commands, customers, entitlements, orders, payments, products, subscriptions
+from projections import (
+    commands,
+    customers,
+    entitlements,
+    orders,
+    payment_methods,
+    payments,
+    products,
+    refunds,
+    subscriptions,
+)
 from projections.model import Merge
 from schemas.messages import CommandAccepted, CommandRejected
 
@@ -27,6 +37,8 @@ _OUTCOMES = (CommandAccepted, CommandRejected)
 READ_MODELS: tuple[ReadModel, ...] = (
     orders.MODEL,
     payments.MODEL,
+    refunds.MODEL,
+    payment_methods.MODEL,
     subscriptions.MODEL,
     entitlements.MODEL,
     products.MODEL,
@@ -40,7 +52,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
 
 def _listeners() -> dict[type, tuple[Project, ...]]:
     found: dict[type, tuple[Project, ...]] = {}
-    for slice_ in (orders, payments, subscriptions, entitlements, products, customers):
+    for slice_ in (orders, payments, refunds, payment_methods, subscriptions, entitlements, products, customers):
         project: Project = slice_.project
         hears: tuple[type, ...] = slice_.HEARS
         for event_type in hears:

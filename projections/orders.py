@@ -22,7 +22,7 @@ from domain.orders.events import (
     OrderPlaced,
 )
 from domain.orders.state import OrderLine, OrderStatus
-from domain.payments.events import PaymentActionRequired, PaymentProcessing
+from domain.payments.events import PaymentActionRequired, PaymentCreated, PaymentProcessing
 from domain.payments.state import PaymentStatus
 from projections.model import (
     Change,
@@ -57,6 +57,7 @@ orders = Table(
     Column("total", BigInteger, nullable=False),
     Column("auto_renew", Boolean, nullable=False),
     Column("lines", JSONB, nullable=False),
+    Column("purpose", Text, nullable=False),
     Column("failure_reason", Text),
     Column("placed_at", Moment, nullable=False),
     Column("paid_at", Moment),
@@ -73,6 +74,7 @@ HEARS = (
     OrderCancelled,
     OrderExpired,
     OrderFailed,
+    PaymentCreated,
     PaymentActionRequired,
     PaymentProcessing,
 )
@@ -99,6 +101,8 @@ class OrderView:
     total: Money
     lines: tuple[OrderLine, ...]
     auto_renew: bool
+    purpose: str
+    """`purchase`, or `renewal` of a subscription."""
     payment: OrderPaymentView
     failure_reason: str | None
     placed_at: datetime
@@ -108,7 +112,7 @@ class OrderView:
 
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
-    data: OrderEvent | PaymentActionRequired | PaymentProcessing = event.data
+    data: OrderEvent | PaymentCreated | PaymentActionRequired | PaymentProcessing = event.data
     match data:
         case OrderPlaced():
             return (_change(data.order_id, _placed(event.key, data), creates=True),)
@@ -125,6 +129,10 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             return (_change(data.order_id, {"status": OrderStatus.EXPIRED}),)
         case OrderFailed():
             return (_change(data.order_id, {"status": OrderStatus.FAILED, "failure_reason": data.reason}),)
+        case PaymentCreated():
+            # A renewal is tried again with a payment of its own; the order shows the newest.
+            values = {"payment_id": data.payment_id}
+            return (Change(model=MODEL, key=(data.order_id,), values=values, entity=data.order_id, noted={}),)
         case PaymentActionRequired() | PaymentProcessing():
             return (_change(data.order_id, {"status": OrderStatus.AWAITING_PAYMENT}),)
         case _:
@@ -146,6 +154,7 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
         "total": placed.total.amount,
         "auto_renew": placed.auto_renew,
         "lines": placed.lines,
+        "purpose": placed.purpose,
         "failure_reason": None,
         "placed_at": placed.placed_at,
         "paid_at": None,
@@ -199,6 +208,7 @@ def _view(row: Any) -> OrderView:
         total=Money(amount=row.total, currency=row.currency),
         lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
         auto_renew=row.auto_renew,
+        purpose=row.purpose,
         payment=OrderPaymentView(
             id=row.payment_id,
             status=row.payment_status or PaymentStatus.CREATED,

@@ -25,9 +25,11 @@ from domain.payments.events import (
     PaymentUnchanged,
 )
 from domain.payments.state import PaymentStatus
+from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
 from projections.model import (
     Change,
     HistoryEntry,
+    Merge,
     Moment,
     ReadModel,
     history_table,
@@ -59,6 +61,8 @@ payments = Table(
     Column("decline_reason", Text),
     Column("failure_reason", Text),
     Column("method_label", Text),
+    Column("refunded", BigInteger, nullable=False),
+    Column("refunding", BigInteger, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("paid_at", Moment),
@@ -66,7 +70,11 @@ payments = Table(
 )
 Index("payments_account_created_at_idx", payments.c.account, payments.c.created_at.desc(), payments.c.id.desc())
 
-MODEL = ReadModel(table=payments, history=history_table("payments"))
+MODEL = ReadModel(
+    table=payments,
+    history=history_table("payments"),
+    merge={"refunded": Merge.ADD, "refunding": Merge.ADD},
+)
 HEARS = (
     PaymentCreated,
     PaymentActionRequired,
@@ -80,6 +88,9 @@ HEARS = (
     PaymentFailed,
     PaymentCancelled,
     PaymentExpired,
+    RefundRequested,
+    RefundSucceeded,
+    RefundFailed,
 )
 
 
@@ -98,6 +109,10 @@ class PaymentView:
     decline_reason: str | None
     failure_reason: str | None
     method_label: str | None
+    refunded: Money
+    """What went back to the customer."""
+    refunding: Money
+    """What is on its way back."""
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None
@@ -106,7 +121,9 @@ class PaymentView:
 
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
-    data: PaymentEvent = event.data
+    data: PaymentEvent | RefundRequested | RefundSucceeded | RefundFailed = event.data
+    if isinstance(data, RefundRequested | RefundSucceeded | RefundFailed):
+        return (_refund(data),)
     values, noted = _changed(data, event.key)
     if not values and not noted:
         return ()
@@ -119,6 +136,21 @@ def project(event: EventRecord) -> tuple[Change, ...]:
         noted=noted,
     )
     return (change,)
+
+
+def _refund(data: RefundRequested | RefundSucceeded | RefundFailed) -> Change:
+    amount = data.amount.amount
+    match data:
+        case RefundRequested():
+            values = {"refunding": amount}
+        case RefundSucceeded():
+            values = {"refunding": -amount, "refunded": amount}
+        case RefundFailed():
+            values = {"refunding": -amount}
+        case _:
+            assert_never(data)
+    noted = {"refund_id": data.refund_id, **{f"{name}_added": added for name, added in values.items()}}
+    return Change(model=MODEL, key=(data.payment_id,), values=dict(values), entity=data.payment_id, noted=noted)
 
 
 def _changed(data: PaymentEvent, account: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -141,7 +173,8 @@ def _changed(data: PaymentEvent, account: str) -> tuple[dict[str, Any], dict[str
         case PaymentSucceeded():
             return _succeeded(data), None
         case PaymentFailed():
-            return {**_ended(PaymentStatus.FAILED), "failure_reason": data.reason}, None
+            named = {} if data.reference is None else {"reference": data.reference}
+            return {**_ended(PaymentStatus.FAILED), **named, "failure_reason": data.reason}, None
         case PaymentCancelled():
             return _ended(PaymentStatus.CANCELLED), None
         case PaymentExpired():
@@ -196,6 +229,8 @@ def _created(created: PaymentCreated, account: str) -> dict[str, Any]:
         "decline_reason": None,
         "failure_reason": None,
         "method_label": None,
+        "refunded": 0,
+        "refunding": 0,
         "created_at": created.created_at,
         "expires_at": created.expires_at,
         "paid_at": None,
@@ -235,7 +270,7 @@ def _view(row: Any) -> PaymentView:
         id=row.id,
         account=row.account,
         order_id=row.order_id,
-        status=row.status,
+        status=shown_status(row.status, paid=row.amount, refunded=row.refunded),
         amount=Money(amount=row.amount, currency=row.currency),
         provider=row.provider,
         reference=row.reference,
@@ -243,8 +278,17 @@ def _view(row: Any) -> PaymentView:
         decline_reason=row.decline_reason,
         failure_reason=row.failure_reason,
         method_label=row.method_label,
+        refunded=Money(amount=row.refunded, currency=row.currency),
+        refunding=Money(amount=row.refunding, currency=row.currency),
         created_at=utc(row.created_at),
         expires_at=utc(row.expires_at),
         paid_at=utc_or_none(row.paid_at),
         updated_at=utc(row.updated_at),
     )
+
+
+def shown_status(status: str, *, paid: int, refunded: int) -> str:
+    """Return the status that the outside sees: what went back shows on a payment that succeeded."""
+    if status != PaymentStatus.SUCCEEDED or refunded == 0:
+        return status
+    return PaymentStatus.REFUNDED if refunded >= paid else PaymentStatus.PARTIALLY_REFUNDED

@@ -80,7 +80,7 @@ class MergeStatements:
     def _update(self, source: str) -> str:
         columns = (
             f"{quoted(name)} = CASE WHEN changed_bits & {bit} <> 0 "
-            f"THEN {self.stage}.{quoted(name)} ELSE present.{quoted(name)} END, "
+            f"THEN {self._changed(name)} ELSE present.{quoted(name)} END, "
             for name, bit in self._bits.items()
         )
         keys = (f"present.{quoted(key)} = {self.stage}.{quoted(key)}" for key in self._keys)
@@ -88,6 +88,11 @@ class MergeStatements:
             f"UPDATE {self._target} AS present SET {''.join(columns)} "  # noqa: S608  names of our own tables
             f"{UPDATED_AT} = {self.stage}.{UPDATED_AT} FROM {source} WHERE NOT is_whole AND {' AND '.join(keys)}"
         )
+
+    def _changed(self, name: str) -> str:
+        """What a column becomes in a row that is there: what adds up in memory adds up in the table, too."""
+        newer = f"{self.stage}.{quoted(name)}"
+        return f"present.{quoted(name)} + {newer}" if self._merge.get(name) is Merge.ADD else newer
 
     def staged(self, rows: dict[tuple[str, ...], Row]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows as the stage takes them."""

@@ -10,7 +10,21 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text,
 
 from domain.calendar import Period, PeriodUnit
 from domain.money import Money
-from domain.subscriptions.events import SubscriptionEnded, SubscriptionEvent, SubscriptionStarted
+from domain.subscriptions.events import (
+    AccessBlocked,
+    RenewalAttempted,
+    RenewalAuthenticationRequired,
+    RenewalFailed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionEvent,
+    SubscriptionExtended,
+    SubscriptionGraceStarted,
+    SubscriptionRenewed,
+    SubscriptionResumed,
+    SubscriptionShortened,
+    SubscriptionStarted,
+)
 from domain.subscriptions.state import SubscriptionStatus
 from projections.model import (
     Change,
@@ -44,11 +58,16 @@ subscriptions = Table(
     Column("period_count", Integer, nullable=False),
     Column("period_unit", Text, nullable=False),
     Column("resource", Text, nullable=False),
+    Column("title", Text, nullable=False),
     Column("status", Text, nullable=False),
+    Column("is_past_due", Boolean, nullable=False),
+    Column("renewal_failure", Text),
     Column("auto_renew", Boolean, nullable=False),
     Column("anchor", Moment, nullable=False),
     Column("period_start", Moment, nullable=False),
     Column("period_end", Moment, nullable=False),
+    Column("access_end", Moment, nullable=False),
+    Column("renew_at", Moment),
     Column("ended_at", Moment),
     Column("updated_at", Moment, nullable=False),
 )
@@ -60,12 +79,29 @@ Index(
 )
 
 MODEL = ReadModel(table=subscriptions, history=history_table("subscriptions"))
-HEARS = (SubscriptionStarted, SubscriptionEnded)
+HEARS = (
+    SubscriptionStarted,
+    SubscriptionRenewed,
+    RenewalAttempted,
+    RenewalFailed,
+    RenewalAuthenticationRequired,
+    SubscriptionCancelled,
+    SubscriptionResumed,
+    SubscriptionExtended,
+    SubscriptionShortened,
+    SubscriptionGraceStarted,
+    SubscriptionEnded,
+    AccessBlocked,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionView:
-    """A subscription and its present period. `price` is that of one unit, `period` the whole period that was paid."""
+    """A subscription. `price` is that of one `period`; `period_end` is the end of all that was paid or given.
+
+    `access_end` is the end of access if nothing more is paid, `renew_at` when it is next tried to renew it, and
+    `renewal_failure` why the last try brought no money.
+    """
 
     id: str
     account: str
@@ -75,11 +111,15 @@ class SubscriptionView:
     price: Money
     period: Period
     resource: str
+    title: str
     status: str
+    renewal_failure: str | None
     auto_renew: bool
     anchor: datetime
     period_start: datetime
     period_end: datetime
+    access_end: datetime
+    renew_at: datetime | None
     ended_at: datetime | None
     updated_at: datetime
 
@@ -87,13 +127,74 @@ class SubscriptionView:
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
     data: SubscriptionEvent = event.data
+    if isinstance(data, SubscriptionStarted):
+        return (_change(data.subscription_id, _started(event.key, data), creates=True),)
+    values, noted = _changed(data)
+    change = Change(model=MODEL, key=(data.subscription_id,), values=values, entity=data.subscription_id, noted=noted)
+    return (change,)
+
+
+def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return the columns that the event sets, and what its line in the history says where that is something else."""
+    values: dict[str, Any]
     match data:
         case SubscriptionStarted():
-            return (_change(data.subscription_id, _started(event.key, data), creates=True),)
+            return {}, None
+        case SubscriptionRenewed():
+            running = {"anchor": data.anchor, "period_start": data.period_start, "auto_renew": data.auto_renew}
+            return {**running, **_running(data)}, None
+        case RenewalAttempted():
+            values = {"renew_at": None}
+            return values, {**values, "attempt": data.attempt, "payment_id": data.payment_id}
+        case RenewalFailed():
+            values = {"is_past_due": True, "renewal_failure": data.reason, "renew_at": data.retry_at}
+            return values, {**values, "attempt": data.attempt, "hard": data.hard}
+        case RenewalAuthenticationRequired():
+            return {"is_past_due": True, "renewal_failure": "authentication_required"}, None
+        case SubscriptionCancelled():
+            return {"auto_renew": False, "access_end": data.access_end, "renew_at": None}, None
+        case SubscriptionResumed():
+            return {"auto_renew": True, "access_end": data.access_end, "renew_at": data.renew_at}, None
+        case SubscriptionExtended():
+            values = {"anchor": data.anchor, **_running(data)}
+            return values, {**values, "days": data.days, "reason": data.reason}
+        case SubscriptionShortened():
+            return _shortened(data), None
+        case SubscriptionGraceStarted():
+            return {"status": SubscriptionStatus.GRACE, "access_end": data.access_end}, None
         case SubscriptionEnded():
-            return (_change(data.subscription_id, {"status": SubscriptionStatus.ENDED, "ended_at": data.ended_at}),)
+            ended = {"status": SubscriptionStatus.ENDED, "ended_at": data.ended_at}
+            return {**ended, "auto_renew": False, "renew_at": None}, None
+        case AccessBlocked():
+            return {}, {"blocked": data.resource}
         case _:
             assert_never(data)
+
+
+def _running(data: SubscriptionRenewed | SubscriptionExtended) -> dict[str, Any]:
+    return {
+        "status": SubscriptionStatus.ACTIVE,
+        "is_past_due": False,
+        "renewal_failure": None,
+        "period_end": data.period_end,
+        "access_end": data.access_end,
+        "renew_at": data.renew_at,
+        "ended_at": None,
+    }
+
+
+def _shortened(data: SubscriptionShortened) -> dict[str, Any]:
+    values = {
+        "status": SubscriptionStatus.ACTIVE,
+        "is_past_due": False,
+        "renewal_failure": None,
+        "anchor": data.anchor,
+        "period_end": data.period_end,
+        "access_end": data.period_end,
+        "auto_renew": False,
+        "renew_at": None,
+    }
+    return {**values, "period_start": data.paid[-1].start} if data.paid else values
 
 
 def _change(subscription_id: str, values: dict[str, Any], *, creates: bool = False) -> Change:
@@ -111,11 +212,16 @@ def _started(account: str, started: SubscriptionStarted) -> dict[str, Any]:
         "period_count": started.period.count,
         "period_unit": started.period.unit,
         "resource": started.resource,
+        "title": started.title,
+        "is_past_due": False,
+        "renewal_failure": None,
         "status": SubscriptionStatus.ACTIVE,
         "auto_renew": started.auto_renew,
         "anchor": started.period_start,
         "period_start": started.period_start,
         "period_end": started.period_end,
+        "access_end": started.access_end,
+        "renew_at": started.renew_at,
         "ended_at": None,
     }
 
@@ -135,7 +241,7 @@ async def current(connection: AsyncConnection, account: str) -> SubscriptionView
         return None
     statement = (
         select(subscriptions)
-        .where(subscriptions.c.account == account, subscriptions.c.status == SubscriptionStatus.ACTIVE)
+        .where(subscriptions.c.account == account, subscriptions.c.status != SubscriptionStatus.ENDED)
         .order_by(subscriptions.c.period_end.desc(), subscriptions.c.id.desc())
         .limit(1)
     )
@@ -173,11 +279,20 @@ def _view(row: Any) -> SubscriptionView:
         price=Money(amount=row.amount, currency=row.currency),
         period=Period(count=row.period_count, unit=PeriodUnit(row.period_unit)),
         resource=row.resource,
-        status=row.status,
+        title=row.title,
+        status=shown_status(row.status, is_past_due=row.is_past_due),
+        renewal_failure=row.renewal_failure,
         auto_renew=row.auto_renew,
         anchor=utc(row.anchor),
         period_start=utc(row.period_start),
         period_end=utc(row.period_end),
+        access_end=utc(row.access_end),
+        renew_at=utc_or_none(row.renew_at),
         ended_at=utc_or_none(row.ended_at),
         updated_at=utc(row.updated_at),
     )
+
+
+def shown_status(status: str, *, is_past_due: bool) -> str:
+    """Return the status that the outside sees: a declined renewal shows until the period ends, then the grace does."""
+    return SubscriptionStatus.PAST_DUE if is_past_due and status == SubscriptionStatus.ACTIVE else status

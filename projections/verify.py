@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, select
 
-from domain.payments.state import ActionRequired, Succeeded
+from domain.payments.state import ActionRequired, PaymentStatus, Succeeded
+from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
 from projections.entitlements import entitlements
 from projections.model import storable
 from projections.orders import orders
+from projections.payment_methods import payment_methods
 from projections.payments import payments
+from projections.refunds import refunds
 from projections.subscriptions import subscriptions
 
 if TYPE_CHECKING:
@@ -56,12 +59,16 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (payments, "id", _payments),
         (subscriptions, "id", _subscriptions),
         (entitlements, "resource", _entitlements),
+        (refunds, "id", _refunds),
+        (payment_methods, "id", _methods),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
     ):
         statement = select(table).where(table.c.account == func.any(list(states)))
         if table is entitlements:
             statement = statement.where(entitlements.c.ended_at.is_(None))
+        elif table is payment_methods:
+            statement = statement.where(payment_methods.c.removed_at.is_(None))
         shown = await _shown(connection, statement, key)
         for account, state in states.items():
             found[account] += _differences(table, expected_of(account, state), shown.get(account, {}))
@@ -97,6 +104,7 @@ def _orders(_account: str, state: Account) -> Rows:
             "total": order.total.amount,
             "currency": order.total.currency,
             "auto_renew": order.auto_renew,
+            "purpose": order.purpose,
             "lines": [msgspec.to_builtins(line) for line in order.lines],
             "placed_at": order.placed_at,
         }
@@ -108,7 +116,9 @@ def _payments(_account: str, state: Account) -> Rows:
     return {
         payment.id: {
             "order_id": payment.order_id,
-            "status": payment.status,
+            "status": _bare(payment.status),
+            "refunded": payment.refunded,
+            "refunding": payment.refunding,
             "amount": payment.amount.amount,
             "currency": payment.amount.currency,
             "provider": payment.provider,
@@ -122,6 +132,17 @@ def _payments(_account: str, state: Account) -> Rows:
     }
 
 
+def _bare(status: PaymentStatus) -> PaymentStatus:
+    """The table keeps what went back in columns of their own, and shows the status from both."""
+    is_paid = status in {PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED}
+    return PaymentStatus.SUCCEEDED if is_paid else status
+
+
+def _running(status: SubscriptionStatus) -> SubscriptionStatus:
+    """The table keeps a declined renewal in a column of its own, and shows the status from both."""
+    return SubscriptionStatus.ACTIVE if status is SubscriptionStatus.PAST_DUE else status
+
+
 def _subscriptions(_account: str, state: Account) -> Rows:
     return {
         subscription.id: {
@@ -133,8 +154,11 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "period_count": subscription.period.count,
             "period_unit": subscription.period.unit,
             "resource": subscription.resource,
-            "status": subscription.status,
+            "status": _running(subscription.status),
+            "title": subscription.title,
             "auto_renew": subscription.auto_renew,
+            "access_end": subscription.access_end,
+            "renew_at": subscription.renew_at,
             "anchor": subscription.anchor,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
@@ -157,6 +181,27 @@ def _entitlements(_account: str, state: Account) -> Rows:
 
 def _customers(account: str, state: Account) -> Rows:
     return {account: {"orders": len(state.orders)}} if state.orders else {}
+
+
+def _refunds(_account: str, state: Account) -> Rows:
+    return {
+        refund.id: {
+            "payment_id": refund.payment_id,
+            "status": refund.status,
+            "amount": refund.amount.amount,
+            "currency": refund.amount.currency,
+            "reason": refund.reason,
+            "requested_at": refund.requested_at,
+        }
+        for refund in state.refunds.values()
+    }
+
+
+def _methods(_account: str, state: Account) -> Rows:
+    return {
+        method.method_reference: {"provider": method.provider, "label": method.label, "saved_at": method.saved_at}
+        for method in state.methods
+    }
 
 
 def _paid_totals(_account: str, state: Account) -> Rows:

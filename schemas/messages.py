@@ -8,7 +8,7 @@ from datetime import datetime
 from domain.catalog.commands import ArchiveProduct, DefineProduct
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.catalog.state import Product
-from domain.effects import CloseCheckout, CreateCheckout, FetchPayment
+from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.ids import Resource
@@ -22,7 +22,14 @@ from domain.orders.events import (
     OrderPaid,
     OrderPlaced,
 )
-from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
+from domain.payments.commands import (
+    AnswerCall,
+    ExpirePayment,
+    RemovePaymentMethod,
+    RepeatCall,
+    ReportPayment,
+    SweepPayment,
+)
 from domain.payments.events import (
     PaymentActionRequired,
     PaymentCallRepeated,
@@ -33,12 +40,42 @@ from domain.payments.events import (
     PaymentExpired,
     PaymentFailed,
     PaymentFetchRequested,
+    PaymentMethodRemoved,
+    PaymentMethodSaved,
     PaymentProcessing,
     PaymentSucceeded,
     PaymentUnchanged,
 )
-from domain.subscriptions.commands import EndPeriod
-from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
+from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
+from domain.refunds.events import (
+    RefundCallRepeated,
+    RefundFailed,
+    RefundRequested,
+    RefundSubmitted,
+    RefundSucceeded,
+)
+from domain.subscriptions.commands import (
+    CancelSubscription,
+    EndGrace,
+    EndPeriod,
+    ExtendSubscription,
+    RenewSubscription,
+    ResumeSubscription,
+)
+from domain.subscriptions.events import (
+    AccessBlocked,
+    RenewalAttempted,
+    RenewalAuthenticationRequired,
+    RenewalFailed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionExtended,
+    SubscriptionGraceStarted,
+    SubscriptionRenewed,
+    SubscriptionResumed,
+    SubscriptionShortened,
+    SubscriptionStarted,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +120,22 @@ class EntitlementsRecord:
 COMMANDS: dict[str, type] = {
     "billing.order.place": PlaceOrder,
     "billing.order.cancel": CancelOrder,
+    "billing.payment_method.remove": RemovePaymentMethod,
     "billing.payment.answer_call": AnswerCall,
     "billing.payment.report": ReportPayment,
     "billing.payment.repeat_call": RepeatCall,
     "billing.payment.sweep": SweepPayment,
     "billing.payment.expire": ExpirePayment,
+    "billing.refund.request": RequestRefund,
+    "billing.refund.answer": AnswerRefund,
+    "billing.refund.repeat": RepeatRefund,
+    "billing.refund.sweep": SweepRefund,
+    "billing.subscription.cancel": CancelSubscription,
+    "billing.subscription.resume": ResumeSubscription,
+    "billing.subscription.extend": ExtendSubscription,
+    "billing.subscription.renew": RenewSubscription,
     "billing.subscription.end_period": EndPeriod,
+    "billing.subscription.end_grace": EndGrace,
     "billing.entitlement.end": EndEntitlement,
     "billing.product.define": DefineProduct,
     "billing.product.archive": ArchiveProduct,
@@ -117,7 +164,24 @@ EVENTS: dict[str, type] = {
     "billing.payment.cancelled": PaymentCancelled,
     "billing.payment.expired": PaymentExpired,
     "billing.subscription.started": SubscriptionStarted,
+    "billing.subscription.renewed": SubscriptionRenewed,
+    "billing.subscription.renewal_attempted": RenewalAttempted,
+    "billing.subscription.renewal_failed": RenewalFailed,
+    "billing.subscription.authentication_required": RenewalAuthenticationRequired,
+    "billing.subscription.cancelled": SubscriptionCancelled,
+    "billing.subscription.resumed": SubscriptionResumed,
+    "billing.subscription.extended": SubscriptionExtended,
+    "billing.subscription.shortened": SubscriptionShortened,
+    "billing.subscription.grace_started": SubscriptionGraceStarted,
     "billing.subscription.ended": SubscriptionEnded,
+    "billing.access.blocked": AccessBlocked,
+    "billing.payment_method.saved": PaymentMethodSaved,
+    "billing.payment_method.removed": PaymentMethodRemoved,
+    "billing.refund.requested": RefundRequested,
+    "billing.refund.submitted": RefundSubmitted,
+    "billing.refund.call_repeated": RefundCallRepeated,
+    "billing.refund.succeeded": RefundSucceeded,
+    "billing.refund.failed": RefundFailed,
     "billing.entitlement.granted": EntitlementGranted,
     "billing.entitlement.ended": EntitlementEnded,
     "billing.product.defined": ProductDefined,
@@ -128,8 +192,10 @@ EVENTS: dict[str, type] = {
 
 EFFECTS: dict[str, type] = {
     "billing.effect.create_checkout": CreateCheckout,
+    "billing.effect.charge_method": ChargeMethod,
     "billing.effect.fetch_payment": FetchPayment,
     "billing.effect.close_checkout": CloseCheckout,
+    "billing.effect.refund_payment": RefundPayment,
 }
 
 PUBLIC: dict[str, type] = {

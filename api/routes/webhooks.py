@@ -46,14 +46,14 @@ async def take_webhook(request: Request) -> Response:
         return Response(status_code=200)
     await services.intake.report(
         new_command(
-            command_id=CommandId(derive(found.account, f"webhook {provider} {found.report.report_id}")),
+            command_id=CommandId(derive(found.account, f"webhook {provider} {found.report_id}")),
             key=found.account,
             time=services.clock.now(),
             source=f"billing/webhooks/{provider}",
             actor=f"provider:{provider}",
-            data=found.report,
+            data=found.command,
             correlation_id=request_id_of(request.scope),
-            causation_id=found.report.report_id,
+            causation_id=found.report_id,
         )
     )
     return Response(status_code=200)

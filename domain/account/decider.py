@@ -8,23 +8,35 @@ from domain.entitlements.commands import EndEntitlement, EntitlementCommand
 from domain.orders import decider as orders
 from domain.orders.commands import CancelOrder, OrderCommand, PlaceOrder
 from domain.payments import decider as payments
+from domain.payments import methods
 from domain.payments.commands import (
     AnswerCall,
     ExpirePayment,
     PaymentCommand,
+    RemovePaymentMethod,
     RepeatCall,
     ReportPayment,
     SweepPayment,
 )
+from domain.refunds import decider as refunds
+from domain.refunds.commands import AnswerRefund, RefundCommand, RepeatRefund, RequestRefund, SweepRefund
 from domain.subscriptions import decider as subscriptions
-from domain.subscriptions.commands import EndPeriod, SubscriptionCommand
+from domain.subscriptions.commands import (
+    CancelSubscription,
+    EndGrace,
+    EndPeriod,
+    ExtendSubscription,
+    RenewSubscription,
+    ResumeSubscription,
+    SubscriptionCommand,
+)
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
 
-AccountCommand = OrderCommand | PaymentCommand | SubscriptionCommand | EntitlementCommand
+AccountCommand = OrderCommand | PaymentCommand | SubscriptionCommand | EntitlementCommand | RefundCommand
 
 
 def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # one return a command
@@ -35,6 +47,8 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return orders.place(account, data, command)
         case CancelOrder():
             return orders.cancel(account, data, command)
+        case RemovePaymentMethod():
+            return methods.remove(account, data)
         case AnswerCall():
             return payments.answer_call(account, data, command)
         case ReportPayment():
@@ -45,8 +59,26 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return payments.sweep(account, data, command)
         case ExpirePayment():
             return payments.expire(account, data, command)
+        case CancelSubscription():
+            return subscriptions.cancel(account, data, command)
+        case ResumeSubscription():
+            return subscriptions.resume(account, data, command)
+        case ExtendSubscription():
+            return subscriptions.extend(account, data, command)
+        case RenewSubscription():
+            return subscriptions.renew(account, data, command)
+        case EndGrace():
+            return subscriptions.end_grace(account, data, command)
         case EndPeriod():
             return subscriptions.end_period(account, data, command)
+        case RequestRefund():
+            return refunds.request(account, data, command)
+        case AnswerRefund():
+            return refunds.answer(account, data, command)
+        case RepeatRefund():
+            return refunds.repeat(account, data, command)
+        case SweepRefund():
+            return refunds.sweep(account, data, command)
         case EndEntitlement():
             return subscriptions.end_entitlement(account, data, command)
         case _:

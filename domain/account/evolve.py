@@ -17,8 +17,9 @@ from domain.orders.events import (
     OrderPaid,
     OrderPlaced,
 )
-from domain.orders.state import Order, OrderStatus
+from domain.orders.state import OPEN_STATUSES, Order, OrderStatus
 from domain.payments.events import (
+    MethodEvent,
     PaymentActionRequired,
     PaymentCallRepeated,
     PaymentCancelled,
@@ -29,6 +30,8 @@ from domain.payments.events import (
     PaymentExpired,
     PaymentFailed,
     PaymentFetchRequested,
+    PaymentMethodRemoved,
+    PaymentMethodSaved,
     PaymentProcessing,
     PaymentSucceeded,
     PaymentUnchanged,
@@ -45,8 +48,10 @@ from domain.payments.state import (
     ProviderCall,
     Succeeded,
 )
-from domain.subscriptions.events import SubscriptionEnded, SubscriptionEvent, SubscriptionStarted
-from domain.subscriptions.state import Subscription, SubscriptionStatus
+from domain.refunds.events import RefundCallRepeated, RefundEvent, RefundFailed, RefundRequested, RefundSucceeded
+from domain.refunds.evolve import evolve as evolve_refund
+from domain.subscriptions.events import SubscriptionEvent
+from domain.subscriptions.evolve import evolve as evolve_subscription
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +59,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.ids import EffectId, OrderId
 
-AccountEvent = OrderEvent | PaymentEvent | SubscriptionEvent | EntitlementEvent
+AccountEvent = OrderEvent | PaymentEvent | MethodEvent | SubscriptionEvent | EntitlementEvent | RefundEvent
 
 
 def evolve(account: Account, event: AccountEvent) -> Account:
@@ -66,7 +71,12 @@ def evolve(account: Account, event: AccountEvent) -> Account:
     if isinstance(event, EntitlementEvent):
         return _evolve_entitlement(account, event)
     if isinstance(event, SubscriptionEvent):
-        return _evolve_subscription(account, event)
+        changed = evolve_subscription(account.subscriptions.get(event.subscription_id), event)
+        return replace(account, subscriptions={**account.subscriptions, changed.id: changed})
+    if isinstance(event, RefundEvent):
+        return _evolve_refund(account, event)
+    if isinstance(event, MethodEvent):
+        return _evolve_methods(account, event)
     assert_never(event)
 
 
@@ -80,12 +90,14 @@ def _evolve_order(account: Account, event: OrderEvent) -> Account:
                 total=event.total,
                 auto_renew=event.auto_renew,
                 placed_at=event.placed_at,
+                purpose=event.purpose,
             )
             return replace(account, orders={**account.orders, order.id: order})
         case OrderAlreadyPlaced():
             return account
         case OrderPaid():
-            return _with_order_status(account, event.order_id, OrderStatus.PAID)
+            paid = replace(account.orders[event.order_id], status=OrderStatus.PAID, payment_id=event.payment_id)
+            return replace(account, orders={**account.orders, paid.id: paid})
         case OrderFulfilled():
             return _with_order_status(account, event.order_id, OrderStatus.FULFILLED)
         case OrderCancelled():
@@ -109,7 +121,12 @@ def _evolve_payment(account: Account, event: PaymentEvent) -> Account:
     else:
         payment = _changed(account.payments[event.payment_id], event)
     after = replace(account, payments={**account.payments, payment.id: payment})
-    if isinstance(event, PaymentActionRequired | PaymentProcessing):
+    if isinstance(event, PaymentCreated) and account.orders[event.order_id].payment_id != payment.id:
+        # A further attempt to collect the money of the same order.
+        order = replace(account.orders[event.order_id], payment_id=payment.id)
+        return replace(after, orders={**account.orders, order.id: order})
+    is_open = account.orders[payment.order_id].status in OPEN_STATUSES
+    if is_open and isinstance(event, PaymentActionRequired | PaymentProcessing):
         return _with_order_status(after, event.order_id, OrderStatus.AWAITING_PAYMENT)
     return after
 
@@ -124,10 +141,11 @@ def _created(event: PaymentCreated) -> Payment:
         expires_at=event.expires_at,
         return_url=event.return_url,
         save_method=event.save_method,
+        method=event.method,
         phase=Created(),
         call=ProviderCall(
             effect_id=event.effect_id,
-            kind=CallKind.CREATE_CHECKOUT,
+            kind=CallKind.CREATE_CHECKOUT if event.method is None else CallKind.CHARGE,
             attempt=1,
             asked_at=event.created_at,
             repeat_at=event.repeat_at,
@@ -167,7 +185,10 @@ def _changed(payment: Payment, event: PaymentEvent) -> Payment:
             succeeded = Succeeded(reference=event.reference, paid_at=event.paid_at)
             return replace(payment, phase=succeeded, call=None, sweep_at=None)
         case PaymentFailed():
-            return _ended(payment, PaymentStatus.FAILED, event.reason)
+            failed = _ended(payment, PaymentStatus.FAILED, event.reason)
+            if event.reference is None:
+                return failed
+            return replace(failed, phase=Ended(reference=event.reference, status=failed.status, detail=event.reason))
         case PaymentCancelled():
             return _ended(payment, PaymentStatus.CANCELLED, "cancelled")
         case PaymentExpired():
@@ -203,24 +224,31 @@ def _evolve_entitlement(account: Account, event: EntitlementEvent) -> Account:
             assert_never(event)
 
 
-def _evolve_subscription(account: Account, event: SubscriptionEvent) -> Account:
+def _evolve_refund(account: Account, event: RefundEvent) -> Account:
+    refund = evolve_refund(account.refunds.get(event.refund_id), event)
+    payment = account.payments[event.payment_id] if not isinstance(event, RefundCallRepeated) else None
+    after = replace(account, refunds={**account.refunds, refund.id: refund})
+    if payment is None:
+        return after
+    amount = refund.amount.amount
+    if isinstance(event, RefundRequested):
+        payment = replace(payment, refunding=payment.refunding + amount)
+    elif isinstance(event, RefundSucceeded):
+        payment = replace(payment, refunding=payment.refunding - amount, refunded=payment.refunded + amount)
+    elif isinstance(event, RefundFailed):
+        payment = replace(payment, refunding=payment.refunding - amount)
+    return replace(after, payments={**account.payments, payment.id: payment})
+
+
+def _evolve_methods(account: Account, event: MethodEvent) -> Account:
     match event:
-        case SubscriptionStarted():
-            subscription = Subscription(
-                id=event.subscription_id,
-                product_id=event.product_id,
-                price_id=event.price_id,
-                price=event.price,
-                period=event.period,
-                resource=event.resource,
-                order_id=event.order_id,
-                anchor=event.period_start,
-                period_start=event.period_start,
-                period_end=event.period_end,
-                auto_renew=event.auto_renew,
-            )
-        case SubscriptionEnded():
-            subscription = replace(account.subscriptions[event.subscription_id], status=SubscriptionStatus.ENDED)
+        case PaymentMethodSaved(method=method):
+            others = tuple(held for held in account.methods if held.method_reference != method.method_reference)
+            payment = replace(account.payments[event.payment_id], call=None)
+            payments = {**account.payments, payment.id: payment}
+            return replace(account, methods=(method, *others), payments=payments)
+        case PaymentMethodRemoved():
+            left = tuple(held for held in account.methods if held.method_reference != event.method_reference)
+            return replace(account, methods=left)
         case _:
             assert_never(event)
-    return replace(account, subscriptions={**account.subscriptions, subscription.id: subscription})

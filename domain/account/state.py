@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from domain.entitlements.state import Entitlement
-from domain.ids import OrderId, PaymentId, Resource, SubscriptionId
+from domain.ids import OrderId, PaymentId, RefundId, Resource, SubscriptionId
 from domain.orders.state import Order
-from domain.payments.state import Payment
+from domain.payments.state import Payment, SavedMethod
+from domain.refunds.state import Refund
 from domain.subscriptions.state import Subscription
 
 
@@ -20,6 +21,9 @@ class Account:
     payments: Mapping[PaymentId, Payment] = field(default_factory=dict)
     subscriptions: Mapping[SubscriptionId, Subscription] = field(default_factory=dict)
     entitlements: Mapping[Resource, Entitlement] = field(default_factory=dict)
+    refunds: Mapping[RefundId, Refund] = field(default_factory=dict)
+    methods: tuple[SavedMethod, ...] = ()
+    """Saved means of payment, the one to charge first."""
 
 
 INITIAL = Account()

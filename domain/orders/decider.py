@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.calendar import Period, PeriodUnit
@@ -14,6 +15,7 @@ from domain.errors import (
     OrderEmpty,
     OrderNotCancellable,
     OrderUnknown,
+    PlanChangeNeeded,
     PriceChanged,
     PriceUnknown,
     PromoCodeUnknown,
@@ -22,8 +24,8 @@ from domain.errors import (
 from domain.ids import EffectId, OrderId, PaymentId, SubscriptionId, derive
 from domain.money import Money, checked
 from domain.orders.events import OrderAlreadyPlaced, OrderPlaced
-from domain.orders.state import OPEN_STATUSES, OrderLine, OrderStatus
-from domain.payments.decider import request_close
+from domain.orders.state import OPEN_STATUSES, OrderLine, OrderPurpose, OrderStatus
+from domain.payments.closing import request_close
 from domain.payments.events import PaymentCreated
 from domain.payments.state import CloseReason, Closing
 from domain.policies.settings import delay
@@ -39,7 +41,7 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
     """Agree to the items at their present prices and start one payment. Raises DomainError."""
     if order.promo_code is not None:
         raise PromoCodeUnknown(promo_code=order.promo_code)
-    lines = _lines(order, command)
+    lines = tuple(_joined(account, line) for line in _lines(order, command))
     total = _total(lines)
     if order.expected_total is not None and order.expected_total != total:
         raise PriceChanged(
@@ -51,11 +53,11 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
             continue
         if held.until is None or line.kind is ProductKind.FILM:
             raise AlreadyEntitled(resource=line.resource)
-        # A plan that is bought again before its end begins where the paid time ends: see `fulfil`.
     wanted = {line.product_id for line in lines}
     for earlier in account.orders.values():
         if (
             earlier.status in OPEN_STATUSES
+            and earlier.purpose is OrderPurpose.PURCHASE
             and not isinstance(account.payments[earlier.payment_id].phase, Closing)
             and {line.product_id for line in earlier.lines} & wanted
         ):
@@ -138,6 +140,19 @@ def _line(command: Command[object], item: OrderItem) -> OrderLine:
         validity_days=product.validity_days,
         subscription_id=None if is_film else SubscriptionId(derive(command.id, f"subscription {product.id}")),
     )
+
+
+def _joined(account: Account, line: OrderLine) -> OrderLine:
+    """Return the line with the running subscription that it adds periods to, where there is one.
+
+    Raises PlanChangeNeeded when another plan already gives the role.
+    """
+    for subscription in account.subscriptions.values():
+        if subscription.is_running and subscription.resource == line.resource:
+            if subscription.product_id != line.product_id:
+                raise PlanChangeNeeded(subscription_id=subscription.id)
+            return replace(line, subscription_id=subscription.id)
+    return line
 
 
 def _quantity(offer: Offer, months: int | None, months_max: int) -> int:

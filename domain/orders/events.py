@@ -7,7 +7,7 @@ from datetime import datetime
 
 from domain.ids import OrderId, PaymentId
 from domain.money import Money
-from domain.orders.state import OrderLine
+from domain.orders.state import OrderLine, OrderPurpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class OrderPlaced:
     total: Money
     auto_renew: bool
     placed_at: datetime
+    purpose: OrderPurpose = OrderPurpose.PURCHASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,73 +5,139 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
-from domain.calendar import Period, end_of
+from domain.calendar import end_of
 from domain.catalog.state import ProductKind
 from domain.entitlements.events import EntitlementGranted
 from domain.orders.events import OrderFulfilled, OrderPaid
+from domain.orders.state import OrderPurpose
+from domain.payments.closing import close_renewal, request_close
+from domain.payments.state import CloseReason, Closing, Ended, Succeeded
+from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionStarted
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
+    from domain.calendar import Period
+    from domain.decider import Command
+    from domain.ids import PaymentId, SubscriptionId
     from domain.orders.state import Order, OrderLine
+    from domain.subscriptions.state import Subscription
 
 
-def fulfil(account: Account, order: Order, paid_at: datetime) -> tuple[AccountEvent, ...]:
-    """Return the events that give everything in a paid order."""
-    events: list[AccountEvent] = [OrderPaid(order_id=order.id, payment_id=order.payment_id, paid_at=paid_at)]
+def fulfil(
+    account: Account, order: Order, payment_id: PaymentId, command: Command[object], without: tuple[OrderLine, ...] = ()
+) -> tuple[AccountEvent, ...]:
+    """Return the events that give everything in an order that is paid now, but for the lines that are left out."""
+    events: list[AccountEvent] = [OrderPaid(order_id=order.id, payment_id=payment_id, paid_at=command.at)]
     for line in order.lines:
-        events += _give(account, order, line, paid_at)
+        if line not in without:
+            events += _give(account, order, payment_id, line, command)
     events.append(OrderFulfilled(order_id=order.id))
     return tuple(events)
 
 
-def _give(account: Account, order: Order, line: OrderLine, paid_at: datetime) -> tuple[AccountEvent, ...]:
+def undeliverable(account: Account, order: Order) -> tuple[OrderLine, ...]:
+    """Return the lines whose money would buy nothing, because something else was bought since the order was placed."""
+    if order.purpose is OrderPurpose.RENEWAL:
+        return ()
+    return tuple(line for line in order.lines if _buys_nothing(account, line))
+
+
+def _buys_nothing(account: Account, line: OrderLine) -> bool:
+    held = account.entitlements.get(line.resource)
+    if held is not None and held.until is None:
+        return True
+    running = _running(account, line)
+    return running is not None and running.product_id != line.product_id
+
+
+def _running(account: Account, line: OrderLine) -> Subscription | None:
+    """Return the running subscription that gives the line's role, whatever the line knew when it was ordered."""
+    if line.kind is not ProductKind.SUBSCRIPTION:
+        return None
+    return next(
+        (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
+    )
+
+
+def _give(
+    account: Account, order: Order, payment_id: PaymentId, line: OrderLine, command: Command[object]
+) -> tuple[AccountEvent, ...]:
     match line.kind:
         case ProductKind.FILM:
-            until = None if line.validity_days is None else paid_at + timedelta(days=line.validity_days)
-            held = account.entitlements.get(line.resource)
-            if held is not None and (held.until is None or (until is not None and held.until > until)):
-                until = held.until
-            return (
-                EntitlementGranted(
-                    resource=line.resource, until=until, reason="purchase", order_id=order.id, subscription_id=None
-                ),
-            )
+            return (_film(account, order, line, command),)
         case ProductKind.SUBSCRIPTION:
-            return _start(account, order, line, paid_at)
+            return _subscription(account, order, payment_id, line, command)
         case _:
             assert_never(line.kind)
 
 
-def _start(account: Account, order: Order, line: OrderLine, paid_at: datetime) -> tuple[AccountEvent, ...]:
-    """Start the subscription at the payment, or where access to the same thing ends, so that no paid day is lost."""
+def _film(account: Account, order: Order, line: OrderLine, command: Command[object]) -> EntitlementGranted:
+    until = None if line.validity_days is None else command.at + timedelta(days=line.validity_days)
+    held = account.entitlements.get(line.resource)
+    if held is not None and (held.until is None or (until is not None and held.until > until)):
+        until = held.until
+    return EntitlementGranted(
+        resource=line.resource, until=until, reason="purchase", order_id=order.id, subscription_id=None
+    )
+
+
+def _subscription(
+    account: Account, order: Order, payment_id: PaymentId, line: OrderLine, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Start a subscription at the payment, or add periods to the one that the line names."""
     if line.subscription_id is None or line.period is None:
         raise AssertionError(f"a subscription line without id or period in order {order.id}")
-    held = account.entitlements.get(line.resource)
-    start = held.until if held is not None and held.until is not None and held.until > paid_at else paid_at
-    period = Period(count=line.period.count * line.quantity, unit=line.period.unit)
-    end = end_of(start, period)
+    running = None if order.purpose is OrderPurpose.RENEWAL else _running(account, line)
+    running = running or account.subscriptions.get(line.subscription_id)
+    if running is not None:
+        renewed = renewal.renewed(running, order, line, command)
+        return (*renewed, *_close_other_payments(account, running, order, payment_id, command))
+    return _started(order, line, line.subscription_id, line.period, command)
+
+
+def _close_other_payments(
+    account: Account, subscription: Subscription, order: Order, payment_id: PaymentId, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Nobody pays twice: what still collects for the same period is closed."""
+    if order.id != subscription.renewal_order_id:
+        return close_renewal(account, subscription, command, CloseReason.CANCELLED)
+    newest = account.payments[order.payment_id]
+    if newest.id == payment_id or isinstance(newest.phase, Succeeded | Closing | Ended):
+        return ()
+    detail = "the order was paid by an earlier payment"
+    return (request_close(newest, command, CloseReason.CANCELLED, detail, newest.reference),)
+
+
+def _started(
+    order: Order, line: OrderLine, subscription_id: SubscriptionId, period: Period, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    start = command.at
+    end = end_of(start, period, line.quantity)
+    access_end = renewal.access_end(end, auto_renew=order.auto_renew, policies=command.policies)
     return (
         SubscriptionStarted(
-            subscription_id=line.subscription_id,
+            subscription_id=subscription_id,
             order_id=order.id,
             product_id=line.product_id,
             price_id=line.price_id,
+            title=line.title,
             price=line.unit_price,
             period=period,
+            periods=line.quantity,
             resource=line.resource,
             auto_renew=order.auto_renew,
             period_start=start,
             period_end=end,
+            access_end=access_end,
+            renew_at=renewal.first_attempt_at(start, end, command.policies) if order.auto_renew else None,
         ),
         EntitlementGranted(
             resource=line.resource,
-            until=end,
+            until=access_end,
             reason="subscription",
             order_id=order.id,
-            subscription_id=line.subscription_id,
+            subscription_id=subscription_id,
         ),
     )

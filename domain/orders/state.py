@@ -24,6 +24,13 @@ class OrderStatus(StrEnum):
     FAILED = "failed"
 
 
+class OrderPurpose(StrEnum):
+    """Why there is an order: somebody bought, or a subscription's next period is due."""
+
+    PURCHASE = "purchase"
+    RENEWAL = "renewal"
+
+
 OPEN_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.AWAITING_PAYMENT})
 """An order in one of these may still be paid or cancelled."""
 
@@ -47,6 +54,13 @@ class OrderLine:
     """For films: how long they may be watched; absent: for ever."""
     subscription_id: SubscriptionId | None = None
     """For subscriptions: the id that it has as soon as it is paid."""
+    discount_amount: int = 0
+    """Minor units that are taken off `total`."""
+
+    @property
+    def net(self) -> Money:
+        """What is paid for the line."""
+        return Money(amount=self.total.amount - self.discount_amount, currency=self.total.currency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,4 +73,5 @@ class Order:
     total: Money
     auto_renew: bool
     placed_at: datetime
+    purpose: OrderPurpose = OrderPurpose.PURCHASE
     status: OrderStatus = OrderStatus.PENDING

@@ -52,4 +52,11 @@ class ExpirePayment:
     payment_id: PaymentId
 
 
-PaymentCommand = AnswerCall | ReportPayment | RepeatCall | SweepPayment | ExpirePayment
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovePaymentMethod:
+    """Charge this saved means of payment no more."""
+
+    method_reference: str
+
+
+PaymentCommand = RemovePaymentMethod | AnswerCall | ReportPayment | RepeatCall | SweepPayment | ExpirePayment

@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from domain.effects import AnswerStatus, ProviderAnswer
-from domain.errors import PaidAmountMismatch, PaymentUnknown, ReferenceMismatch
-from domain.ids import EffectId, derive
+from domain.errors import PaymentUnknown, ReferenceMismatch
 from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
-from domain.orders.fulfilment import fulfil
+from domain.orders.state import OPEN_STATUSES
+from domain.payments.closing import request_close, request_fetch
 from domain.payments.events import (
     PaymentActionRequired,
     PaymentCallRepeated,
     PaymentCancelled,
-    PaymentCloseRequested,
     PaymentDeclined,
     PaymentExpired,
     PaymentFailed,
-    PaymentFetchRequested,
     PaymentProcessing,
-    PaymentSucceeded,
     PaymentUnchanged,
 )
+from domain.payments.receiving import learn_method, receive
 from domain.payments.state import (
     CallKind,
     CloseReason,
@@ -33,6 +31,8 @@ from domain.payments.state import (
     Succeeded,
 )
 from domain.policies.settings import delay
+from domain.subscriptions import renewal
+from domain.subscriptions.events import RenewalAuthenticationRequired
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from domain.decider import Command
     from domain.ids import PaymentId
     from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
+    from domain.subscriptions.state import Subscription
+
+
+_ENDED = frozenset({AnswerStatus.CLOSED, AnswerStatus.REFUSED, AnswerStatus.DECLINED})
 
 
 def answer_call(account: Account, answered: AnswerCall, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -48,33 +52,35 @@ def answer_call(account: Account, answered: AnswerCall, command: Command[object]
     answer = answered.answer
     is_open = payment.call is not None and payment.call.effect_id == answered.effect_id
     if answer.status is AnswerStatus.SUCCEEDED:
-        return _succeed(account, payment, command, answer)
-    if not is_open or payment.call is None or isinstance(payment.phase, Succeeded | Ended):
+        return receive(account, payment, command, answer)
+    if not is_open or payment.call is None or isinstance(payment.phase, Ended):
         return ()
     kind = payment.call.kind
     if answer.status is AnswerStatus.UNKNOWN:
         return ()  # the call stays open and its timer repeats it
+    if isinstance(payment.phase, Succeeded):
+        return learn_method(payment, command, answer)
     if kind is CallKind.CLOSE_CHECKOUT and answer.status is not AnswerStatus.CLOSED:
         return ()  # likewise: only a page that can no longer be paid ends the payment
-    if isinstance(payment.phase, Closing) and kind is CallKind.CREATE_CHECKOUT:
-        return _close_opened(payment, payment.phase, command, answer)
+    if isinstance(payment.phase, Closing) and kind in {CallKind.CREATE_CHECKOUT, CallKind.CHARGE}:
+        return _close_opened(account, payment, payment.phase, command, answer)
     if kind is CallKind.FETCH and (
         answer.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.REFUSED}
         or (answer.status is AnswerStatus.PROCESSING and isinstance(payment.phase, Processing))
     ):
         sweep_at = command.at + delay(command.policies.sweep_delays, payment.sweeps + 1)
         return (PaymentUnchanged(payment_id=payment.id, effect_id=answered.effect_id, sweep_at=sweep_at),)
-    return _progress(payment, command, answer)
+    return _progress(account, payment, command, answer)
 
 
 def _close_opened(
-    payment: Payment, phase: Closing, command: Command[object], answer: ProviderAnswer
+    account: Account, payment: Payment, phase: Closing, command: Command[object], answer: ProviderAnswer
 ) -> tuple[AccountEvent, ...]:
     """The page that nobody wants any more was opened, or was not: close it by its name, or end the payment."""
     open_statuses = {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING, AnswerStatus.DECLINED}
     if answer.reference is not None and answer.status in open_statuses:
         return (request_close(payment, command, phase.reason, phase.detail, answer.reference),)
-    return _end(payment, answer) if answer.status in {AnswerStatus.CLOSED, AnswerStatus.REFUSED} else ()
+    return _end(account, payment, answer) if answer.status in _ENDED else ()
 
 
 def report(account: Account, reported: ReportPayment, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -88,7 +94,7 @@ def report(account: Account, reported: ReportPayment, command: Command[object]) 
     if not nameless_decline and answer.reference != payment.reference:
         raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
     if answer.status is AnswerStatus.SUCCEEDED:
-        return _succeed(account, payment, command, answer)
+        return receive(account, payment, command, answer)
     if isinstance(payment.phase, Succeeded | Ended):
         return ()
     if isinstance(payment.phase, Closing) and answer.status is not AnswerStatus.CLOSED:
@@ -97,7 +103,7 @@ def report(account: Account, reported: ReportPayment, command: Command[object]) 
         return ()
     if answer.status is AnswerStatus.PROCESSING and isinstance(payment.phase, Processing):
         return ()
-    return _progress(payment, command, answer)
+    return _progress(account, payment, command, answer)
 
 
 def repeat_call(account: Account, repeat: RepeatCall, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -123,15 +129,7 @@ def sweep(account: Account, swept: SweepPayment, command: Command[object]) -> tu
     payment = _payment(account, swept.payment_id)
     if payment.sweep_at is None or payment.call is not None or payment.sweeps + 1 != swept.sweep:
         return ()
-    return (
-        PaymentFetchRequested(
-            payment_id=payment.id,
-            effect_id=EffectId(derive(payment.id, f"fetch {swept.sweep}")),
-            sweep=swept.sweep,
-            requested_at=command.at,
-            repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
-        ),
-    )
+    return (request_fetch(payment, command, swept.sweep),)
 
 
 def expire(account: Account, expired: ExpirePayment, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -142,22 +140,9 @@ def expire(account: Account, expired: ExpirePayment, command: Command[object]) -
     return (request_close(payment, command, CloseReason.EXPIRED, "nobody paid in time", payment.reference),)
 
 
-def request_close(
-    payment: Payment, command: Command[object], reason: CloseReason, detail: str, reference: str | None
-) -> PaymentCloseRequested:
-    """Return the event that asks the provider to make the payment unpayable."""
-    return PaymentCloseRequested(
-        payment_id=payment.id,
-        reference=reference,
-        reason=reason,
-        detail=detail,
-        effect_id=EffectId(derive(payment.id, "close")),
-        requested_at=command.at,
-        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
-    )
-
-
-def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+def _progress(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
     """Return what an answer without money changes in a payment that is still open."""
     sweep_at = command.at + delay(command.policies.sweep_delays, payment.sweeps + 1)
     match answer.status:
@@ -172,6 +157,7 @@ def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer
                     confirmation_url=answer.confirmation_url,
                     sweep_at=sweep_at,
                 ),
+                *_tell_renewal_to_confirm(account, payment, answer.confirmation_url),
             )
         case AnswerStatus.PROCESSING:
             reference = answer.reference or payment.reference
@@ -183,90 +169,98 @@ def _progress(payment: Payment, command: Command[object], answer: ProviderAnswer
                 ),
             )
         case AnswerStatus.DECLINED:
-            return _decline(payment, command, answer)
+            return _decline(account, payment, command, answer)
         case AnswerStatus.CLOSED:
-            return _end(payment, answer)
+            return _end(account, payment, answer)
         case AnswerStatus.REFUSED:
-            reason = answer.detail or "the provider refused the request"
-            return (
-                PaymentFailed(payment_id=payment.id, order_id=payment.order_id, reason=reason),
-                OrderFailed(order_id=payment.order_id, reason=reason),
-            )
+            return _fail(account, payment, command, answer, answer.detail or "the provider refused the request")
         case AnswerStatus.SUCCEEDED | AnswerStatus.UNKNOWN:
             return ()
         case _:
             assert_never(answer.status)
 
 
-def _decline(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
-    """A decline ends the payment, but only once its page is closed: a customer may be typing another card into it."""
+def _decline(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
+    """A decline ends the payment; a page only once it is closed: a customer may be typing another card into it."""
     if isinstance(payment.phase, Closing):
         return ()
     reason = answer.decline_reason or "declined"
+    declined = PaymentDeclined(payment_id=payment.id, order_id=payment.order_id, decline_reason=reason)
+    if payment.method is not None:
+        return (declined, *_fail(account, payment, command, answer, reason))
     return (
-        PaymentDeclined(payment_id=payment.id, order_id=payment.order_id, decline_reason=reason),
+        declined,
         request_close(payment, command, CloseReason.DECLINED, reason, payment.reference or answer.reference),
     )
 
 
-def _end(payment: Payment, answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
-    phase = payment.phase
-    reason = phase.reason if isinstance(phase, Closing) else CloseReason.EXPIRED
-    match reason:
-        case CloseReason.CANCELLED:
-            return (
-                PaymentCancelled(payment_id=payment.id, order_id=payment.order_id),
-                OrderCancelled(order_id=payment.order_id),
-            )
-        case CloseReason.EXPIRED:
-            return (
-                PaymentExpired(payment_id=payment.id, order_id=payment.order_id),
-                OrderExpired(order_id=payment.order_id),
-            )
-        case CloseReason.DECLINED:
-            detail = phase.detail if isinstance(phase, Closing) else str(answer.decline_reason)
-            return (
-                PaymentFailed(payment_id=payment.id, order_id=payment.order_id, reason=detail),
-                OrderFailed(order_id=payment.order_id, reason=detail),
-            )
-        case _:
-            assert_never(reason)
-
-
-def _succeed(
-    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+def _fail(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer, reason: str
 ) -> tuple[AccountEvent, ...]:
-    """The money arrived: note it and give what was bought. A second word of the same money changes nothing.
-
-    Money that arrives after the payment had ended is kept only by fulfilling the order, never silently.
-    """
-    if isinstance(payment.phase, Succeeded):
-        return ()
-    known = payment.reference
-    if answer.reference is None or (known is not None and answer.reference != known):
-        raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
-    if answer.amount != payment.amount:
-        paid = answer.amount
-        raise PaidAmountMismatch(
-            payment_id=payment.id,
-            agreed_amount=payment.amount.amount,
-            agreed_currency=payment.amount.currency,
-            paid_amount=paid.amount if paid else 0,
-            paid_currency=paid.currency if paid else "",
-        )
-    paid_at = command.at
-    succeeded = PaymentSucceeded(
+    """End a payment without money. The order of a renewal stays open: the next attempt may pay it."""
+    failed = PaymentFailed(
         payment_id=payment.id,
         order_id=payment.order_id,
-        amount=payment.amount,
-        provider=payment.provider,
-        reference=answer.reference,
-        paid_at=paid_at,
-        customer_reference=answer.customer_reference,
-        method_reference=answer.method_reference,
-        method_label=answer.method_label,
+        reason=reason,
+        hard=answer.hard,
+        reference=None if payment.reference else answer.reference,
     )
-    return (succeeded, *fulfil(account, account.orders[payment.order_id], paid_at))
+    if not _decides_order(account, payment):
+        return (failed,)
+    subscription = _renewed_by(account, payment)
+    if subscription is None:
+        return (failed, OrderFailed(order_id=payment.order_id, reason=reason))
+    attempt = subscription.attempts
+    return (failed, renewal.failed(subscription, command, attempt=attempt, reason=reason, hard=answer.hard))
+
+
+def _decides_order(account: Account, payment: Payment) -> bool:
+    """Tell whether the end of the payment is the end of its order: not where another payment took its place."""
+    order = account.orders[payment.order_id]
+    return order.status in OPEN_STATUSES and order.payment_id == payment.id
+
+
+def _renewed_by(account: Account, payment: Payment) -> Subscription | None:
+    """Return the running subscription that waits for this payment."""
+    for subscription in account.subscriptions.values():
+        if subscription.is_running and subscription.renewal_order_id == payment.order_id:
+            return subscription
+    return None
+
+
+def _tell_renewal_to_confirm(account: Account, payment: Payment, url: str) -> tuple[AccountEvent, ...]:
+    subscription = _renewed_by(account, payment)
+    if subscription is None or not _decides_order(account, payment):
+        return ()
+    asked = RenewalAuthenticationRequired(
+        subscription_id=subscription.id, attempt=subscription.attempts, confirmation_url=url
+    )
+    return (asked,)
+
+
+def _end(account: Account, payment: Payment, answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+    """End a payment that can no longer be made, as it was meant to end, and its order with it."""
+    phase = payment.phase
+    payment_id, order_id = payment.id, payment.order_id
+    reason = phase.reason if isinstance(phase, Closing) else CloseReason.EXPIRED
+    ended: AccountEvent
+    order_ended: AccountEvent
+    match reason:
+        case CloseReason.CANCELLED:
+            ended = PaymentCancelled(payment_id=payment_id, order_id=order_id)
+            order_ended = OrderCancelled(order_id=order_id)
+        case CloseReason.EXPIRED:
+            ended = PaymentExpired(payment_id=payment_id, order_id=order_id)
+            order_ended = OrderExpired(order_id=order_id)
+        case CloseReason.DECLINED:
+            detail = phase.detail if isinstance(phase, Closing) else str(answer.decline_reason)
+            ended = PaymentFailed(payment_id=payment_id, order_id=order_id, reason=detail)
+            order_ended = OrderFailed(order_id=order_id, reason=detail)
+        case _:
+            assert_never(reason)
+    return (ended, order_ended) if _decides_order(account, payment) else (ended,)
 
 
 def _payment(account: Account, payment_id: PaymentId) -> Payment:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from domain.ids import EffectId, OrderId, PaymentId
 from domain.money import Money
-from domain.payments.state import CallKind, CloseReason
+from domain.payments.state import CallKind, CloseReason, SavedMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class PaymentCreated:
     created_at: datetime
     expires_at: datetime
     repeat_at: datetime
+    method: SavedMethod | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,11 @@ class PaymentFetchRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentUnchanged:
-    """The provider was asked and had nothing new; it is asked again at `sweep_at`."""
+    """The provider was asked and had nothing new; it is asked again at `sweep_at`, where that is set."""
 
     payment_id: PaymentId
     effect_id: EffectId
-    sweep_at: datetime
+    sweep_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,10 @@ class PaymentFailed:
     payment_id: PaymentId
     order_id: OrderId
     reason: str
+    hard: bool = False
+    """No retry with the same means of payment can help."""
+    reference: str | None = None
+    """The provider's name of it, where it was not known before: should money come after all, it is known by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +148,22 @@ class PaymentExpired:
     order_id: OrderId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentMethodSaved:
+    """The customer's means of payment may be charged for renewals; it takes the place of an earlier one."""
+
+    payment_id: PaymentId
+    """The payment that it was left with."""
+    method: SavedMethod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentMethodRemoved:
+    """The means of payment is charged no more."""
+
+    method_reference: str
+
+
 PaymentEvent = (
     PaymentCreated
     | PaymentActionRequired
@@ -157,3 +178,4 @@ PaymentEvent = (
     | PaymentCancelled
     | PaymentExpired
 )
+MethodEvent = PaymentMethodSaved | PaymentMethodRemoved

@@ -12,7 +12,7 @@ from domain.money import Money
 
 
 class PaymentStatus(StrEnum):
-    """created → action_required | processing → succeeded, or failed, cancelled, expired."""
+    """created → action_required | processing → succeeded, or failed, cancelled, expired; then refunds."""
 
     CREATED = "created"
     ACTION_REQUIRED = "action_required"
@@ -21,14 +21,18 @@ class PaymentStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
 
 
 class CallKind(StrEnum):
     """What a provider is asked to do about a payment."""
 
     CREATE_CHECKOUT = "create_checkout"
+    CHARGE = "charge"
     FETCH = "fetch"
     CLOSE_CHECKOUT = "close_checkout"
+    REFUND = "refund"
 
 
 class CloseReason(StrEnum):
@@ -37,6 +41,18 @@ class CloseReason(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedMethod:
+    """A means of payment that the customer left at the provider. We know it by the provider's names alone."""
+
+    provider: str
+    customer_reference: str
+    method_reference: str
+    label: str | None
+    """Such as `visa •••• 4242`."""
+    saved_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +137,15 @@ class Payment:
     save_method: bool
     phase: PaymentPhase
     call: ProviderCall | None
+    method: SavedMethod | None = None
+    """Set when a saved method is charged; absent when the customer pays on the provider's page."""
     sweep_at: datetime | None = None
     """When the provider is asked how the payment stands, unless it tells before."""
     sweeps: int = 0
+    refunded: int = 0
+    """Minor units that went back to the customer."""
+    refunding: int = 0
+    """Minor units that are reserved for refunds under way."""
 
     @property
     def status(self) -> PaymentStatus:
@@ -138,7 +160,10 @@ class Payment:
             case Closing(before=before):
                 return before
             case Succeeded():
-                return PaymentStatus.SUCCEEDED
+                if self.refunded == 0:
+                    return PaymentStatus.SUCCEEDED
+                is_whole = self.refunded >= self.amount.amount
+                return PaymentStatus.REFUNDED if is_whole else PaymentStatus.PARTIALLY_REFUNDED
             case Ended(status=status):
                 return status
             case _:

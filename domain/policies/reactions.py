@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from domain.effects import CloseCheckout, CreateCheckout, Effect, FetchPayment
+from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, Effect, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.payments.commands import ExpirePayment, RepeatCall, SweepPayment
@@ -16,8 +16,11 @@ from domain.payments.events import (
     PaymentFetchRequested,
 )
 from domain.payments.state import ActionRequired, CallKind, Created, Payment, ProviderCall
-from domain.subscriptions.commands import EndPeriod
-from domain.subscriptions.state import SubscriptionStatus
+from domain.refunds.commands import RepeatRefund, SweepRefund
+from domain.refunds.events import RefundCallRepeated, RefundRequested
+from domain.refunds.state import Refund
+from domain.subscriptions.commands import EndGrace, EndPeriod, RenewSubscription
+from domain.subscriptions.state import Subscription, SubscriptionStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
 
 _ASKING = (PaymentCreated, PaymentCallRepeated, PaymentFetchRequested, PaymentCloseRequested)
+_REFUNDING = (RefundRequested, RefundCallRepeated)
 _ACCESS = (EntitlementGranted, EntitlementEnded)
 DESCRIPTION_MAX = 200
 
@@ -42,6 +46,8 @@ class Timer:
 
 def react(account: Account, event: AccountEvent) -> Effect | None:
     """Return the call to a provider that the event asks for. `account` is the state after the event."""
+    if isinstance(event, _REFUNDING):
+        return _refund(account.refunds[event.refund_id])
     if not isinstance(event, _ASKING):
         return None
     if isinstance(event, PaymentCloseRequested) and event.reference is None:
@@ -61,12 +67,11 @@ def pending(account: Account) -> tuple[Timer, ...]:
     for payment in account.payments.values():
         timers += _payment_timers(payment)
     for subscription in account.subscriptions.values():
-        if subscription.status is SubscriptionStatus.ACTIVE:
-            end = subscription.period_end
-            data = EndPeriod(subscription_id=subscription.id, period_end=end)
-            timers.append(Timer(due_at=end, name=f"end-period {subscription.id} {end.isoformat()}", data=data))
+        timers += _subscription_timers(subscription)
+    for refund in account.refunds.values():
+        timers += _refund_timers(refund)
     for held in account.entitlements.values():
-        if held.until is not None:
+        if held.until is not None and held.subscription_id is None:
             ending = EndEntitlement(resource=held.resource, until=held.until)
             name = f"end-entitlement {held.resource} {held.until.isoformat()}"
             timers.append(Timer(due_at=held.until, name=name, data=ending))
@@ -76,6 +81,39 @@ def pending(account: Account) -> tuple[Timer, ...]:
 def next_due(account: Account) -> datetime | None:
     """Return when the account has to be looked at next."""
     return min((timer.due_at for timer in pending(account)), default=None)
+
+
+def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:
+    if not subscription.is_running:
+        return ()
+    timers: list[Timer] = []
+    end, access_end = subscription.period_end, subscription.access_end
+    if subscription.renew_at is not None:
+        number = subscription.attempts + 1
+        renew = RenewSubscription(subscription_id=subscription.id, period_end=end, attempt=number)
+        name = f"renew {subscription.id} {end.isoformat()} {number} {subscription.renew_at.isoformat()}"
+        timers.append(Timer(due_at=subscription.renew_at, name=name, data=renew))
+    if subscription.status is SubscriptionStatus.GRACE:
+        end_grace = EndGrace(subscription_id=subscription.id, access_end=access_end)
+        name = f"end-grace {subscription.id} {access_end.isoformat()}"
+        timers.append(Timer(due_at=access_end, name=name, data=end_grace))
+    else:
+        end_period = EndPeriod(subscription_id=subscription.id, period_end=end)
+        name = f"end-period {subscription.id} {end.isoformat()}"
+        timers.append(Timer(due_at=end, name=name, data=end_period))
+    return tuple(timers)
+
+
+def _refund_timers(refund: Refund) -> tuple[Timer, ...]:
+    call = refund.call
+    if call is not None:
+        repeat = RepeatRefund(refund_id=refund.id, effect_id=call.effect_id, attempt=call.attempt)
+        return (Timer(due_at=call.repeat_at, name=f"repeat {call.effect_id} {call.attempt}", data=repeat),)
+    if refund.sweep_at is not None:
+        number = refund.sweeps + 1
+        sweep = SweepRefund(refund_id=refund.id, sweep=number)
+        return (Timer(due_at=refund.sweep_at, name=f"sweep {refund.id} {number}", data=sweep),)
+    return ()
 
 
 def _payment_timers(payment: Payment) -> tuple[Timer, ...]:
@@ -97,7 +135,6 @@ def _payment_timers(payment: Payment) -> tuple[Timer, ...]:
 def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
     match call.kind:
         case CallKind.CREATE_CHECKOUT:
-            order = account.orders[payment.order_id]
             return CreateCheckout(
                 effect_id=call.effect_id,
                 payment_id=payment.id,
@@ -105,12 +142,16 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
                 provider=payment.provider,
                 attempt=call.attempt,
                 amount=payment.amount,
-                description=", ".join(line.title for line in order.lines)[:DESCRIPTION_MAX],
+                description=_description(account, payment),
                 save_method=payment.save_method,
                 return_url=payment.return_url,
                 created_at=payment.created_at,
                 expires_at=payment.expires_at,
             )
+        case CallKind.CHARGE:
+            return _charge(account, payment, call)
+        case CallKind.REFUND:
+            raise AssertionError("a payment's call is never a refund: refunds have their own")
         case CallKind.FETCH:
             return FetchPayment(
                 effect_id=call.effect_id,
@@ -127,3 +168,41 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
                 attempt=call.attempt,
                 reference=payment.reference,
             )
+
+
+def _charge(account: Account, payment: Payment, call: ProviderCall) -> ChargeMethod:
+    if payment.method is None:
+        raise AssertionError(f"the payment {payment.id} has no saved method to charge")
+    return ChargeMethod(
+        effect_id=call.effect_id,
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        provider=payment.provider,
+        attempt=call.attempt,
+        amount=payment.amount,
+        description=_description(account, payment),
+        customer_reference=payment.method.customer_reference,
+        method_reference=payment.method.method_reference,
+        created_at=payment.created_at,
+    )
+
+
+def _description(account: Account, payment: Payment) -> str:
+    titles = (line.title for line in account.orders[payment.order_id].lines)
+    return ", ".join(titles)[:DESCRIPTION_MAX]
+
+
+def _refund(refund: Refund) -> RefundPayment | None:
+    if refund.call is None:
+        return None
+    return RefundPayment(
+        effect_id=refund.call.effect_id,
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        provider=refund.provider,
+        attempt=refund.call.attempt,
+        payment_reference=refund.payment_reference,
+        amount=refund.amount,
+        reference=refund.reference,
+        requested_at=refund.requested_at,
+    )

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Durations of waiting. Every wait of the system is bounded by one of these."""
+    """What the business decided about waiting, renewing and limits. Every wait is bounded by one of these."""
 
     payment_expiry: timedelta = timedelta(hours=23)
     """How long a customer may take to pay. Providers bound it: a Stripe Checkout Session lives at most 24 hours."""
@@ -29,6 +29,32 @@ class Policies:
         timedelta(hours=1),
     )
     """How long a payment may be silent before the provider is asked about it; the last delay repeats for ever."""
+
+    renewal_offsets: tuple[timedelta, ...] = (
+        timedelta(days=-3),
+        timedelta(days=-1),
+        timedelta(days=0),
+        timedelta(days=1),
+    )
+    """When a renewal is tried, counted from the end of the paid period: the first is the lead, the others dunning."""
+
+    grace: timedelta = timedelta(days=2)
+    """How long access stays after the end of the period while a renewal is not paid."""
+
+    refund_window: timedelta = timedelta(hours=1)
+    """How long after a payment the customer may have all of it back."""
+
+    refund_unused: bool = True
+    """Whether, after that, the customer may have the unused part of the present period back."""
+
+    cancel_now_refunds: bool = True
+    """Whether cancelling at once gives the unused part of the period back."""
+
+    late_payment_fulfils: bool = True
+    """Whether money that arrives after its order expired or failed buys what was ordered, if still wanted."""
+
+    extension_days_max: int = 3660
+    """How many days a manager may give at once."""
 
     items_max: int = 20
     """How many items one order may have."""

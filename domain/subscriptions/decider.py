@@ -2,31 +2,145 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from domain.entitlements.events import EntitlementEnded
-from domain.subscriptions.events import SubscriptionEnded
+from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
+from domain.payments.closing import close_renewal
+from domain.payments.state import CloseReason, Succeeded
+from domain.refunds import rules as refunds
+from domain.refunds.state import RefundedBy
+from domain.subscriptions import renewal
+from domain.subscriptions.commands import CancelAt
+from domain.subscriptions.events import (
+    AccessBlocked,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionExtended,
+    SubscriptionGraceStarted,
+    SubscriptionResumed,
+)
 from domain.subscriptions.state import SubscriptionStatus
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
     from domain.entitlements.commands import EndEntitlement
-    from domain.subscriptions.commands import EndPeriod
+    from domain.ids import SubscriptionId
+    from domain.subscriptions.commands import (
+        CancelSubscription,
+        EndGrace,
+        EndPeriod,
+        ExtendSubscription,
+        RenewSubscription,
+        ResumeSubscription,
+    )
+    from domain.subscriptions.state import Subscription
 
 
-def end_period(account: Account, ended: EndPeriod, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """End the subscription whose last paid period is over."""
-    subscription = account.subscriptions.get(ended.subscription_id)
+def cancel(account: Account, asked: CancelSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Renew no more; with `now`, end access at once. Repeated, it changes nothing."""
+    subscription = _known(account, asked.subscription_id)
+    if asked.at is CancelAt.NOW:
+        if not subscription.is_running:
+            return ()
+        refund = _refund_of_rest(account, subscription, command)
+        ended = _end(account, subscription, command, ended_at=command.at, closing=CloseReason.CANCELLED)
+        return (*ended, *refund)
+    if not subscription.is_running or not subscription.auto_renew:
+        return ()
+    end = max(subscription.period_end, command.at)
+    cancelled = SubscriptionCancelled(subscription_id=subscription.id, access_end=end)
+    closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
+    if end <= command.at:
+        return (cancelled, *closing, *_end(account, subscription, command, ended_at=end, closing=None))
+    return (cancelled, *closing, renewal.access(subscription, end))
+
+
+def resume(account: Account, asked: ResumeSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Renew again. Repeated, it changes nothing."""
+    subscription = _running(account, asked.subscription_id)
+    if subscription.auto_renew:
+        return ()
+    end = renewal.access_end(subscription.period_end, auto_renew=True, policies=command.policies)
+    first = renewal.first_attempt_at(subscription.period_start, subscription.period_end, command.policies)
+    return (
+        SubscriptionResumed(subscription_id=subscription.id, access_end=end, renew_at=max(first, command.at)),
+        renewal.access(subscription, end),
+    )
+
+
+def extend(account: Account, asked: ExtendSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Give days for nothing; later periods are counted from the new end, and renewed when that comes."""
+    subscription = _running(account, asked.subscription_id)
+    if not 0 < asked.days <= command.policies.extension_days_max:
+        raise ExtensionInvalid(days=asked.days, days_max=command.policies.extension_days_max)
+    period_end = subscription.period_end + timedelta(days=asked.days)
+    end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=command.policies)
+    first = renewal.first_attempt_at(subscription.period_start, period_end, command.policies)
+    return (
+        *close_renewal(account, subscription, command, CloseReason.CANCELLED),
+        SubscriptionExtended(
+            subscription_id=subscription.id,
+            days=asked.days,
+            reason=asked.reason,
+            anchor=period_end,
+            period_end=period_end,
+            access_end=end,
+            renew_at=first if subscription.auto_renew else None,
+        ),
+        renewal.access(subscription, end),
+    )
+
+
+def renew(account: Account, asked: RenewSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Try to renew the present period. When its access is already over, nobody is charged for the past."""
+    subscription = account.subscriptions.get(asked.subscription_id)
     if (
         subscription is None
-        or subscription.status is not SubscriptionStatus.ACTIVE
-        or subscription.period_end != ended.period_end
+        or not subscription.is_running
+        or subscription.period_end != asked.period_end
+        or subscription.attempts + 1 != asked.attempt
+        or subscription.renew_at is None
+        or command.at < subscription.renew_at
+        or command.at >= subscription.access_end
+    ):
+        return ()
+    return renewal.attempt(account, subscription, command)
+
+
+def end_period(account: Account, asked: EndPeriod, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """The paid period is over: a grace for what renews by itself, the end for what does not."""
+    subscription = account.subscriptions.get(asked.subscription_id)
+    if (
+        subscription is None
+        or subscription.status not in {SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE}
+        or subscription.period_end != asked.period_end
         or command.at < subscription.period_end
     ):
         return ()
-    return (SubscriptionEnded(subscription_id=subscription.id, ended_at=subscription.period_end),)
+    if not subscription.auto_renew:
+        return _end(account, subscription, command, ended_at=subscription.period_end, closing=CloseReason.EXPIRED)
+    return (SubscriptionGraceStarted(subscription_id=subscription.id, access_end=subscription.access_end),)
+
+
+def end_grace(account: Account, asked: EndGrace, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Nobody paid within the grace: the subscription ends and access is blocked, once."""
+    subscription = account.subscriptions.get(asked.subscription_id)
+    if (
+        subscription is None
+        or subscription.status is not SubscriptionStatus.GRACE
+        or subscription.access_end != asked.access_end
+        or command.at < subscription.access_end
+    ):
+        return ()
+    blocked = AccessBlocked(subscription_id=subscription.id, resource=subscription.resource)
+    ended = _end(account, subscription, command, ended_at=subscription.access_end, closing=CloseReason.EXPIRED)
+    return (*ended, blocked)
 
 
 def end_entitlement(account: Account, ended: EndEntitlement, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -35,3 +149,60 @@ def end_entitlement(account: Account, ended: EndEntitlement, command: Command[ob
     if held is None or held.until is None or held.until != ended.until or command.at < held.until:
         return ()
     return (EntitlementEnded(resource=held.resource, ended_at=held.until),)
+
+
+def _end(
+    account: Account,
+    subscription: Subscription,
+    command: Command[object],
+    *,
+    ended_at: datetime,
+    closing: CloseReason | None,
+) -> tuple[AccountEvent, ...]:
+    events: list[AccountEvent] = []
+    if closing is not None:
+        events += close_renewal(account, subscription, command, closing)
+    events.append(SubscriptionEnded(subscription_id=subscription.id, ended_at=ended_at))
+    held = account.entitlements.get(subscription.resource)
+    if held is not None and held.subscription_id == subscription.id:
+        events.append(EntitlementEnded(resource=subscription.resource, ended_at=ended_at))
+    return tuple(events)
+
+
+def _refund_of_rest(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Give back the unused part of the present period, and all that was paid ahead, where the policy says so."""
+    if not command.policies.cancel_now_refunds:
+        return ()
+    requested: list[AccountEvent] = []
+    for period in subscription.paid:
+        payment = account.payments.get(account.orders[period.order_id].payment_id)
+        if payment is None or not isinstance(payment.phase, Succeeded):
+            continue
+        amount = refunds.unused_of(account, payment, command.at, subscription)
+        if amount > 0:
+            requested.append(
+                refunds.request(
+                    payment,
+                    command,
+                    amount=amount,
+                    reason="cancelled at once",
+                    rule=refunds.UNUSED,
+                    requested_by=RefundedBy.POLICY,
+                    ends_access=False,
+                )
+            )
+    return tuple(requested)
+
+
+def _known(account: Account, subscription_id: SubscriptionId) -> Subscription:
+    subscription = account.subscriptions.get(subscription_id)
+    if subscription is None:
+        raise SubscriptionUnknown(subscription_id=subscription_id)
+    return subscription
+
+
+def _running(account: Account, subscription_id: SubscriptionId) -> Subscription:
+    subscription = _known(account, subscription_id)
+    if not subscription.is_running:
+        raise SubscriptionNotRunning(subscription_id=subscription_id, status=subscription.status)
+    return subscription

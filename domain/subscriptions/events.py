@@ -6,32 +6,156 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.calendar import Period
-from domain.ids import OrderId, PriceId, ProductId, Resource, SubscriptionId
+from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.subscriptions.state import PaidPeriod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionStarted:
-    """The first period was paid and runs."""
+    """The first period was paid and runs. `periods` of the price's `period` were bought at once."""
 
     subscription_id: SubscriptionId
     order_id: OrderId
     product_id: ProductId
     price_id: PriceId
+    title: str
     price: Money
     period: Period
+    periods: int
     resource: Resource
     auto_renew: bool
     period_start: datetime
     period_end: datetime
+    access_end: datetime
+    renew_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRenewed:
+    """One or more further periods were paid; they follow the earlier ones without a gap."""
+
+    subscription_id: SubscriptionId
+    order_id: OrderId
+    anchor: datetime
+    units: int
+    """All units (months or days) since the anchor."""
+    period_start: datetime
+    period_end: datetime
+    access_end: datetime
+    auto_renew: bool
+    renew_at: datetime | None
+    renewed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalAttempted:
+    """The saved means of payment is being charged for the next period."""
+
+    subscription_id: SubscriptionId
+    order_id: OrderId
+    payment_id: PaymentId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalFailed:
+    """An attempt to renew brought no money. Without `retry_at` it is not tried again."""
+
+    subscription_id: SubscriptionId
+    attempt: int
+    reason: str
+    hard: bool
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalAuthenticationRequired:
+    """The bank wants the customer to confirm the renewal; there is no blind retry."""
+
+    subscription_id: SubscriptionId
+    attempt: int
+    confirmation_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionCancelled:
+    """The subscription no longer renews; access stays to the end of what was paid."""
+
+    subscription_id: SubscriptionId
+    access_end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionResumed:
+    """The subscription renews again."""
+
+    subscription_id: SubscriptionId
+    access_end: datetime
+    renew_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionExtended:
+    """A manager gave days; every later period moves with them."""
+
+    subscription_id: SubscriptionId
+    days: int
+    reason: str
+    anchor: datetime
+    period_end: datetime
+    access_end: datetime
+    renew_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionShortened:
+    """The time that one order had paid for was paid back; what other orders paid moves up, and nothing renews."""
+
+    subscription_id: SubscriptionId
+    order_id: OrderId
+    anchor: datetime
+    units: int
+    paid: tuple[PaidPeriod, ...]
+    """What stays paid."""
+    period_end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionGraceStarted:
+    """The paid period is over and the renewal is not paid; access stays until `access_end`."""
+
+    subscription_id: SubscriptionId
+    access_end: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionEnded:
-    """The last paid period is over."""
+    """The subscription gives no access any more."""
 
     subscription_id: SubscriptionId
     ended_at: datetime
 
 
-SubscriptionEvent = SubscriptionStarted | SubscriptionEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessBlocked:
+    """Access was taken away because the renewal was not paid within the grace."""
+
+    subscription_id: SubscriptionId
+    resource: Resource
+
+
+SubscriptionEvent = (
+    SubscriptionStarted
+    | SubscriptionRenewed
+    | RenewalAttempted
+    | RenewalFailed
+    | RenewalAuthenticationRequired
+    | SubscriptionCancelled
+    | SubscriptionResumed
+    | SubscriptionExtended
+    | SubscriptionShortened
+    | SubscriptionGraceStarted
+    | SubscriptionEnded
+    | AccessBlocked
+)

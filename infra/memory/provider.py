@@ -5,25 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from domain.effects import AnswerStatus, CloseCheckout, CreateCheckout, FetchPayment, ProviderAnswer
+from domain.effects import (
+    AnswerStatus,
+    ChargeMethod,
+    CloseCheckout,
+    CreateCheckout,
+    Effect,
+    FetchPayment,
+    ProviderAnswer,
+    RefundAnswer,
+    RefundAnswerStatus,
+    RefundPayment,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.money import Money
 
+_PAYABLE = frozenset({AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING})
+
 
 @dataclass(slots=True, kw_only=True)
-class Page:
-    """A page where a customer pays, as the provider's books have it."""
+class Collection:
+    """Money to be collected, as the provider's books have it: on a page, or from a saved method."""
 
     reference: str
     payment_id: str
     account: str
     amount: Money
-    save_method: bool
+    save_method: bool = False
     status: AnswerStatus = AnswerStatus.ACTION_REQUIRED
     paid_at: datetime | None = None
+    decline_reason: str | None = None
+    hard: bool = False
+    returned: int = 0
+    """Minor units that were given back, or are on their way."""
 
     def answer(self) -> ProviderAnswer:
         """What the provider says of it."""
@@ -33,8 +50,8 @@ class Page:
                 reference=self.reference,
                 amount=self.amount,
                 paid_at=self.paid_at,
-                customer_reference=f"customer of {self.account}" if self.save_method else None,
-                method_reference=f"method of {self.account}" if self.save_method else None,
+                customer_reference=_customer_of(self.account) if self.save_method else None,
+                method_reference=_method_of(self.account) if self.save_method else None,
                 method_label="memory •••• 4242" if self.save_method else None,
             )
         is_open = self.status is AnswerStatus.ACTION_REQUIRED
@@ -42,12 +59,41 @@ class Page:
             status=self.status,
             reference=self.reference,
             confirmation_url=f"https://provider.invalid/pay/{self.reference}" if is_open else None,
+            decline_reason=self.decline_reason,
+            hard=self.hard,
         )
 
 
 @dataclass(slots=True, kw_only=True)
+class Method:
+    """A saved means of payment, and what it does when it is charged; a test changes it."""
+
+    customer_reference: str
+    declines: str | None = None
+    """The reason with which it declines, or None."""
+    hard: bool = False
+    authenticates: bool = False
+    """Whether the customer has to confirm each charge."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Refund:
+    """Money given back, as the provider's books have it."""
+
+    reference: str
+    payment_reference: str
+    amount: Money
+    status: RefundAnswerStatus
+    detail: str | None = None
+
+    def answer(self) -> RefundAnswer:
+        """What the provider says of it."""
+        return RefundAnswer(status=self.status, reference=self.reference, detail=self.detail)
+
+
+@dataclass(slots=True, kw_only=True)
 class MemoryProvider:
-    """Implements `domain.ports.PaymentProvider`. `pages` are its books, by reference."""
+    """Implements `domain.ports.PaymentProvider`. `pages`, `charges` and `refunds` are its books, by reference."""
 
     name: str = "memory"
     refused_currencies: frozenset[str] = frozenset()
@@ -56,8 +102,14 @@ class MemoryProvider:
     """The next so many calls never arrive: nothing happens, the answer is UNKNOWN."""
     lose_answers: int = 0
     """The next so many calls do their work, and the answer is lost on its way: UNKNOWN."""
-    pages: dict[str, Page] = field(default_factory=dict)
-    calls: list[CreateCheckout | FetchPayment | CloseCheckout] = field(default_factory=list)
+    refunds_become: RefundAnswerStatus = RefundAnswerStatus.SUCCEEDED
+    """What new refunds are at first: SUCCEEDED, FAILED, or PENDING until `settle_refund`."""
+    pages: dict[str, Collection] = field(default_factory=dict)
+    charges: dict[str, Collection] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
+    methods: dict[str, Method] = field(default_factory=dict)
+    """Saved by customers who paid on a page that saves."""
+    calls: list[Effect] = field(default_factory=list)
     """Every call that was made, in its order, whether it arrived or not."""
 
     async def create_checkout(self, effect: CreateCheckout, *, account: str) -> ProviderAnswer:
@@ -65,12 +117,11 @@ class MemoryProvider:
         if self._drops(effect):
             return _unknown("the call never arrived")
         if effect.amount.currency in self.refused_currencies:
-            refusal = f"{effect.amount.currency} is not supported"
-            return self._deliver(ProviderAnswer(status=AnswerStatus.REFUSED, detail=refusal))
+            return self._deliver(_refused(f"{effect.amount.currency} is not supported"))
         reference = f"page-{effect.effect_id}"
         page = self.pages.get(reference)
         if page is None:
-            page = Page(
+            page = Collection(
                 reference=reference,
                 payment_id=effect.payment_id,
                 account=account,
@@ -86,67 +137,160 @@ class MemoryProvider:
             )
         )
 
+    async def charge(self, effect: ChargeMethod, *, account: str) -> ProviderAnswer:
+        """See the port. The same effect id is charged once, and always has the answer that the books have now."""
+        if self._drops(effect):
+            return _unknown("the call never arrived")
+        charge = self.charges.get(f"charge-{effect.effect_id}") or self._charge(effect, account)
+        return self._deliver(charge.answer() if charge else _refused("no such means of payment"))
+
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
         """See the port."""
         if self._drops(effect):
             return _unknown("the call never arrived")
-        page = self._find(effect.reference, effect.payment_id)
-        return self._deliver(page.answer() if page else ProviderAnswer(status=AnswerStatus.CLOSED))
+        found = self._find(effect.reference, effect.payment_id)
+        return self._deliver(found.answer() if found else ProviderAnswer(status=AnswerStatus.CLOSED))
 
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
         """See the port."""
         if self._drops(effect):
             return _unknown("the call never arrived")
-        page = self._find(effect.reference, effect.payment_id)
-        if page is None:
+        found = self._find(effect.reference, effect.payment_id)
+        if found is None:
             return self._deliver(ProviderAnswer(status=AnswerStatus.CLOSED, reference=effect.reference))
-        if page.status not in {AnswerStatus.SUCCEEDED, AnswerStatus.PROCESSING}:
-            page.status = AnswerStatus.CLOSED
-        return self._deliver(page.answer())
+        if found.status not in {AnswerStatus.SUCCEEDED, AnswerStatus.PROCESSING}:
+            found.status = AnswerStatus.CLOSED
+        return self._deliver(found.answer())
+
+    async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
+        """See the port. The same effect id gives back once, and never more than is left of what was paid."""
+        if self._drops(effect):
+            return RefundAnswer(status=RefundAnswerStatus.UNKNOWN, detail="the call never arrived")
+        answer = self._refund(effect)
+        if self._loses():
+            return RefundAnswer(status=RefundAnswerStatus.UNKNOWN, detail="the answer was lost")
+        return answer
 
     async def close(self) -> None:
         """Nothing to release."""
 
     def pay(self, reference: str, at: datetime) -> ProviderAnswer:
-        """Play the customer who pays at the page; returns what a webhook would say. A closed page cannot be paid."""
-        page = self.pages[reference]
-        if page.status is not AnswerStatus.CLOSED:
-            page.status = AnswerStatus.SUCCEEDED
-            page.paid_at = page.paid_at or at
-        return page.answer()
+        """Play the customer who pays at the page or confirms the charge; returns what a webhook would say."""
+        found = self._of(reference)
+        if found.status in _PAYABLE:
+            found.status = AnswerStatus.SUCCEEDED
+            found.paid_at = at
+            if found.save_method:
+                method = Method(customer_reference=_customer_of(found.account))
+                self.methods.setdefault(_method_of(found.account), method)
+        return found.answer()
 
     def process(self, reference: str) -> ProviderAnswer:
         """Play the customer who pays by a means that takes its time."""
-        page = self.pages[reference]
-        if page.status not in {AnswerStatus.CLOSED, AnswerStatus.SUCCEEDED}:
-            page.status = AnswerStatus.PROCESSING
-        return page.answer()
+        found = self._of(reference)
+        if found.status in _PAYABLE:
+            found.status = AnswerStatus.PROCESSING
+        return found.answer()
 
     def decline(self, reference: str, reason: str, *, hard: bool = False) -> ProviderAnswer:
-        """Play the customer whose card is declined. The page stays open for another card."""
-        page = self.pages[reference]
-        if page.status in {AnswerStatus.CLOSED, AnswerStatus.SUCCEEDED}:
-            return page.answer()
-        return ProviderAnswer(status=AnswerStatus.DECLINED, reference=page.reference, decline_reason=reason, hard=hard)
+        """Play the customer whose card is declined. A page stays open for another card; a charge is over."""
+        found = self._of(reference)
+        if found.status not in _PAYABLE:
+            return found.answer()
+        if reference in self.charges:
+            found.status, found.decline_reason, found.hard = AnswerStatus.DECLINED, reason, hard
+        return ProviderAnswer(status=AnswerStatus.DECLINED, reference=reference, decline_reason=reason, hard=hard)
 
-    def _drops(self, effect: CreateCheckout | FetchPayment | CloseCheckout) -> bool:
+    def settle_refund(self, reference: str, *, succeeds: bool) -> RefundAnswer:
+        """Play the bank that carries a pending refund out, or cannot; returns what a webhook would say."""
+        refund = self.refunds[reference]
+        if refund.status is RefundAnswerStatus.PENDING:
+            self._become(refund, RefundAnswerStatus.SUCCEEDED if succeeds else RefundAnswerStatus.FAILED)
+        return refund.answer()
+
+    def _charge(self, effect: ChargeMethod, account: str) -> Collection | None:
+        method = self.methods.get(effect.method_reference)
+        if method is None or method.customer_reference != effect.customer_reference:
+            return None
+        charge = Collection(
+            reference=f"charge-{effect.effect_id}", payment_id=effect.payment_id, account=account, amount=effect.amount
+        )
+        if method.declines is not None:
+            charge.status, charge.decline_reason, charge.hard = AnswerStatus.DECLINED, method.declines, method.hard
+        elif not method.authenticates:
+            charge.status, charge.paid_at = AnswerStatus.SUCCEEDED, effect.created_at
+        self.charges[charge.reference] = charge
+        return charge
+
+    def _refund(self, effect: RefundPayment) -> RefundAnswer:
+        known = self.refunds.get(effect.reference or f"refund-{effect.effect_id}")
+        if known is not None:
+            return known.answer()
+        if effect.reference is not None:
+            return RefundAnswer(status=RefundAnswerStatus.UNKNOWN, detail="no such refund")
+        paid = self._find(effect.payment_reference, effect.payment_id)
+        if paid is None or paid.status is not AnswerStatus.SUCCEEDED:
+            return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="the payment was not paid")
+        left = paid.amount.amount - paid.returned
+        if effect.amount.currency != paid.amount.currency or effect.amount.amount > left:
+            return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="more than is left of the payment")
+        refund = Refund(
+            reference=f"refund-{effect.effect_id}",
+            payment_reference=paid.reference,
+            amount=effect.amount,
+            status=RefundAnswerStatus.PENDING,
+        )
+        paid.returned += effect.amount.amount
+        self.refunds[refund.reference] = refund
+        self._become(refund, self.refunds_become)
+        return refund.answer()
+
+    def _become(self, refund: Refund, status: RefundAnswerStatus) -> None:
+        refund.status = status
+        if status is RefundAnswerStatus.FAILED:
+            refund.detail = "the bank cannot credit the card"
+            self._of(refund.payment_reference).returned -= refund.amount.amount
+
+    def _drops(self, effect: Effect) -> bool:
         self.calls.append(effect)
         if self.drop_calls > 0:
             self.drop_calls -= 1
             return True
         return False
 
-    def _deliver(self, answer: ProviderAnswer) -> ProviderAnswer:
+    def _loses(self) -> bool:
         if self.lose_answers > 0:
             self.lose_answers -= 1
-            return _unknown("the answer was lost")
-        return answer
+            return True
+        return False
 
-    def _find(self, reference: str | None, payment_id: str) -> Page | None:
+    def _deliver(self, answer: ProviderAnswer) -> ProviderAnswer:
+        return _unknown("the answer was lost") if self._loses() else answer
+
+    def _of(self, reference: str) -> Collection:
+        found = self._find(reference, "")
+        if found is None:
+            raise KeyError(reference)
+        return found
+
+    def _find(self, reference: str | None, payment_id: str) -> Collection | None:
         if reference is not None:
-            return self.pages.get(reference)
-        return next((page for page in self.pages.values() if page.payment_id == payment_id), None)
+            return self.pages.get(reference) or self.charges.get(reference)
+        entries = (*self.pages.values(), *self.charges.values())
+        return next((entry for entry in entries if entry.payment_id == payment_id), None)
+
+
+def _customer_of(account: str) -> str:
+    return f"customer of {account}"
+
+
+def _method_of(account: str) -> str:
+    return f"method of {account}"
 
 
 def _unknown(detail: str) -> ProviderAnswer:
     return ProviderAnswer(status=AnswerStatus.UNKNOWN, detail=detail)
+
+
+def _refused(detail: str) -> ProviderAnswer:
+    return ProviderAnswer(status=AnswerStatus.REFUSED, detail=detail)

@@ -21,7 +21,7 @@ class Authentication(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A test card. `charge_decline` and `attach_decline` are Stripe's decline codes, or empty."""
+    """A test card. Its declines are Stripe's decline codes, or empty."""
 
     behaviour: str
     brand: str = "visa"
@@ -31,6 +31,8 @@ class Card:
     authentication: Authentication = Authentication.NEVER
     charge_decline: str = ""
     attach_decline: str = ""
+    absent_decline: str = ""
+    """The code with which it declines charges that are made while the customer is away. No card of Stripe's does so."""
     dispute: str = ""
     """The reason of the dispute that follows a charge, or empty; `inquiry` opens a mere inquiry."""
     refund: str = "succeeds"
@@ -73,6 +75,18 @@ CARDS: dict[str, Card] = {
         last4="0341",
         label="Can be saved, charges are declined",
         charge_decline="generic_decline",
+    ),
+    "4999990000000015": Card(
+        behaviour="absent_insufficient_funds",
+        last4="0015",
+        label="Sandbox only: succeeds, renewals are declined (insufficient funds)",
+        absent_decline="insufficient_funds",
+    ),
+    "4999990000000023": Card(
+        behaviour="absent_expired_card",
+        last4="0023",
+        label="Sandbox only: succeeds, renewals are declined (expired card)",
+        absent_decline="expired_card",
     ),
     "4000002500003155": Card(
         behaviour="authenticate_unless_set_up",
@@ -232,4 +246,4 @@ def valid_number(number: str) -> bool:
 
 def behaving(card: Card, decline_code: str) -> Card:
     """The same card from the day on which its bank declines (or, with an empty code, pays) everything."""
-    return replace(card, charge_decline=decline_code)
+    return replace(card, charge_decline=decline_code, absent_decline="")

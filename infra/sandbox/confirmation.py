@@ -72,7 +72,7 @@ def check_ownership(method: Json, customer: str | None) -> None:
 def confirm(tx: Transaction, settings: SandboxSettings, intent: Json, method: Json, options: Options) -> Outcome:
     """Goes on with an intent until it is paid, declined, or waits for 3-D Secure."""
     card, private = card_of(tx, method["id"])
-    if private.get("used") and method["customer"] is None and intent["payment_method"] != method["id"]:
+    if private.get("used") and method["customer"] is None:
         raise StateError(
             "This PaymentMethod was previously used without being attached to a Customer or was detached from a "
             "Customer, and may not be used again.",
@@ -89,6 +89,8 @@ def confirm(tx: Transaction, settings: SandboxSettings, intent: Json, method: Js
         if options.off_session or options.error_on_requires_action:
             return decline(tx, intent, method, behaving(card, "authentication_required"), authenticated=False)
         return Outcome(_challenge(tx, settings, intent, options))
+    if options.off_session and card.absent_decline:
+        return decline(tx, intent, method, behaving(card, card.absent_decline), authenticated=False)
     return collect(tx, intent, method, card, authenticated=False)
 
 

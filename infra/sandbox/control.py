@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from infra.sandbox import disputes
-from infra.sandbox.cards import DECLINE_MESSAGES
+from infra.sandbox.cards import DECLINE_MESSAGES, Authentication
 from infra.sandbox.errors import ApiError, InvalidParameterError, StateError, UnknownRouteError
 from infra.sandbox.faults import Fault, Switches
 from infra.sandbox.service import Call, Reply, authenticate
@@ -175,14 +175,32 @@ def _close_dispute(tx: Transaction, identifier: str, verdict: Json) -> Json:
 
 
 def _spoil(tx: Transaction, identifier: str, change: Json) -> Json:
-    """From now on the saved card declines everything with this code; an empty one makes it good, null as it was."""
-    code = change.get("decline")
-    if code is not None and code != "" and code not in DECLINE_MESSAGES:
+    """From now on the card behaves so; what the change does not name is as the card's number has it.
+
+    `decline`: the code with which it declines everything, or empty for none. `authentication`: `always` or `never`. The
+    card may be named by itself, or by the payment intent or checkout session that it paid.
+    """
+    decline, authentication = change.get("decline"), change.get("authentication")
+    if change.keys() - {"decline", "authentication"}:
+        raise InvalidParameterError("A card takes the orders decline and authentication.")
+    if decline not in (None, "", *DECLINE_MESSAGES):
         raise InvalidParameterError(f"decline must be empty or one of {', '.join(DECLINE_MESSAGES)}", param="decline")
-    tx.get("payment_method", identifier)
+    if authentication not in (None, Authentication.ALWAYS, Authentication.NEVER):
+        raise InvalidParameterError("authentication must be always or never", param="authentication")
+    if identifier.startswith("cs_"):
+        identifier = tx.get("checkout.session", identifier)["payment_intent"] or ""
+    if identifier.startswith("pi_"):
+        identifier = tx.get("payment_intent", identifier)["payment_method"] or ""
+    method = tx.get("payment_method", identifier)
     private = tx.private(identifier)
     if "behaviour" not in private:
         raise StateError("This payment method has no behaviour.")
-    private["decline"] = code
+    private |= {"decline": decline, "authentication": authentication}
     tx.execute("UPDATE objects SET private = ? WHERE id = ?", (orjson.dumps(private), identifier))
-    return {"id": identifier, "decline": code}
+    return {
+        "id": identifier,
+        "customer": method["customer"],
+        "last4": method["card"]["last4"],
+        "decline": decline,
+        "authentication": authentication,
+    }

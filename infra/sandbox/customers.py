@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from infra.sandbox.cards import (
     CARDS,
     DECLINE_MESSAGES,
     PAYMENT_METHOD_TOKENS,
+    Authentication,
     Card,
     behaving,
     valid_number,
@@ -272,8 +274,11 @@ def card_of(tx: Transaction, method: str) -> tuple[Card, Json]:
     """What the card does today, and what the sandbox alone knows of it."""
     private = tx.private(method)
     card = BEHAVIOURS[private["behaviour"]]
-    override = private.get("decline")
-    return (card if override is None else behaving(card, override)), private
+    if (decline := private.get("decline")) is not None:
+        card = behaving(card, decline)
+    if (authentication := private.get("authentication")) is not None:
+        card = replace(card, authentication=Authentication(authentication))
+    return card, private
 
 
 def attach(tx: Transaction, method: Json, customer: str, *, set_up: bool = False) -> Json:

@@ -49,9 +49,15 @@ class Kind(StrEnum):
     """A delivery is made twice."""
     WEBHOOK_LATE = "webhook_late"
     """A delivery waits `delay_ms` more; others overtake it."""
+    REFUND_PENDING = "refund_pending"
+    """A new refund is pending for `delay_ms` of the sandbox's clock (default: 10 s), then it succeeds."""
+    REFUND_FAILED = "refund_failed"
+    """A new refund is pending just as long, then it fails."""
 
 
 WEBHOOK_KINDS = frozenset({Kind.WEBHOOK_LOST, Kind.WEBHOOK_DOUBLED, Kind.WEBHOOK_LATE})
+REFUND_KINDS = frozenset({Kind.REFUND_PENDING, Kind.REFUND_FAILED})
+REFUNDS_PATH = "/v1/refunds"
 DEFAULT_STATUS = {Kind.REFUSE: 503, Kind.ERROR: 500, Kind.ERROR_AFTER: 500}
 
 
@@ -140,6 +146,7 @@ class Switches:
         return self._hits(
             lambda fault: (
                 fault.kind not in WEBHOOK_KINDS
+                and (fault.kind not in REFUND_KINDS or path == REFUNDS_PATH)
                 and (fault.method or "POST") in {"*", method}
                 and path.startswith(fault.path)
             )

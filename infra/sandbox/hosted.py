@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from infra.sandbox import checkout, confirmation, pages, setup_intents
 from infra.sandbox.cards import BEHAVIOURS, CARDS
@@ -123,17 +123,15 @@ class HostedPages:
         if fields.get("action") not in {"authenticate", "fail"}:
             return _page(pages.message_page("Not possible", "The form was not complete.", state="error"), status=400)
         passed = fields["action"] == "authenticate"
-        if kind == "setup_intent":
-            setup_intents.authenticated(tx, intent, passed=passed)
-        elif "session" in private:
+        if "session" in private:
             return self._session_challenge(tx, private["session"], intent, passed=passed)
+        if kind == "setup_intent":
+            after = setup_intents.authenticated(tx, intent, passed=passed)
         else:
-            confirmation.authenticated(tx, intent, passed=passed)
-        return (
-            _see(return_url)
-            if return_url
-            else _page(pages.message_page("Done", "You can close this page.", state="done"))
-        )
+            after = confirmation.authenticated(tx, intent, passed=passed).intent
+        if not return_url:
+            return _page(pages.message_page("Done", "You can close this page.", state="done"))
+        return _see(_returning(return_url, after))
 
     def _session_challenge(self, tx: Transaction, session_id: str, intent: Json, *, passed: bool) -> Reply:
         session = tx.get("checkout.session", session_id)
@@ -159,6 +157,13 @@ def _expiry(text: str) -> tuple[int, int]:
             "Your card's expiration date is incomplete.", code="invalid_expiry_month", param="exp_month"
         )
     return int(parts[0]), int(parts[1])
+
+
+def _returning(return_url: str, intent: Json) -> str:
+    """The address with what Stripe tells in it; who wants to know more asks by the intent's name."""
+    is_over = intent["status"] in {"succeeded", "requires_capture", "processing"}
+    told = {intent["object"]: intent["id"], "redirect_status": "succeeded" if is_over else "failed"}
+    return f"{return_url}{'&' if '?' in return_url else '?'}{urlencode(told)}"
 
 
 def _success_url(session: Json) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.sandbox import charges
 from infra.sandbox.customers import card_of
 from infra.sandbox.errors import InvalidParameterError, StateError
+from infra.sandbox.faults import Kind, first
 from infra.sandbox.requests import expanded, merged_metadata, page
 from infra.sandbox.store import Transaction, new_id
 
@@ -18,6 +20,23 @@ Json = dict[str, Any]
 REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
 SETTLING_SECONDS = 10
 """How long the test cards for slow and failing refunds take, by the sandbox's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What becomes of a refund: whether it is pending at first, and how it ends after some seconds."""
+
+    pending: bool
+    fails: bool
+    seconds: int = SETTLING_SECONDS
+
+
+FATES = {
+    "succeeds": None,
+    "pending": Fate(pending=True, fails=False),
+    "fails": Fate(pending=False, fails=True),
+}
+"""By the card; None is a success that stays one."""
 
 
 def create(tx: Transaction, request: Request) -> Json:
@@ -37,7 +56,18 @@ def create(tx: Transaction, request: Request) -> Json:
             raise StateError("This PaymentIntent does not have a successful charge to refund.", param="payment_intent")
     charge = tx.get("charge", charge_id or "", param="charge")
     amount = _checked(tx, charge, amount)
-    return expanded(tx, new_refund(tx, charge, amount, reason, metadata), expand)
+    fate = _fate(tx, request, charge)
+    return expanded(tx, _new_refund(tx, charge, amount, fate, {"reason": reason, "metadata": metadata}), expand)
+
+
+def _fate(tx: Transaction, request: Request, charge: Json) -> Fate | None:
+    """As somebody switched it on, else as the card has it."""
+    fault = first(request.hits, Kind.REFUND_FAILED, Kind.REFUND_PENDING)
+    if fault is not None:
+        seconds = fault.delay_ms // 1000 or SETTLING_SECONDS
+        return Fate(pending=True, fails=fault.kind is Kind.REFUND_FAILED, seconds=seconds)
+    card, _ = card_of(tx, charge["payment_method"])
+    return FATES[card.refund]
 
 
 def _checked(tx: Transaction, charge: Json, amount: int | None) -> int:
@@ -67,9 +97,9 @@ def _checked(tx: Transaction, charge: Json, amount: int | None) -> int:
     return amount
 
 
-def new_refund(tx: Transaction, charge: Json, amount: int, reason: str | None, metadata: dict[str, str]) -> Json:
+def _new_refund(tx: Transaction, charge: Json, amount: int, fate: Fate | None, fields: Json) -> Json:
     """Writes a refund and what it changes of the charge."""
-    card, _ = card_of(tx, charge["payment_method"])
+    is_pending = fate is not None and fate.pending
     identifier = new_id("re")
     transaction = charges.balance(tx, "refund", -amount, charge["currency"], identifier)
     refund: Json = {
@@ -84,18 +114,17 @@ def new_refund(tx: Transaction, charge: Json, amount: int, reason: str | None, m
             "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
             "type": "card",
         },
-        "metadata": metadata,
         "payment_intent": charge["payment_intent"],
-        "reason": reason,
         "receipt_number": None,
         "source_transfer_reversal": None,
-        "status": "pending" if card.refund == "pending" else "succeeded",
+        "status": "pending" if is_pending else "succeeded",
         "transfer_reversal": None,
+        **fields,
     }
-    if card.refund == "pending":
+    if is_pending:
         refund["pending_reason"] = "processing"
-    due = None if card.refund == "succeeds" else tx.now + SETTLING_SECONDS
-    tx.insert(refund, due=due, private={"end": card.refund})
+    due = None if fate is None else tx.now + fate.seconds
+    tx.insert(refund, due=due, private={"fails": fate is not None and fate.fails})
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     tx.update(charge)
@@ -106,7 +135,7 @@ def new_refund(tx: Transaction, charge: Json, amount: int, reason: str | None, m
 
 def settle(tx: Transaction, refund: Json) -> None:
     """The bank's late word on a refund: done, or not possible."""
-    failed = tx.private(refund["id"]).get("end") == "fails"
+    failed = tx.private(refund["id"]).get("fails") is True
     refund.pop("pending_reason", None)
     if failed:
         charge = tx.get("charge", refund["charge"])

@@ -12,6 +12,9 @@ from infra.sandbox.errors import InvalidParameterError
 from infra.sandbox.store import ID_PREFIXES, Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infra.sandbox.faults import Fault, Kind
     from infra.sandbox.forms import Params
     from infra.sandbox.settings import SandboxSettings
 
@@ -36,13 +39,14 @@ PAGE_LENGTH_MAX = 100
 
 @dataclass(slots=True, kw_only=True)
 class Request:
-    """One call of the API, decoded. `names` are the ids in its path."""
+    """One call of the API, decoded. `names` are the ids in its path, `hits` the faults that its handler plays."""
 
     method: str
     path: str
     params: Params
     settings: SandboxSettings
     names: dict[str, str] = field(default_factory=dict)
+    hits: Mapping[Kind, Fault] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ class Service:
                 params=Params(params),
                 settings=self._settings,
                 names=errand.names,
+                hits=hits,
             )
             return _answer(tx, errand, request)
 

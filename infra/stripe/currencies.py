@@ -8,7 +8,7 @@ than agreed.
 
 from __future__ import annotations
 
-from domain.money import EXPONENTS
+from domain.money import EXPONENTS, Money
 
 STRIPE_ZERO_DECIMAL = frozenset(
     "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # noqa: SIM905 - reads as Stripe's list
@@ -45,6 +45,8 @@ def stripe_exponent(currency: str) -> int:
 def to_stripe_amount(amount: int, currency: str) -> int:
     """ISO minor units to Stripe's `amount`; raises `AmountNotRepresentableError` where they cannot be the same sum."""
     code = currency.upper()
+    if code not in EXPONENTS:
+        raise AmountNotRepresentableError(code, amount, "nobody knows this currency's decimals")
     converted, rest = _scaled(amount, stripe_exponent(code) - EXPONENTS[code])
     if rest:
         raise AmountNotRepresentableError(code, amount, "Stripe has fewer decimals for this currency")
@@ -61,6 +63,16 @@ def from_stripe_amount(amount: int, currency: str) -> int:
     if rest:
         raise AmountNotRepresentableError(code, amount, "it has decimals that the currency does not have")
     return converted
+
+
+def money_of(amount: object, currency: object) -> Money | None:
+    """What Stripe calls an amount, in our terms; None where it is none that we can read."""
+    if type(amount) is not int or not isinstance(currency, str) or currency.upper() not in EXPONENTS:
+        return None
+    try:
+        return Money(amount=from_stripe_amount(amount, currency), currency=currency.upper())
+    except AmountNotRepresentableError:
+        return None
 
 
 def _scaled(amount: int, shift: int) -> tuple[int, int]:

@@ -1,26 +1,26 @@
-"""Stripe's webhooks: verified on the raw bytes first, then turned into our own report of a payment."""
+"""Stripe's webhooks: verified on the raw bytes first, then turned into commands of ours."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 import stripe
 
-from domain.effects import AnswerStatus, ProviderAnswer
-from domain.ids import AccountId, PaymentId
-from domain.money import EXPONENTS, Money
+from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswerStatus
+from domain.ids import AccountId, PaymentId, RefundId
 from domain.payments.commands import ReportPayment
-from infra.stripe.currencies import AmountNotRepresentableError, from_stripe_amount
+from domain.refunds.commands import AnswerRefund
+from infra.stripe import intents, refunds
+from infra.stripe.calls import Json, Told
+from infra.stripe.currencies import money_of
 from infra.stripe.declines import reason_of
 from infra.stripe.names import HANDLED_EVENTS, PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-Json = dict[str, Any]
 
 TOLERANCE_S = 300
 """How old a signature may be; Stripe's own default."""
@@ -34,10 +34,12 @@ class WebhookRejectedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookReport:
-    """A report, and the account whose payment it is about (from the metadata that we wrote and nobody else can)."""
+    """What a webhook says, as a command for an account (by the metadata that we wrote and nobody else can)."""
 
     account: AccountId
-    report: ReportPayment
+    report_id: str
+    """Stripe's name of the webhook: the same one may come several times."""
+    command: ReportPayment | AnswerRefund
 
 
 def verify(payload: bytes, signature: str | None, secrets: Sequence[str], *, tolerance_s: int = TOLERANCE_S) -> None:
@@ -58,7 +60,7 @@ def verify(payload: bytes, signature: str | None, secrets: Sequence[str], *, tol
 
 
 def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> WebhookReport | None:
-    """The report that a webhook brings; None where it is verified but says nothing about a payment of ours."""
+    """The report that a webhook brings; None where it is verified but tells nothing of a payment or refund of ours."""
     verify(payload, signature, secrets)
     try:
         event = orjson.loads(payload)
@@ -67,37 +69,59 @@ def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> Webho
     if not isinstance(event, dict) or event.get("object") != "event" or not _is_text(event.get("id")):
         raise WebhookRejectedError("the body is not an event of Stripe")
     body = event["data"].get("object") if isinstance(event.get("data"), dict) else None
-    if not isinstance(body, dict) or event.get("type") not in HANDLED_EVENTS:
+    if not isinstance(body, dict) or event.get("type") not in HANDLED_EVENTS or not _is_text(body.get("id")):
         return None
     metadata = body.get("metadata")
-    if (
-        not isinstance(metadata, dict)
-        or not _is_text(metadata.get("payment_id"))
-        or not _is_text(metadata.get("account"))
-    ):
+    if not isinstance(metadata, dict) or not _is_text(metadata.get("account")):
         return None
-    answer = _answer(str(event["type"]), body, event.get("created"))
-    if answer is None:
+    command = _command(event, body, metadata)
+    if command is None:
         return None
-    report = ReportPayment(
-        payment_id=PaymentId(metadata["payment_id"]), provider=PROVIDER, report_id=event["id"], answer=answer
+    return WebhookReport(account=AccountId(metadata["account"]), report_id=event["id"], command=command)
+
+
+def _command(event: Json, body: Json, metadata: Json) -> ReportPayment | AnswerRefund | None:
+    type_ = str(event["type"])
+    if "refund" in type_:
+        if not _is_text(metadata.get("refund_id")):
+            return None
+        answer = refunds.answer_of(Told(body, request_id=None))
+        if answer.status is RefundAnswerStatus.UNKNOWN:
+            return None
+        return AnswerRefund(refund_id=RefundId(metadata["refund_id"]), effect_id=None, attempt=0, answer=answer)
+    if not _is_text(metadata.get("payment_id")):
+        return None
+    created = event.get("created")
+    told_at = datetime.fromtimestamp(created, UTC) if type(created) is int else None
+    said = _of_intent if type_.startswith("payment_intent.") else _of_session
+    found = said(type_, body, told_at)
+    if found is None:
+        return None
+    return ReportPayment(
+        payment_id=PaymentId(metadata["payment_id"]), provider=PROVIDER, report_id=event["id"], answer=found
     )
-    return WebhookReport(account=AccountId(metadata["account"]), report=report)
 
 
-def _answer(type_: str, body: Json, created: object) -> ProviderAnswer | None:
-    reference = body.get("id")
-    if not _is_text(reference):
-        return None
-    if type_ == "payment_intent.payment_failed":
-        reason, hard = reason_of(body.get("last_payment_error"))
+def _of_intent(type_: str, intent: Json, told_at: datetime | None) -> ProviderAnswer | None:
+    if not intents.is_charge(intent):
+        if type_ != "payment_intent.payment_failed":
+            return None  # the page tells of its money itself
+        reason, hard = reason_of(intent.get("last_payment_error"))
         # An intent does not say which page it belongs to; the payment is known by our metadata.
         return ProviderAnswer(status=AnswerStatus.DECLINED, decline_reason=reason, hard=hard)
-    match body.get("status"), body.get("payment_status"):
+    if intents.needs_authentication(intent):
+        return None  # no end: whoever charged asks the customer, and this may come after the customer's answer
+    answer = intents.answer_of(Told(intent, request_id=None), told_at=told_at)
+    return None if answer.status is AnswerStatus.UNKNOWN else answer
+
+
+def _of_session(type_: str, session: Json, told_at: datetime | None) -> ProviderAnswer | None:
+    reference = str(session["id"])
+    match session.get("status"), session.get("payment_status"):
         case "expired", _:
             return ProviderAnswer(status=AnswerStatus.CLOSED, reference=reference)
         case "complete", "paid":
-            return _succeeded(body, str(reference), created)
+            return _succeeded(session, reference, told_at)
         case "complete", "unpaid" if type_ == "checkout.session.async_payment_failed":
             return ProviderAnswer(status=AnswerStatus.DECLINED, reference=reference, decline_reason="payment_failed")
         case "complete", "unpaid":
@@ -105,20 +129,16 @@ def _answer(type_: str, body: Json, created: object) -> ProviderAnswer | None:
     return None
 
 
-def _succeeded(session: Json, reference: str, created: object) -> ProviderAnswer | None:
-    amount, currency = session.get("amount_total"), session.get("currency")
-    if type(amount) is not int or not isinstance(currency, str) or currency.upper() not in EXPONENTS:
-        return None
-    try:
-        money = Money(amount=from_stripe_amount(amount, currency), currency=currency.upper())
-    except AmountNotRepresentableError:
+def _succeeded(session: Json, reference: str, told_at: datetime | None) -> ProviderAnswer | None:
+    amount = money_of(session.get("amount_total"), session.get("currency"))
+    if amount is None:
         return None
     customer = session.get("customer")
     return ProviderAnswer(
         status=AnswerStatus.SUCCEEDED,
         reference=reference,
-        amount=money,
-        paid_at=datetime.fromtimestamp(created, UTC) if type(created) is int else None,
+        amount=amount,
+        paid_at=told_at,
         customer_reference=customer if isinstance(customer, str) else None,
     )
 

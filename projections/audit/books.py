@@ -33,7 +33,7 @@ class Charge:
 
     id: str
     reference: str
-    """The Checkout Session on which it was paid; empty where it was made in another way."""
+    """The Checkout Session on which it was paid, or the Payment Intent where a saved card was charged."""
     account: str
     amount: int
     currency: str
@@ -122,7 +122,7 @@ def _charge(entry: Mapping[str, Any]) -> Charge:
     amount = int(entry["amount_captured"])
     return Charge(
         id=str(entry["id"]),
-        reference=str(entry["checkout_session"] or ""),
+        reference=str(entry["checkout_session"] or entry["payment_intent"] or ""),
         account=str((entry["metadata"] or {}).get("account", "")),
         amount=from_stripe_amount(amount, currency) if currency in EXPONENTS else amount,
         currency=currency,

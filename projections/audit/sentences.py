@@ -25,11 +25,33 @@ from domain.payments.events import (
     PaymentExpired,
     PaymentFailed,
     PaymentFetchRequested,
+    PaymentMethodRemoved,
+    PaymentMethodSaved,
     PaymentProcessing,
     PaymentSucceeded,
     PaymentUnchanged,
 )
-from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
+from domain.refunds.events import (
+    RefundCallRepeated,
+    RefundFailed,
+    RefundRequested,
+    RefundSubmitted,
+    RefundSucceeded,
+)
+from domain.subscriptions.events import (
+    AccessBlocked,
+    RenewalAttempted,
+    RenewalAuthenticationRequired,
+    RenewalFailed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    SubscriptionExtended,
+    SubscriptionGraceStarted,
+    SubscriptionRenewed,
+    SubscriptionResumed,
+    SubscriptionShortened,
+    SubscriptionStarted,
+)
 from projections.audit.words import Names, amount, moment, period, until
 from schemas.messages import CommandAccepted, CommandRejected
 
@@ -50,6 +72,16 @@ INTENTS = {
     "billing.payment.repeat_call": "to repeat a call that the provider had not answered",
     "billing.payment.sweep": "to ask a silent provider about a payment",
     "billing.payment.expire": "to end a payment that nobody made in time",
+    "billing.payment_method.remove": "to charge a saved means of payment no more",
+    "billing.subscription.cancel": "to cancel a subscription",
+    "billing.subscription.resume": "to resume a subscription",
+    "billing.subscription.extend": "to extend a subscription",
+    "billing.subscription.renew": "to renew a subscription",
+    "billing.subscription.end_grace": "to end a time of grace",
+    "billing.refund.request": "to give money back",
+    "billing.refund.answer": "to note what the provider said of a refund",
+    "billing.refund.repeat": "to repeat a refund that the provider had not answered",
+    "billing.refund.sweep": "to ask a silent provider about a refund",
     "billing.subscription.end_period": "to end a paid period",
     "billing.entitlement.end": "to take back access whose time is over",
     "billing.product.define": "to describe a product",
@@ -170,6 +202,8 @@ def _payment_fetch_requested(event: PaymentFetchRequested, names: Names) -> str:
 @_says(PaymentUnchanged)
 def _payment_unchanged(event: PaymentUnchanged, names: Names) -> str:
     payment = names("payment", event.payment_id)
+    if event.sweep_at is None:
+        return f"The provider knows of no means of payment that {payment} left for renewals."
     return f"The provider had nothing new about {payment}; it is asked again at {moment(event.sweep_at)}."
 
 
@@ -220,6 +254,109 @@ def _subscription_started(event: SubscriptionStarted, names: Names) -> str:
         f"{moment(event.period_start)} to {moment(event.period_end)} "
         f"at {amount(event.price)}; {renewal}."
     )
+
+
+@_says(PaymentMethodSaved)
+def _payment_method_saved(event: PaymentMethodSaved, names: Names) -> str:
+    label = event.method.label or names("card", event.method.method_reference)
+    return f"{label} of {names('payment', event.payment_id)} is kept for renewals."
+
+
+@_says(PaymentMethodRemoved)
+def _payment_method_removed(event: PaymentMethodRemoved, names: Names) -> str:
+    return f"The means of payment {names('card', event.method_reference)} is charged no more."
+
+
+@_says(SubscriptionRenewed)
+def _subscription_renewed(event: SubscriptionRenewed, names: Names) -> str:
+    paid = f"{moment(event.period_start)} to {moment(event.period_end)}"
+    return f"{names('Subscription', event.subscription_id)} was renewed: {paid} ({names('order', event.order_id)})."
+
+
+@_says(RenewalAttempted)
+def _renewal_attempted(event: RenewalAttempted, names: Names) -> str:
+    charge = names("payment", event.payment_id)
+    return f"The renewal of {names('subscription', event.subscription_id)} is tried, attempt {event.attempt}: {charge}."
+
+
+@_says(RenewalFailed)
+def _renewal_failed(event: RenewalFailed, names: Names) -> str:
+    next_try = "it is not tried again" if event.retry_at is None else f"it is tried again at {moment(event.retry_at)}"
+    subscription = names("subscription", event.subscription_id)
+    return f"Attempt {event.attempt} to renew {subscription} brought no money ({event.reason}); {next_try}."
+
+
+@_says(RenewalAuthenticationRequired)
+def _authentication_required(event: RenewalAuthenticationRequired, names: Names) -> str:
+    subscription = names("subscription", event.subscription_id)
+    return f"The bank wants the customer to confirm the renewal of {subscription}: {event.confirmation_url}"
+
+
+@_says(SubscriptionCancelled)
+def _subscription_cancelled(event: SubscriptionCancelled, names: Names) -> str:
+    subscription = names("Subscription", event.subscription_id)
+    return f"{subscription} was cancelled: it renews no more, and access stays until {moment(event.access_end)}."
+
+
+@_says(SubscriptionResumed)
+def _subscription_resumed(event: SubscriptionResumed, names: Names) -> str:
+    return f"{names('Subscription', event.subscription_id)} renews again, first at {moment(event.renew_at)}."
+
+
+@_says(SubscriptionExtended)
+def _subscription_extended(event: SubscriptionExtended, names: Names) -> str:
+    subscription = names("Subscription", event.subscription_id)
+    return f"{subscription} was given {event.days} days, to {moment(event.period_end)}: {event.reason}."
+
+
+@_says(SubscriptionShortened)
+def _subscription_shortened(event: SubscriptionShortened, names: Names) -> str:
+    subscription = names("Subscription", event.subscription_id)
+    return f"{subscription} now ends at {moment(event.period_end)}: a period bought ahead was paid back."
+
+
+@_says(SubscriptionGraceStarted)
+def _grace_started(event: SubscriptionGraceStarted, names: Names) -> str:
+    subscription = names("subscription", event.subscription_id)
+    return f"The paid period of {subscription} is over; access stays until {moment(event.access_end)}."
+
+
+@_says(AccessBlocked)
+def _access_blocked(event: AccessBlocked, names: Names) -> str:
+    subscription = names("subscription", event.subscription_id)
+    return f"Access to {event.resource} was blocked: nobody paid for {subscription} within the grace."
+
+
+@_says(RefundRequested)
+def _refund_requested(event: RefundRequested, names: Names) -> str:
+    refund, payment = names("refund", event.refund_id), names("payment", event.payment_id)
+    return (
+        f"{amount(event.amount)} of {payment} go back ({refund}), asked for by the {event.requested_by}: "
+        f"{event.reason}. What allows it: {event.rule}."
+    )
+
+
+@_says(RefundSubmitted)
+def _refund_submitted(event: RefundSubmitted, names: Names) -> str:
+    return f"The provider took {names('refund', event.refund_id)} and works on it."
+
+
+@_says(RefundCallRepeated)
+def _refund_call_repeated(event: RefundCallRepeated, names: Names) -> str:
+    refund = names("refund", event.refund_id)
+    return f"The provider had not said how {refund} stands and was asked again, attempt {event.attempt}."
+
+
+@_says(RefundSucceeded)
+def _refund_succeeded(event: RefundSucceeded, names: Names) -> str:
+    refund, payment = names("refund", event.refund_id), names("payment", event.payment_id)
+    return f"{amount(event.amount)} of {payment} went back to the customer ({refund})."
+
+
+@_says(RefundFailed)
+def _refund_failed(event: RefundFailed, names: Names) -> str:
+    refund = names("refund", event.refund_id)
+    return f"The provider refused {refund} of {amount(event.amount)}: {event.reason}. The money stays paid."
 
 
 @_says(SubscriptionEnded)

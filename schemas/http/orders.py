@@ -116,6 +116,8 @@ class PaymentAnswer(AnswerModel):
     failure_reason: str | None
     method: str | None
     """What the customer knows the means of payment by, such as `visa •••• 4242`."""
+    refunded: MoneyAnswer
+    refunding: MoneyAnswer
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None

@@ -8,10 +8,12 @@ import hmac
 import json
 import time
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from domain.effects import RefundAnswerStatus
 from tests.api.product import WEBHOOK_SECRETS
 
 if TYPE_CHECKING:
@@ -138,6 +140,65 @@ async def test_another_page_or_amount_pays_nothing(product: Product) -> None:
     order = await _fulfilled(product, order["id"], account)
     payment = await product.http.get(f"/v1/payments/{order['payment']['id']}", headers=product.headers(account))
     assert payment.json()["amount"] == {"amount": 999, "currency": "USD"}
+
+
+def settled(refund: dict[str, Any], account: str, status: str, type_: str = "refund.updated") -> dict[str, Any]:
+    """What Stripe sends when a refund has come to its end."""
+    body = {
+        "id": f"re_{refund['id']}",
+        "object": "refund",
+        "status": status,
+        "failure_reason": "expired_or_canceled_card" if status == "failed" else None,
+        "metadata": {"refund_id": refund["id"], "payment_id": refund["payment_id"], "account": account},
+    }
+    return {
+        "id": f"evt_{uuid.uuid4().hex}",
+        "object": "event",
+        "type": type_,
+        "created": int(time.time()),
+        "data": {"object": body},
+    }
+
+
+async def _refunding(product: Product) -> tuple[dict[str, Any], str]:
+    """A refund that the provider works on, and whose it is."""
+    account = product.account()
+    order, reference = await _ordered(product, await product.film(), account)
+    product.provider.pay(reference, datetime.now(UTC))
+    await _deliver(product, paid(order, account, reference))
+    await _fulfilled(product, order["id"], account)
+    product.provider.refunds_become = RefundAnswerStatus.PENDING
+    asked = await product.http.post(
+        f"/v1/payments/{order['payment']['id']}/refunds",
+        json={},
+        headers=product.headers(account, key=uuid.uuid4().hex, wait=30),
+    )
+    assert asked.status_code == 201, asked.text
+    refund = await product.until(
+        lambda: product.http.get(f"/v1/refunds/{asked.json()['id']}", headers=product.headers(account)),
+        lambda answer: answer.json().get("status") == "submitted",
+    )
+    product.provider.refunds_become = RefundAnswerStatus.SUCCEEDED
+    return refund, account
+
+
+@pytest.mark.parametrize(
+    ("status", "types"),
+    [("succeeded", ("charge.refund.updated", "refund.updated")), ("failed", ("refund.failed", "refund.updated"))],
+)
+async def test_the_end_of_a_refund_is_told(product: Product, status: str, types: tuple[str, str]) -> None:
+    refund, account = await _refunding(product)
+    assert (await _deliver(product, settled(refund, product.account(), status))).status_code == 200
+    for type_ in types:
+        assert (await _deliver(product, settled(refund, account, status, type_))).status_code == 200
+    await product.until(
+        lambda: product.http.get(f"/v1/refunds/{refund['id']}", headers=product.headers(account)),
+        lambda answer: answer.json()["status"] == status,
+    )
+    payment = await product.http.get(f"/v1/payments/{refund['payment_id']}", headers=product.headers(account))
+    assert payment.json()["status"] == ("refunded" if status == "succeeded" else "succeeded")
+    held = await product.http.get("/v1/entitlements", headers=product.headers(account))
+    assert len(held.json()["items"]) == (0 if status == "succeeded" else 1)
 
 
 async def test_bad_signature_changes_nothing(product: Product) -> None:

@@ -12,7 +12,7 @@ import pytest
 from domain.effects import AnswerStatus, ProviderAnswer
 from schemas.codec import decode, encode
 from schemas.messages import COMMANDS
-from tests.contracts.stripe_kit import ACCOUNT, checkout, closing, fetch
+from tests.contracts.effects_kit import ACCOUNT, checkout, closing, fetch
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -1,22 +1,20 @@
-"""Effects for the Stripe adapter's tests."""
+"""The Stripe adapter, pointed at a sandbox."""
 
 from __future__ import annotations
 
-import uuid
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from domain.effects import CloseCheckout, CreateCheckout, FetchPayment
-from domain.ids import EffectId, OrderId, PaymentId
 from domain.money import Money
 from infra.stripe.adapter import StripeOptions, StripeProvider
+from tests.contracts.sandbox_kit import wait_for
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from domain.effects import ProviderAnswer
     from tests.contracts.sandbox_kit import SandboxUnderTest
 
-ACCOUNT = "alice"
+DECLINED_CARD = "4000000000009995"
 RETURN_URL = "https://shop.example/back"
 
 
@@ -26,42 +24,64 @@ def provider_of(sandbox: SandboxUnderTest, **options: Any) -> StripeProvider:
     return StripeProvider(sandbox.settings.secret_key, sandbox.clock, chosen)
 
 
-def checkout(created_at: datetime, **changes: Any) -> CreateCheckout:
-    """An effect; name what matters to the test."""
-    fields: dict[str, Any] = {
-        "effect_id": EffectId(str(uuid.uuid4())),
-        "payment_id": PaymentId(str(uuid.uuid4())),
-        "order_id": OrderId(str(uuid.uuid4())),
-        "provider": "stripe",
-        "attempt": 1,
-        "amount": Money(amount=999, currency="USD"),
-        "description": "A film",
-        "save_method": True,
-        "return_url": None,
-        "created_at": created_at,
-        "expires_at": created_at + timedelta(hours=23),
-        **changes,
-    }
-    return CreateCheckout(**fields)
+class StripeWorld:
+    """The sandbox speaks Stripe's API; its hosted page is played like a browser would."""
 
+    def __init__(self, sandbox: SandboxUnderTest) -> None:
+        self.sandbox = sandbox
+        self.provider: StripeProvider = provider_of(sandbox)
 
-def fetch(payment_id: str, reference: str | None) -> FetchPayment:
-    """The question how a payment stands."""
-    return FetchPayment(
-        effect_id=EffectId(str(uuid.uuid4())),
-        payment_id=PaymentId(payment_id),
-        provider="stripe",
-        attempt=1,
-        reference=reference,
-    )
+    def now(self) -> datetime:
+        return self.sandbox.clock.now()
 
+    def advance(self, **parts: int) -> None:
+        self.sandbox.clock.advance(**parts)
 
-def closing(payment_id: str, reference: str | None) -> CloseCheckout:
-    """The wish to make a payment unpayable."""
-    return CloseCheckout(
-        effect_id=EffectId(str(uuid.uuid4())),
-        payment_id=PaymentId(payment_id),
-        provider="stripe",
-        attempt=1,
-        reference=reference,
-    )
+    def pay(self, page: ProviderAnswer) -> None:
+        url = str(page.confirmation_url)
+        if "/3d_secure/" in url:
+            self.sandbox.act(url, "authenticate")
+        else:
+            self.sandbox.pay(url)
+
+    def refuse(self, asked: ProviderAnswer) -> None:
+        self.sandbox.act(str(asked.confirmation_url), "fail")
+
+    def spoil(self, method: str, *, declines: str | None = None, authenticates: bool = False) -> None:
+        orders = {"decline": declines or "", "authentication": "always" if authenticates else "never"}
+        self.sandbox.control("POST", f"payment_methods/{method}", orders)
+
+    def decline(self, page: ProviderAnswer) -> None:
+        self.sandbox.pay(str(page.confirmation_url), DECLINED_CARD)
+
+    def lapse(self, page: ProviderAnswer) -> None:
+        self.sandbox.act(str(page.confirmation_url), "abandon")
+
+    def lose_next_answer(self) -> None:
+        self.sandbox.fault("reset_after", count=1)
+
+    def drop_next_call(self) -> None:
+        self.sandbox.fault("reset", count=1)
+
+    def refused(self) -> Money:
+        return Money(amount=100, currency="XXX")
+
+    def charges(self, payment_id: str) -> list[Money]:
+        return [
+            Money(amount=charge["amount"], currency=charge["currency"].upper())
+            for charge in self.sandbox.charges()
+            if charge["metadata"]["payment_id"] == payment_id
+        ]
+
+    def slow_refunds(self, *, fail: bool) -> None:
+        self.sandbox.fault("refund_failed" if fail else "refund_pending", count=1)
+
+    def settle(self, refund_reference: str) -> None:
+        self.advance(seconds=11)
+        refunds = self.sandbox.client.v1.refunds
+        wait_for(lambda: refunds.retrieve(refund_reference).status != "pending", what="the refund settles")
+
+    def returned(self, payment_id: str) -> int:
+        entries = [entry for entry in self.sandbox.books() if entry["object"] == "refund"]
+        mine = [entry for entry in entries if entry["metadata"]["payment_id"] == payment_id]
+        return sum(entry["amount"] for entry in mine if entry["status"] != "failed")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.effects import AnswerStatus
+from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.money import Money
-from infra.memory.provider import MemoryProvider
+from infra.memory.provider import Collection, MemoryProvider
+from tests.contracts.money_suite import ChargeContract, RefundContract
 from tests.contracts.provider_suite import ProviderContract
 
 if TYPE_CHECKING:
@@ -21,9 +22,14 @@ class MemoryWorld:
 
     def __init__(self) -> None:
         self.provider = MemoryProvider(refused_currencies=frozenset({"XXX"}))
+        self._now = datetime(2030, 1, 31, tzinfo=UTC)
+        self._refunds_fail = False
 
     def now(self) -> datetime:
-        return datetime(2030, 1, 31, tzinfo=UTC)
+        return self._now
+
+    def advance(self, **parts: int) -> None:
+        self._now += timedelta(**parts)
 
     def pay(self, page: ProviderAnswer) -> None:
         self.provider.pay(str(page.reference), self.now())
@@ -43,15 +49,33 @@ class MemoryWorld:
     def refused(self) -> Money:
         return Money(amount=100, currency="XXX")
 
+    def refuse(self, asked: ProviderAnswer) -> None:
+        self.provider.decline(str(asked.reference), "authentication_failed")
+
+    def spoil(self, method: str, *, declines: str | None = None, authenticates: bool = False) -> None:
+        found = self.provider.methods[method]
+        found.declines, found.hard, found.authenticates = declines, declines == "lost_card", authenticates
+
+    def slow_refunds(self, *, fail: bool) -> None:
+        self.provider.refunds_become, self._refunds_fail = RefundAnswerStatus.PENDING, fail
+
+    def settle(self, refund_reference: str) -> None:
+        self.provider.settle_refund(refund_reference, succeeds=not self._refunds_fail)
+        self.provider.refunds_become = RefundAnswerStatus.SUCCEEDED
+
     def charges(self, payment_id: str) -> list[Money]:
-        return [
-            page.amount
-            for page in self.provider.pages.values()
-            if page.payment_id == payment_id and page.status is AnswerStatus.SUCCEEDED
-        ]
+        entries = self._entries(payment_id)
+        return [entry.amount for entry in entries if entry.status is AnswerStatus.SUCCEEDED]
+
+    def returned(self, payment_id: str) -> int:
+        return sum(entry.returned for entry in self._entries(payment_id))
+
+    def _entries(self, payment_id: str) -> list[Collection]:
+        entries = (*self.provider.pages.values(), *self.provider.charges.values())
+        return [entry for entry in entries if entry.payment_id == payment_id]
 
 
-class TestMemoryProvider(ProviderContract):
+class TestMemoryProvider(ProviderContract, ChargeContract, RefundContract):
     @pytest.fixture
     def world(self) -> MemoryWorld:
         return MemoryWorld()

@@ -30,7 +30,8 @@ def saved(sandbox: SandboxUnderTest, token: str = "pm_card_visa") -> tuple[str, 
         assert intent.next_action.redirect_to_url is not None
         challenge = intent.next_action.redirect_to_url.url
         assert challenge is not None
-        assert sandbox.act(challenge, "authenticate").headers["location"] == "https://shop.example/back"
+        back = sandbox.act(challenge, "authenticate").headers["location"]
+        assert back == f"https://shop.example/back?setup_intent={intent.id}&redirect_status=succeeded"
         intent = sandbox.client.v1.setup_intents.retrieve(intent.id)
     assert intent.status == "succeeded"
     assert isinstance(intent.payment_method, str)

@@ -85,4 +85,4 @@ def test_faults_and_disputes(sandbox: SandboxUnderTest) -> None:
     code, output = billing("dispute", charge["id"])
     assert code == 0
     assert json.loads(billing("verdict", json.loads(output)["id"], "lost")[1])["status"] == "lost"
-    assert billing("card", charge["payment_method"], "--declines", "lost_card")[0] == 0
+    assert billing("card", charge["payment_method"], "--decline", "--reason", "lost_card")[0] == 0

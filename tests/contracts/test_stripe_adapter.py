@@ -10,7 +10,8 @@ import pytest
 
 from domain.effects import AnswerStatus
 from domain.money import Money
-from tests.contracts.stripe_kit import ACCOUNT, RETURN_URL, checkout, closing, fetch, provider_of
+from tests.contracts.effects_kit import ACCOUNT, checkout, closing, fetch
+from tests.contracts.stripe_kit import RETURN_URL, provider_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain.effects import AnswerStatus, ProviderAnswer
-from domain.ids import EffectId, PaymentId, PriceId
+from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
+from domain.ids import EffectId, PaymentId, PriceId, derive
 from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, ReportPayment
+from domain.payments.state import SavedMethod
+from domain.refunds.commands import AnswerRefund
 from tests.domain.spec import ORDER, T0, Ids, Spec, given, usd
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.money import Money
+    from domain.payments.state import Payment
+    from domain.policies.reactions import Timer
+    from domain.refunds.state import Refund
+    from domain.subscriptions.state import Subscription
 
 PAGE = "page-1"
 URL = "https://pay.example/page-1"
@@ -83,3 +89,87 @@ def bought(*prices: str, at: datetime = T0, **changed: Any) -> Spec:
     spec = opened(*prices, **changed)
     total = next(iter(spec.account.orders.values())).total
     return spec.when(reported(paid(total)), at=at).happens()
+
+
+METHOD = SavedMethod(
+    provider="stripe", customer_reference="cus_1", method_reference="pm_1", label="visa •••• 4242", saved_at=T0
+)
+METHOD_FIELDS: dict[str, Any] = {
+    "customer_reference": "cus_1",
+    "method_reference": "pm_1",
+    "method_label": "visa •••• 4242",
+}
+
+
+def subscribed(*prices: str, at: datetime = T0, **changed: Any) -> Spec:
+    """A plan that was paid with a card that may be charged again."""
+    spec = opened(*(prices or ("cinema:month",)), at=at, **changed)
+    total = spec.account.orders[ORDER.order].total
+    return spec.when(reported(paid(total, **METHOD_FIELDS)), at=at).happens()
+
+
+def bought_too(spec: Spec, *prices: str, at: datetime, ids: Ids, **changed: Any) -> Spec:
+    """One more order of the same account, placed and paid."""
+    spec = spec.when(place(*prices, **changed), at=at, command_id=ids.command).happens()
+    spec = spec.when(answered(ids.checkout, OPENED, ids=ids), at=at).happens()
+    total = spec.account.orders[ids.order].total
+    return spec.when(reported(paid(total), payment_id=ids.payment), at=at).happens()
+
+
+def subscription(spec: Spec) -> Subscription:
+    """The only subscription of the account."""
+    (only,) = spec.account.subscriptions.values()
+    return only
+
+
+def due(spec: Spec, now: datetime, **changed: Any) -> Spec:
+    """Fire what is due at a moment, as the engine does: each timer once, all at this moment."""
+    return _fire(spec, now, lambda _: now, changed)
+
+
+def until(spec: Spec, now: datetime, **changed: Any) -> Spec:
+    """Let time go on to a moment: each timer fires when it is due."""
+    return _fire(spec, now, lambda timer: timer.due_at, changed)
+
+
+def _fire(spec: Spec, now: datetime, moment: Any, changed: dict[str, Any]) -> Spec:
+    fired: set[str] = set()
+    while True:
+        waiting = [timer for timer in spec.timers if timer.due_at <= now and timer.name not in fired]
+        if not waiting:
+            return spec
+        timer: Timer = min(waiting, key=lambda each: each.due_at)
+        fired.add(timer.name)
+        command_id = derive("ann", f"timer {timer.name}")
+        spec = spec.when(timer.data, at=moment(timer), command_id=command_id, **changed).happens()
+
+
+def charge(spec: Spec) -> Payment:
+    """The renewal's newest payment."""
+    order_id = subscription(spec).renewal_order_id
+    assert order_id is not None, "no renewal is under way"
+    return spec.account.payments[spec.account.orders[order_id].payment_id]
+
+
+def charge_answered(spec: Spec, status: AnswerStatus, *, at: datetime, **fields: Any) -> Spec:
+    """The provider says what became of the charge."""
+    payment = charge(spec)
+    assert payment.call is not None
+    if status is AnswerStatus.SUCCEEDED:
+        fields = {"amount": payment.amount, "paid_at": at, **fields}
+    told = ProviderAnswer(**{"status": status, "reference": f"charge of {payment.id}", **fields})
+    answer_command = AnswerCall(payment_id=payment.id, effect_id=payment.call.effect_id, attempt=1, answer=told)
+    return spec.when(answer_command, at=at).happens()
+
+
+def refund(spec: Spec) -> Refund:
+    """The only refund of the account."""
+    (only,) = spec.account.refunds.values()
+    return only
+
+
+def refund_answer(asked: Refund, status: RefundAnswerStatus, **fields: Any) -> AnswerRefund:
+    """The provider tells of a refund."""
+    assert asked.call is not None
+    told = RefundAnswer(**{"status": status, "reference": f"refund {asked.id}", **fields})
+    return AnswerRefund(refund_id=asked.id, effect_id=asked.call.effect_id, attempt=asked.call.attempt, answer=told)

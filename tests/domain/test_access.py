@@ -7,12 +7,28 @@ from datetime import UTC, datetime, timedelta
 from domain.calendar import Period, PeriodUnit
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.errors import PlanChangeNeeded
 from domain.ids import OrderId, PriceId, ProductId, Resource, SubscriptionId
-from domain.orders.events import OrderFulfilled
+from domain.orders.events import OrderFulfilled, OrderPaid
+from domain.orders.state import OrderStatus
 from domain.subscriptions.commands import EndPeriod
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
-from tests.domain.histories import OPENED, answered, bought, opened, paid, place, placed, reported
-from tests.domain.spec import DAY, HOUR, MONTH, ORDER, SECOND, T0, Spec, given, usd
+from domain.subscriptions.state import PaidPeriod, period_ends
+from tests.domain.histories import (
+    METHOD_FIELDS,
+    answered,
+    bought,
+    bought_too,
+    cancelling,
+    opened,
+    paid,
+    place,
+    placed,
+    reported,
+    subscription,
+    until,
+)
+from tests.domain.spec import DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
 FILM = Resource("film:solaris")
 RENTED = Resource("film:stalker")
@@ -45,30 +61,37 @@ def test_a_film_with_a_validity_is_given_from_the_payment_on() -> None:
 
 
 def test_a_film_that_is_held_longer_is_not_shortened() -> None:
-    for until in (None, T0 + 30 * DAY):
-        spec = placed("stalker:rent").and_given(granted(RENTED, until))
-        assert ends(spec.when(answered(ORDER.checkout, paid(usd(299)))).happens()) == {RENTED: until}
+    for end in (None, T0 + 30 * DAY):
+        spec = placed("stalker:rent").and_given(granted(RENTED, end))
+        kept = spec.when(answered(ORDER.checkout, paid(usd(299)))).happens()
+        assert ends(kept) == {RENTED: end}
 
 
 def test_a_plan_begins_with_the_payment() -> None:
     start = T0 + HOUR
-    events = opened("cinema:month").when(reported(paid()), at=start).events
+    end = FEBRUARY_END + HOUR
+    events = opened("cinema:month").when(reported(paid(**METHOD_FIELDS)), at=start).events
     assert events[2:] == (
+        OrderPaid(order_id=ORDER.order, payment_id=ORDER.payment, paid_at=start),
         SubscriptionStarted(
             subscription_id=ORDER.subscription("cinema"),
             order_id=ORDER.order,
             product_id=ProductId("cinema"),
             price_id=PriceId("cinema:month"),
+            title="Cinema",
             price=usd(999),
             period=MONTH,
+            periods=1,
             resource=ROLE,
             auto_renew=True,
             period_start=start,
-            period_end=FEBRUARY_END + HOUR,
+            period_end=end,
+            access_end=end + POLICIES.grace,
+            renew_at=end - 3 * DAY,
         ),
         EntitlementGranted(
             resource=ROLE,
-            until=FEBRUARY_END + HOUR,
+            until=end + POLICIES.grace,
             reason="subscription",
             order_id=ORDER.order,
             subscription_id=ORDER.subscription("cinema"),
@@ -77,12 +100,24 @@ def test_a_plan_begins_with_the_payment() -> None:
     )
 
 
-def test_several_months_are_one_period() -> None:
-    (subscription,) = bought("cinema:month", months=3).account.subscriptions.values()
-    assert subscription.period == Period(count=3, unit=PeriodUnit.MONTH)
-    assert subscription.period_end == datetime(2030, 4, 30, 12, 30, tzinfo=UTC)
-    (subscription,) = bought("cinema:quarter", months=6).account.subscriptions.values()
-    assert subscription.period == Period(count=6, unit=PeriodUnit.MONTH)
+def test_a_plan_that_does_not_renew_has_no_grace() -> None:
+    spec = bought("cinema:month", auto_renew=False)
+    assert subscription(spec).renew_at is None
+    assert ends(spec) == {ROLE: FEBRUARY_END}
+
+
+def test_several_months_are_one_paid_period_and_renew_by_one() -> None:
+    held = subscription(bought("cinema:month", months=3))
+    assert held.period == MONTH
+    assert held.period_end == datetime(2030, 4, 30, 12, 30, tzinfo=UTC)
+    assert held.paid == (PaidPeriod(order_id=ORDER.order, start=T0, end=held.period_end),)
+    assert period_ends(held, 3)[1:] == (
+        datetime(2030, 5, 31, 12, 30, tzinfo=UTC),
+        datetime(2030, 6, 30, 12, 30, tzinfo=UTC),
+    )
+    held = subscription(bought("cinema:quarter", months=6))
+    assert held.period == Period(count=3, unit=PeriodUnit.MONTH)
+    assert held.period_end == datetime(2030, 7, 31, 12, 30, tzinfo=UTC)
 
 
 def test_a_plan_by_the_day() -> None:
@@ -96,37 +131,78 @@ def test_everything_in_an_order_is_given() -> None:
     assert len(spec.account.subscriptions) == 2
 
 
-def test_a_plan_bought_again_begins_where_the_paid_time_ends() -> None:
-    first = bought("cinema:month")
-    second = (
-        first.when(place("cinema:month"), at=T0 + DAY, command_id=SECOND.command)
-        .happens()
-        .when(answered(SECOND.checkout, OPENED, ids=SECOND), at=T0 + DAY)
-        .happens()
-        .when(reported(paid(), payment_id=SECOND.payment), at=T0 + DAY)
-        .happens()
-    )
-    subscription = second.account.subscriptions[SECOND.subscription("cinema")]
-    assert subscription.period_start == FEBRUARY_END
-    assert subscription.period_end == datetime(2030, 3, 28, 12, 30, tzinfo=UTC)
-    assert ends(second) == {ROLE: subscription.period_end}
-    # The end of the first period takes nothing away.
-    first_end = EndEntitlement(resource=ROLE, until=FEBRUARY_END)
-    second.when(first_end, at=FEBRUARY_END).then_nothing()
+class TestAPlanBoughtAgain:
+    """The paid time is joined without a gap; the agreed price stays; whether it renews is said anew."""
 
+    AT = T0 + DAY
 
-def test_a_plan_bought_again_after_its_end_begins_with_the_payment() -> None:
-    spec = placed("cinema:month").and_given(granted(ROLE, T0 - HOUR))
-    paid_spec = spec.when(answered(ORDER.checkout, paid()), at=T0).happens()
-    assert paid_spec.account.subscriptions[ORDER.subscription("cinema")].period_start == T0
+    def test_the_new_period_begins_where_the_old_one_ends(self) -> None:
+        spec = bought_too(bought("cinema:month"), "cinema:month", at=self.AT, ids=SECOND)
+        held = subscription(spec)
+        march_end = datetime(2030, 3, 31, 12, 30, tzinfo=UTC)
+        assert (held.period_start, held.period_end) == (FEBRUARY_END, march_end)
+        assert held.renew_at == march_end - 3 * DAY
+        assert ends(spec) == {ROLE: march_end + POLICIES.grace}
+        assert held.paid == (
+            PaidPeriod(order_id=ORDER.order, start=T0, end=FEBRUARY_END),
+            PaidPeriod(order_id=SECOND.order, start=FEBRUARY_END, end=march_end),
+        )
+        # The end of the first period takes nothing away.
+        first_end = EndPeriod(subscription_id=held.id, period_end=FEBRUARY_END)
+        spec.when(first_end, at=FEBRUARY_END).then_nothing()
+
+    def test_by_a_price_for_another_number_of_months(self) -> None:
+        spec = bought_too(bought("cinema:month"), "cinema:quarter", at=self.AT, ids=SECOND)
+        held = subscription(spec)
+        assert held.period_end == datetime(2030, 5, 31, 12, 30, tzinfo=UTC)
+        assert (held.price, held.period) == (usd(999), MONTH)
+
+    def test_by_a_price_for_days(self) -> None:
+        held = subscription(bought_too(bought("cinema:month"), "cinema:days", at=self.AT, ids=SECOND))
+        assert held.period_end == FEBRUARY_END + 30 * DAY
+        assert period_ends(held, 2)[1] == datetime(2030, 4, 30, 12, 30, tzinfo=UTC)
+
+    def test_whether_it_renews_is_said_anew(self) -> None:
+        off = bought_too(bought("cinema:month"), "cinema:month", at=self.AT, ids=SECOND, auto_renew=False)
+        assert (subscription(off).auto_renew, subscription(off).renew_at) == (False, None)
+        on = bought_too(
+            bought("cinema:month", auto_renew=False), "cinema:month", at=self.AT, ids=SECOND, auto_renew=True
+        )
+        assert subscription(on).auto_renew
+        assert subscription(on).renew_at == subscription(on).period_end - 3 * DAY
+
+    def test_after_its_end_it_begins_with_the_payment(self) -> None:
+        over = until(bought("cinema:month", auto_renew=False), FEBRUARY_END)
+        later = FEBRUARY_END + 10 * DAY
+        spec = bought_too(over, "cinema:month", at=later, ids=SECOND)
+        held = spec.account.subscriptions[SECOND.subscription("cinema")]
+        assert (held.period_start, held.period_end) == (later, datetime(2030, 4, 10, 12, 30, tzinfo=UTC))
+        assert ends(spec) == {ROLE: held.access_end}
+
+    def test_of_another_product_with_the_same_role(self) -> None:
+        bought("cinema:month").when(place("cinema-plus:month"), at=self.AT).then_rejected(
+            PlanChangeNeeded, subscription_id=ORDER.subscription("cinema")
+        )
+        over = until(bought("cinema:month", auto_renew=False), FEBRUARY_END)
+        assert over.when(place("cinema-plus:month"), at=FEBRUARY_END, command_id=SECOND.command).events
+
+    def test_two_orders_of_one_plan_make_one_subscription(self) -> None:
+        """The first was being given up when the second was placed, and then both were paid."""
+        spec = cancelling("cinema:month")
+        spec = bought_too(spec, "cinema:month", at=self.AT, ids=SECOND)
+        spec = spec.when(answered(ORDER.close, paid()), at=self.AT + HOUR).happens()
+        held = subscription(spec)
+        assert [period.order_id for period in held.paid] == [SECOND.order, ORDER.order]
+        assert spec.account.orders[ORDER.order].status is OrderStatus.FULFILLED
 
 
 class TestTheEndOfAPeriod:
     END = EndPeriod(subscription_id=ORDER.subscription("cinema"), period_end=FEBRUARY_END)
 
     def test_ends_the_subscription(self) -> None:
-        bought("cinema:month").when(self.END, at=FEBRUARY_END + HOUR).then(
-            SubscriptionEnded(subscription_id=self.END.subscription_id, ended_at=FEBRUARY_END)
+        bought("cinema:month", auto_renew=False).when(self.END, at=FEBRUARY_END + HOUR).then(
+            SubscriptionEnded(subscription_id=self.END.subscription_id, ended_at=FEBRUARY_END),
+            EntitlementEnded(resource=ROLE, ended_at=FEBRUARY_END),
         ).when(self.END, at=FEBRUARY_END + HOUR).then_nothing()
 
     def test_that_has_not_come(self) -> None:

@@ -175,17 +175,6 @@ class TestTheMoney:
         assert (succeeded.customer_reference, succeeded.method_reference) == ("cus_1", "pm_1")
         assert succeeded.method_label == "visa •••• 4242"
 
-    def test_when_it_comes_late_the_order_is_fulfilled_after_all(self) -> None:
-        expire = ExpirePayment(payment_id=ORDER.payment)
-        closed = answered(ORDER.close, CLOSED)
-        for ended in (
-            cancelling().when(closed).happens(),
-            opened().when(expire, at=T0 + 24 * HOUR).happens().when(closed).happens(),
-            opened().when(reported(DECLINED)).happens().when(closed).happens(),
-            placed().when(answered(ORDER.checkout, REFUSED)).happens(),
-        ):
-            ended.when(answered(ORDER.checkout, paid())).then(*FILM_GIVEN)
-
     def test_of_another_amount(self) -> None:
         opened().when(reported(paid(usd(1)))).then_rejected(
             PaidAmountMismatch, agreed_amount="999", paid_amount="1", paid_currency="USD"

@@ -25,6 +25,8 @@ from tests.domain.histories import (
     place,
     placed,
     processing,
+    subscribed,
+    until,
 )
 from tests.domain.spec import DAY, OFFERS, ORDER, POLICIES, T0, given
 
@@ -71,12 +73,25 @@ def test_what_ended_waits_for_nothing() -> None:
 
 def test_access_that_ends() -> None:
     bought("stalker:rent").then_waits_for({"EndEntitlement": T0 + 2 * DAY})
-    spec = bought("cinema:days")
+    spec = bought("cinema:days", auto_renew=False)
     end = T0 + 30 * DAY
-    spec.then_waits_for({"EndPeriod": end, "EndEntitlement": end})
+    spec.then_waits_for({"EndPeriod": end})
     assert next_due(spec.account) == end
-    both = spec.when(spec.timers[0].data, at=end).happens().when(spec.timers[1].data, at=end).happens()
-    both.then_waits_for({})
+    until(spec, end).then_waits_for({})
+
+
+def test_a_plan_that_renews() -> None:
+    spec = subscribed("cinema:days")
+    end = T0 + 30 * DAY
+    spec.then_waits_for({"RenewSubscription": end - 3 * DAY, "EndPeriod": end})
+    charging = until(spec, end - 3 * DAY)
+    charging.then_waits_for(
+        {
+            "RepeatCall": end - 3 * DAY + POLICIES.call_repeat_delays[0],
+            "ExpirePayment": end + POLICIES.grace,
+            "EndPeriod": end,
+        }
+    )
 
 
 def test_timers_have_names_of_their_own() -> None:

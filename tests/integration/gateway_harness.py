@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
-from domain.effects import CreateCheckout
-from domain.ids import EffectId, OrderId, PaymentId, derive
+from domain.effects import ChargeMethod, CreateCheckout, RefundPayment
+from domain.ids import EffectId, OrderId, PaymentId, RefundId, derive
 from domain.money import Money
 from infra.clock import SystemClock
 from infra.kafka.topics import topics_of
@@ -46,6 +46,37 @@ def checkout(name: str, *, provider: str = "memory", attempt: int = 1) -> Create
         return_url=None,
         created_at=NOW,
         expires_at=NOW + timedelta(hours=23),
+    )
+
+
+def charging(name: str, *, provider: str = "memory", customer: str = "c", method: str = "m") -> ChargeMethod:
+    """A charge whose ids follow from the name."""
+    return ChargeMethod(
+        effect_id=EffectId(derive(name, "charge effect")),
+        payment_id=PaymentId(derive(name, "payment")),
+        order_id=OrderId(derive(name, "order")),
+        provider=provider,
+        attempt=1,
+        amount=Money(amount=999, currency="USD"),
+        description="A month",
+        customer_reference=customer,
+        method_reference=method,
+        created_at=NOW,
+    )
+
+
+def refunding(name: str, charge: ChargeMethod) -> RefundPayment:
+    """A refund of all of a charge, at the provider in memory."""
+    return RefundPayment(
+        effect_id=EffectId(derive(name, "refund effect")),
+        refund_id=RefundId(derive(name, "refund")),
+        payment_id=charge.payment_id,
+        provider=charge.provider,
+        attempt=1,
+        payment_reference=f"charge-{charge.effect_id}",
+        amount=charge.amount,
+        reference=None,
+        requested_at=NOW,
     )
 
 

@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 
-from domain.effects import AnswerStatus, CloseCheckout, CreateCheckout, FetchPayment, ProviderAnswer
+from domain.effects import (
+    AnswerStatus,
+    ChargeMethod,
+    CloseCheckout,
+    CreateCheckout,
+    FetchPayment,
+    ProviderAnswer,
+    RefundAnswer,
+    RefundAnswerStatus,
+    RefundPayment,
+)
 from domain.payments.commands import AnswerCall
+from domain.refunds.commands import AnswerRefund
 from infra.kafka.topics import topics_of
-from infra.memory.provider import MemoryProvider
+from infra.memory.provider import MemoryProvider, Method
 from schemas.codec import encode
 from schemas.envelope import headers_of_type
 from tests.integration.gateway_harness import (
@@ -20,9 +31,11 @@ from tests.integration.gateway_harness import (
     account_in,
     answer_id,
     answers,
+    charging,
     checkout,
     committed,
     eventually,
+    refunding,
     running,
     write_effects,
 )
@@ -30,6 +43,7 @@ from tests.integration.gateway_harness import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from domain.effects import Effect
     from infra.settings import Settings
 
 
@@ -43,10 +57,16 @@ class Scripted:
     async def create_checkout(self, effect: CreateCheckout, *, account: str) -> ProviderAnswer:
         return await self._behaviour(effect)  # type: ignore[no-any-return]  # garbage is what some tests want
 
+    async def charge(self, effect: ChargeMethod, *, account: str) -> ProviderAnswer:
+        return await self._behaviour(effect)  # type: ignore[no-any-return]
+
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
         return await self._behaviour(effect)  # type: ignore[no-any-return]
 
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
+        return await self._behaviour(effect)  # type: ignore[no-any-return]
+
+    async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
         return await self._behaviour(effect)  # type: ignore[no-any-return]
 
     async def close(self) -> None:
@@ -76,17 +96,27 @@ async def test_every_kind_of_effect_reaches_its_method(settings: Settings) -> No
     common = {"payment_id": create.payment_id, "provider": "memory", "attempt": 1, "reference": reference}
     fetch = FetchPayment(effect_id="fetch", **common)  # type: ignore[arg-type]
     close = CloseCheckout(effect_id="close", **common)  # type: ignore[arg-type]
-    await write_effects(settings, [("ann", create), ("ann", fetch), ("ann", close)])
+    provider.methods["card"] = Method(customer_reference="ann's")
+    charge = charging("month", customer="ann's", method="card")
+    back = refunding("back", charge)
+    effects = (create, fetch, close, charge, back)
+    await write_effects(settings, [("ann", effect) for effect in effects])
 
     async with running(settings, provider):
-        found = await answers(settings, 3)
+        found = await answers(settings, len(effects))
 
-    assert [found[answer_id(effect)].data.answer.status for effect in (create, fetch, close)] == [
+    assert [found[answer_id(effect)].data.answer.status for effect in effects] == [
         AnswerStatus.ACTION_REQUIRED,
         AnswerStatus.ACTION_REQUIRED,
         AnswerStatus.CLOSED,
+        AnswerStatus.SUCCEEDED,
+        RefundAnswerStatus.SUCCEEDED,
     ]
-    assert provider.calls == [create, fetch, close]
+    assert tuple(provider.calls) == effects
+    told = found[answer_id(back)].data
+    assert isinstance(told, AnswerRefund)
+    assert (told.refund_id, told.effect_id, told.attempt) == (back.refund_id, back.effect_id, 1)
+    assert found[answer_id(back)].correlation_id == "correlation of ann"
 
 
 async def test_an_aborted_effect_is_never_carried_out(settings: Settings) -> None:
@@ -205,10 +235,13 @@ async def test_whatever_a_provider_does_the_answer_is_unknown_and_the_rest_goes_
                 return ProviderAnswer(status=AnswerStatus.REFUSED, detail="\udcff")
             case "huge":
                 return ProviderAnswer(status=AnswerStatus.REFUSED, detail="x" * 1_000_000)
+            case "answer of another kind":
+                return RefundAnswer(status=RefundAnswerStatus.SUCCEEDED)
         return None
 
     gives_up = asyncio.Event()
     cases = ["raises", "cancels", "hangs", "hangs on", "garbage", "wrong types", "surrogate", "huge"]
+    cases.append("answer of another kind")
     effects = {case: replace(checkout(case, provider="scripted"), description=case) for case in cases}
     good = checkout("good")
     await write_effects(settings, [*((case, effect) for case, effect in effects.items()), ("good", good)])
@@ -224,15 +257,64 @@ async def test_whatever_a_provider_does_the_answer_is_unknown_and_the_rest_goes_
     assert found[answer_id(good)].data.answer.status is AnswerStatus.ACTION_REQUIRED
 
 
+async def test_a_refund_in_bad_hands_is_unknown_and_never_failed(settings: Settings) -> None:
+    async def misbehave(effect: RefundPayment) -> Any:
+        match effect.payment_reference:
+            case "raises":
+                raise RuntimeError
+            case "hangs":
+                await asyncio.Event().wait()
+            case "answer of another kind":
+                return ProviderAnswer(status=AnswerStatus.REFUSED)
+            case "wrong types":
+                return RefundAnswer(status="gone", reference=7)  # type: ignore[arg-type]
+        return None
+
+    cases = ["raises", "hangs", "answer of another kind", "wrong types", "nothing"]
+    charge = charging("month", provider="scripted")
+    effects = {case: replace(refunding(case, charge), payment_reference=case) for case in cases}
+    effects["not configured"] = refunding("lost", charging("lost", provider="acme"))
+    await write_effects(settings, list(effects.items()))
+
+    async with running(settings, Scripted(misbehave), call_timeout_s=1.0):
+        found = await answers(settings, len(effects))
+
+    told = {case: found[answer_id(effect)].data for case, effect in effects.items()}
+    assert all(isinstance(data, AnswerRefund) for data in told.values())
+    assert {data.answer.status for data in told.values()} == {RefundAnswerStatus.UNKNOWN}
+    assert told["hangs"].answer.detail == "no answer within 1 s"
+    assert told["not configured"].answer.detail == "the provider 'acme' is not configured here"
+
+
 async def test_a_provider_that_is_not_configured_is_unknown(settings: Settings) -> None:
-    effect = checkout("lost", provider="acme")
-    await write_effects(settings, [("ann", effect)])
+    effects = (checkout("lost", provider="acme"), charging("lost", provider="acme"))
+    await write_effects(settings, [("ann", effect) for effect in effects])
 
     async with running(settings, MemoryProvider()):
-        answer = (await answers(settings, 1))[answer_id(effect)].data.answer
+        found = await answers(settings, len(effects))
 
-    assert answer.status is AnswerStatus.UNKNOWN
-    assert answer.detail == "the provider 'acme' is not configured here"
+    for effect in effects:
+        answer = found[answer_id(effect)].data.answer
+        assert answer.status is AnswerStatus.UNKNOWN
+        assert answer.detail == "the provider 'acme' is not configured here"
+
+
+async def test_charges_and_refunds_that_are_written_twice_move_the_money_once(settings: Settings) -> None:
+    provider = MemoryProvider()
+    provider.methods["card"] = Method(customer_reference="ann's")
+    provider.lose_answers = 1
+    charge = charging("month", customer="ann's", method="card")
+    back = refunding("back", charge)
+    written: list[Effect] = [charge, replace(charge, attempt=2), charge, back, replace(back, attempt=2), back]
+    await write_effects(settings, [("ann", effect) for effect in written])
+
+    async with running(settings, provider):
+        found = await answers(settings, 4)
+        await eventually(lambda: len(provider.calls) == 6, "six calls")
+
+    assert found[answer_id(replace(charge, attempt=2))].data.answer.status is AnswerStatus.SUCCEEDED
+    assert len(provider.charges) == len(provider.refunds) == 1
+    assert next(iter(provider.charges.values())).returned == charge.amount.amount
 
 
 async def test_an_effect_that_is_written_twice_opens_one_page(settings: Settings) -> None:

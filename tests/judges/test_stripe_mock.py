@@ -13,8 +13,9 @@ from domain.money import Money
 from infra.stripe.adapter import StripeOptions, StripeProvider
 from infra.stripe.http import BoundedHttpClient
 from infra.stripe.names import API_VERSION
+from tests.contracts.effects_kit import ACCOUNT, charge, checkout, closing, fetch, refund
 from tests.contracts.sandbox_kit import MovableClock
-from tests.contracts.stripe_kit import ACCOUNT, RETURN_URL, checkout, closing, fetch
+from tests.contracts.stripe_kit import RETURN_URL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -57,9 +58,14 @@ async def test_every_request_of_the_adapter_is_taken(watched: tuple[StripeProvid
         checkout(now - timedelta(hours=22, minutes=50)),
     ):
         await provider.create_checkout(effect, account=ACCOUNT)
-    for reference in ("cs_test_1", None):
+    for reference in ("cs_test_1", "pi_1", None):
         await provider.fetch(fetch("payment-1", reference), account=ACCOUNT)
         await provider.close_checkout(closing("payment-1", reference), account=ACCOUNT)
+    for age in (timedelta(0), timedelta(days=2)):
+        await provider.charge(charge(now - age, "cus_1", "pm_1"), account=ACCOUNT)
+        for paid in ("cs_test_1", "pi_1"):
+            await provider.refund(refund(now - age, "payment-1", paid), account=ACCOUNT)
+    await provider.refund(refund(now, "payment-1", "pi_1", reference="re_1"), account=ACCOUNT)
 
     assert {status for _, _, status in client.calls} == {200}
     assert {(method, path) for method, path, _ in client.calls} >= {
@@ -68,6 +74,13 @@ async def test_every_request_of_the_adapter_is_taken(watched: tuple[StripeProvid
         ("GET", "checkout/sessions/cs_test_1"),
         ("POST", "checkout/sessions/cs_test_1/expire"),
         ("GET", "payment_intents/search"),
+        ("POST", "payment_intents"),
+        ("GET", "payment_intents"),
+        ("GET", "payment_intents/pi_1"),
+        ("POST", "payment_intents/pi_1/cancel"),
+        ("POST", "refunds"),
+        ("GET", "refunds"),
+        ("GET", "refunds/re_1"),
     }
 
 

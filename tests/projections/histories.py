@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from domain.effects import AnswerStatus, ProviderAnswer
+from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
 from domain.ids import PriceId
 from domain.orders.commands import OrderItem, PlaceOrder
-from domain.payments.commands import AnswerCall, ReportPayment
+from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment
 from domain.policies.reactions import pending
+from domain.refunds.commands import AnswerRefund, RequestRefund
+from domain.subscriptions.commands import (
+    CancelAt,
+    CancelSubscription,
+    ExtendSubscription,
+    RenewSubscription,
+    ResumeSubscription,
+)
 from projections.fold import Batch, Place
 from projections.writer import Move
 from schemas.envelope import read_event
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
+    from domain.account.state import Account
     from domain.payments.state import Payment
     from infra.kafka.log_reader import LogRecord
     from projections.writer import Writer
@@ -45,10 +54,63 @@ def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
                 timer = random.choice(timers)
                 log.now = max(log.now, timer.due_at)
                 log.do(account, timer.data)
-        elif choice < 0.42:
+        elif choice < 0.40:
             log.cancel(account, random.choice(payments).order_id)
+        elif choice < 0.62 and state is not None:
+            log.do(account, _asked(state, random))
         else:
-            log.do(account, _told(random.choice(payments), random))
+            asked = [payment for payment in payments if payment.call is not None]
+            log.do(account, _told(random.choice(asked if asked and random.random() < 0.6 else payments), random))
+
+
+def rare_stories(log: SampleLog) -> None:
+    """What chance seldom finds: a renewal that its owner must confirm, and a period bought ahead that is paid back."""
+    log.buy("account-0", "premium:month")
+    renew = next(timer for timer in pending(log.accounts["account-0"]) if isinstance(timer.data, RenewSubscription))
+    log.now = renew.due_at
+    log.do("account-0", renew.data)
+    charge = next(payment for payment in log.accounts["account-0"].payments.values() if payment.method is not None)
+    assert charge.call is not None
+    confirm = ProviderAnswer(
+        status=AnswerStatus.ACTION_REQUIRED, reference="pi_1", confirmation_url="http://pay.example/pi_1"
+    )
+    log.do(
+        "account-0",
+        AnswerCall(payment_id=charge.id, effect_id=charge.call.effect_id, attempt=1, answer=confirm),
+    )
+    log.buy("account-1", "premium:month")
+    ahead = log.buy("account-1", "premium:month")
+    payment_id = next(order.payment_id for order in log.accounts["account-1"].orders.values() if order.id == ahead)
+    log.do("account-1", RequestRefund(payment_id=payment_id, by_manager=True))
+    (refund,) = log.accounts["account-1"].refunds.values()
+    answer = RefundAnswer(status=RefundAnswerStatus.SUCCEEDED, reference="re_1")
+    log.do("account-1", AnswerRefund(refund_id=refund.id, effect_id=None, attempt=1, answer=answer))
+
+
+def _asked(state: Account, random: Random) -> Any:
+    """What a customer, a manager or the gateway says about refunds, subscriptions and saved means of payment."""
+    payment = random.choice(list(state.payments.values()))
+    asked: list[Any] = [
+        RequestRefund(
+            payment_id=payment.id, amount=random.choice([None, None, None, 1, 100]), by_manager=random.random() < 0.5
+        )
+    ]
+    for refund in state.refunds.values():
+        effect_id = None if refund.call is None else refund.call.effect_id
+        answer = RefundAnswer(
+            status=random.choice([RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus]), reference=f"re_{refund.id}"
+        )
+        asked.append(AnswerRefund(refund_id=refund.id, effect_id=effect_id, attempt=1, answer=answer))
+    for subscription in state.subscriptions.values():
+        at = random.choice(list(CancelAt))
+        asked += [
+            CancelSubscription(subscription_id=subscription.id, at=at),
+            ResumeSubscription(subscription_id=subscription.id),
+            ExtendSubscription(subscription_id=subscription.id, days=random.randint(1, 40), reason="sorry"),
+        ]
+    if random.random() < 0.2:
+        asked += [RemovePaymentMethod(method_reference=method.method_reference) for method in state.methods]
+    return random.choice(asked)
 
 
 def _told(payment: Payment, random: Random) -> AnswerCall | ReportPayment:
@@ -63,6 +125,8 @@ def _told(payment: Payment, random: Random) -> AnswerCall | ReportPayment:
     )
     if status is AnswerStatus.SUCCEEDED:
         answer = replace(answer, amount=payment.amount, paid_at=payment.created_at, method_label="visa •••• 4242")
+        if random.random() < 0.8:
+            answer = replace(answer, customer_reference="cus_1", method_reference="pm_1")
     if payment.call is not None and random.random() < 0.7:
         call = payment.call
         return AnswerCall(payment_id=payment.id, effect_id=call.effect_id, attempt=call.attempt, answer=answer)

@@ -13,7 +13,7 @@ from domain.catalog.events import CatalogEvent
 from projections.fold import LISTENERS
 from projections.verify import compare, compare_many
 from schemas.messages import EVENTS, Outcome
-from tests.projections.histories import dump, project, wander
+from tests.projections.histories import dump, project, rare_stories, wander
 from tests.sample_log import SampleLog
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 ACCOUNTS = [f"account-{number}" for number in range(12)]
 
 
-def random_log(seed: int, steps: int = 400) -> SampleLog:
+def random_log(seed: int, steps: int = 500) -> SampleLog:
     random = Random(seed)
     log = SampleLog()
+    rare_stories(log)
     for _ in range(steps):
         wander(log, random.choice(ACCOUNTS), 1, random)
     return log

@@ -1,0 +1,146 @@
+"""Money that arrived: what it buys, and when it goes back. It is never silently kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from domain.errors import PaidAmountMismatch, ReferenceMismatch
+from domain.orders.events import OrderCancelled, OrderFailed
+from domain.orders.fulfilment import fulfil, undeliverable
+from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
+from domain.payments.closing import request_fetch
+from domain.payments.events import PaymentFetchRequested, PaymentMethodSaved, PaymentSucceeded, PaymentUnchanged
+from domain.payments.state import CallKind, CloseReason, Closing, Payment, SavedMethod, Succeeded
+from domain.refunds import rules as refunds
+from domain.refunds.state import RefundedBy
+
+if TYPE_CHECKING:
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+    from domain.decider import Command
+    from domain.effects import ProviderAnswer
+    from domain.orders.state import Order
+
+HELD_ALREADY = "the account already holds it"
+PAID_TWICE = "the order was paid twice"
+PAID_AFTER_CANCEL = "paid after the order was cancelled"
+PAID_AFTER_END = "paid after the order had ended"
+
+
+def receive(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
+    """Note the money and give what was bought. A second word of the same money changes nothing.
+
+    Raises ReferenceMismatch, PaidAmountMismatch.
+    """
+    if isinstance(payment.phase, Succeeded):
+        return learn_method(payment, command, answer)
+    known = payment.reference
+    if answer.reference is None or (known is not None and answer.reference != known):
+        raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
+    if answer.amount != payment.amount:
+        paid = answer.amount
+        raise PaidAmountMismatch(
+            payment_id=payment.id,
+            agreed_amount=payment.amount.amount,
+            agreed_currency=payment.amount.currency,
+            paid_amount=paid.amount if paid else 0,
+            paid_currency=paid.currency if paid else "",
+        )
+    succeeded = PaymentSucceeded(
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        amount=payment.amount,
+        provider=payment.provider,
+        reference=answer.reference,
+        paid_at=command.at,
+        customer_reference=answer.customer_reference,
+        method_reference=answer.method_reference,
+        method_label=answer.method_label,
+    )
+    used = _use(account, payment, answer.reference, command)
+    return (succeeded, *_keep_method(payment, command, answer), *used)
+
+
+def _use(account: Account, payment: Payment, reference: str, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Give what was ordered, or give the money back."""
+    order = account.orders[payment.order_id]
+    is_open = order.status in OPEN_STATUSES
+    give_back = _GiveBack(payment, reference, command)
+    if order.status in {OrderStatus.PAID, OrderStatus.FULFILLED}:
+        return give_back(payment.amount.amount, PAID_TWICE)
+    if order.status is OrderStatus.CANCELLED:
+        return give_back(payment.amount.amount, PAID_AFTER_CANCEL)
+    if is_open and _is_unwanted_renewal(order, payment):
+        return (OrderCancelled(order_id=order.id), *give_back(payment.amount.amount, PAID_AFTER_CANCEL))
+    if not is_open and not (command.policies.late_payment_fulfils and _is_wanted(account, order)):
+        return give_back(payment.amount.amount, PAID_AFTER_END)
+    useless = undeliverable(account, order)
+    if len(useless) == len(order.lines):
+        failed = (OrderFailed(order_id=order.id, reason=HELD_ALREADY),) if is_open else ()
+        return (*failed, *give_back(payment.amount.amount, HELD_ALREADY))
+    amount = sum(line.net.amount for line in useless)
+    return (*fulfil(account, order, payment.id, command, without=useless), *give_back(amount, HELD_ALREADY))
+
+
+def _is_unwanted_renewal(order: Order, payment: Payment) -> bool:
+    """Tell whether the customer gave the renewal up, or paid the period otherwise, while it was being charged."""
+    phase = payment.phase
+    is_given_up = isinstance(phase, Closing) and phase.reason is CloseReason.CANCELLED
+    return order.purpose is OrderPurpose.RENEWAL and is_given_up
+
+
+def _is_wanted(account: Account, order: Order) -> bool:
+    """Tell whether nothing of the order was bought in the meantime."""
+    return not any(line.resource in account.entitlements for line in order.lines)
+
+
+class _GiveBack:
+    """Asks for money that bought nothing to go back."""
+
+    def __init__(self, payment: Payment, reference: str, command: Command[object]) -> None:
+        self._paid = replace(payment, phase=Succeeded(reference=reference, paid_at=command.at))
+        self._command = command
+
+    def __call__(self, amount: int, reason: str) -> tuple[AccountEvent, ...]:
+        if amount == 0:
+            return ()
+        refund = refunds.request(
+            self._paid,
+            self._command,
+            amount=amount,
+            reason=reason,
+            rule=refunds.NOT_USED,
+            requested_by=RefundedBy.POLICY,
+            ends_access=False,
+        )
+        return (refund,)
+
+
+def _keep_method(
+    payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[PaymentMethodSaved | PaymentFetchRequested, ...]:
+    """Keep the means of payment for renewals; where a webhook does not name it, ask the provider for it."""
+    if not payment.save_method:
+        return ()
+    if answer.customer_reference is not None and answer.method_reference is not None:
+        method = SavedMethod(
+            provider=payment.provider,
+            customer_reference=answer.customer_reference,
+            method_reference=answer.method_reference,
+            label=answer.method_label,
+            saved_at=command.at,
+        )
+        return (PaymentMethodSaved(payment_id=payment.id, method=method),)
+    return (request_fetch(payment, command, payment.sweeps + 1),)
+
+
+def learn_method(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+    """Take the answer to the question which means of payment was left; there may be none that can be charged again."""
+    if payment.call is None or payment.call.kind is not CallKind.FETCH:
+        return ()
+    if answer.customer_reference is None or answer.method_reference is None:
+        return (PaymentUnchanged(payment_id=payment.id, effect_id=payment.call.effect_id, sweep_at=None),)
+    return _keep_method(payment, command, answer)

@@ -1,0 +1,168 @@
+"""Decisions about refunds: never more than was paid, and access only goes when the money does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from domain.catalog.state import ProductKind
+from domain.effects import RefundAnswerStatus
+from domain.entitlements.events import EntitlementEnded
+from domain.errors import PaymentUnknown, RefundUnknown
+from domain.ids import EffectId, derive
+from domain.payments.closing import close_renewal
+from domain.payments.state import CloseReason
+from domain.policies.settings import delay
+from domain.refunds import rules
+from domain.refunds.events import RefundCallRepeated, RefundFailed, RefundSubmitted, RefundSucceeded
+from domain.refunds.state import Refund, RefundedBy, RefundStatus
+from domain.subscriptions import renewal
+from domain.subscriptions.events import SubscriptionEnded
+
+if TYPE_CHECKING:
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+    from domain.decider import Command
+    from domain.ids import RefundId
+    from domain.orders.state import OrderLine
+    from domain.payments.state import Payment
+    from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
+
+
+def request(account: Account, asked: RequestRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Reserve the amount and ask the provider for it. Raises DomainError."""
+    payment = account.payments.get(asked.payment_id)
+    if payment is None:
+        raise PaymentUnknown(payment_id=asked.payment_id)
+    allowed = rules.allowance(account, payment, command.at, command.policies, by_manager=asked.by_manager)
+    amount = rules.asked_amount(payment, asked.amount, allowed)
+    return (
+        rules.request(
+            payment,
+            command,
+            amount=amount,
+            reason=asked.reason or ("requested by a manager" if asked.by_manager else "requested by the customer"),
+            rule=allowed.rule,
+            requested_by=RefundedBy.MANAGER if asked.by_manager else RefundedBy.CUSTOMER,
+            ends_access=allowed.ends_access,
+        ),
+    )
+
+
+def answer(account: Account, answered: AnswerRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Take what the provider says of a refund; a second word of the same end changes nothing."""
+    refund = _known(account, answered.refund_id)
+    said = answered.answer
+    if refund.status in {RefundStatus.SUCCEEDED, RefundStatus.FAILED}:
+        return ()
+    match said.status:
+        case RefundAnswerStatus.UNKNOWN:
+            return ()  # the call stays open and its timer repeats it
+        case RefundAnswerStatus.PENDING:
+            if said.reference is None:
+                return ()
+            sweep_at = command.at + delay(command.policies.sweep_delays, refund.sweeps + 1)
+            submitted = RefundSubmitted(
+                refund_id=refund.id, payment_id=refund.payment_id, reference=said.reference, sweep_at=sweep_at
+            )
+            return (submitted,)
+        case RefundAnswerStatus.SUCCEEDED:
+            succeeded = RefundSucceeded(
+                refund_id=refund.id,
+                payment_id=refund.payment_id,
+                order_id=refund.order_id,
+                amount=refund.amount,
+                reference=said.reference or refund.reference or "",
+            )
+            return (succeeded, *_take_back(account, refund, command))
+        case RefundAnswerStatus.FAILED:
+            failed = RefundFailed(
+                refund_id=refund.id,
+                payment_id=refund.payment_id,
+                amount=refund.amount,
+                reason=said.detail or "the provider refused the refund",
+            )
+            return (failed,)
+        case _:
+            assert_never(said.status)
+
+
+def repeat(account: Account, asked: RepeatRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Ask again where nothing was answered: the same effect id, so the money moves once."""
+    refund = _known(account, asked.refund_id)
+    call = refund.call
+    if call is None or call.effect_id != asked.effect_id or call.attempt != asked.attempt:
+        return ()
+    return (_asked_again(refund, command, call.effect_id, attempt=call.attempt + 1, sweeps=refund.sweeps),)
+
+
+def sweep(account: Account, asked: SweepRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Ask how a refund stands that the provider took and never told about again."""
+    refund = _known(account, asked.refund_id)
+    if refund.sweep_at is None or refund.sweeps + 1 != asked.sweep:
+        return ()
+    # A call of its own: an attempt that was made before would have its answer and its timer taken for repeats.
+    effect_id = EffectId(derive(refund.id, f"sweep {asked.sweep}"))
+    return (_asked_again(refund, command, effect_id, attempt=1, sweeps=asked.sweep),)
+
+
+def _asked_again(
+    refund: Refund, command: Command[object], effect_id: EffectId, *, attempt: int, sweeps: int
+) -> RefundCallRepeated:
+    return RefundCallRepeated(
+        refund_id=refund.id,
+        effect_id=effect_id,
+        attempt=attempt,
+        sweeps=sweeps,
+        asked_at=command.at,
+        repeat_at=command.at + delay(command.policies.call_repeat_delays, attempt),
+    )
+
+
+def _take_back(account: Account, refund: Refund, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Take back what the refunded money had bought: all when all went back, periods when their unused rest did."""
+    payment = account.payments[refund.payment_id]
+    is_whole = payment.refunded + refund.amount.amount >= payment.amount.amount
+    if not refund.ends_access and not is_whole:
+        return ()
+    events: list[AccountEvent] = []
+    for line in account.orders[refund.order_id].lines:
+        if line.kind is ProductKind.SUBSCRIPTION:
+            events += _take_back_period(account, payment, line, command)
+        elif is_whole:
+            events += _take_back_film(account, payment, line, command)
+    return tuple(events)
+
+
+def _take_back_film(
+    account: Account, payment: Payment, line: OrderLine, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    held = account.entitlements.get(line.resource)
+    if held is None or held.order_id != payment.order_id:
+        return ()
+    return (EntitlementEnded(resource=line.resource, ended_at=command.at),)
+
+
+def _take_back_period(
+    account: Account, payment: Payment, line: OrderLine, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    subscription = next(
+        (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
+    )
+    shortened = None if subscription is None else renewal.without(subscription, payment.order_id, command.at)
+    if subscription is None or shortened is None:
+        return ()
+    closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
+    if shortened.period_end > command.at:
+        return (*closing, shortened, renewal.access(subscription, shortened.period_end))
+    ended: list[AccountEvent] = [*closing, SubscriptionEnded(subscription_id=subscription.id, ended_at=command.at)]
+    held = account.entitlements.get(line.resource)
+    if held is not None and held.subscription_id == subscription.id:
+        ended.append(EntitlementEnded(resource=line.resource, ended_at=command.at))
+    return tuple(ended)
+
+
+def _known(account: Account, refund_id: RefundId) -> Refund:
+    refund = account.refunds.get(refund_id)
+    if refund is None:
+        raise RefundUnknown(refund_id=refund_id)
+    return refund

@@ -1,0 +1,75 @@
+"""What happened to a refund."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.ids import EffectId, OrderId, PaymentId, RefundId
+from domain.money import Money
+from domain.refunds.state import RefundedBy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRequested:
+    """The amount is reserved out of the payment and the provider is asked for it. `rule` says what allowed it."""
+
+    refund_id: RefundId
+    payment_id: PaymentId
+    order_id: OrderId
+    provider: str
+    payment_reference: str
+    amount: Money
+    reason: str
+    rule: str
+    requested_by: RefundedBy
+    ends_access: bool
+    effect_id: EffectId
+    requested_at: datetime
+    repeat_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundSubmitted:
+    """The provider took the refund and works on it; it is asked again at `sweep_at` unless it tells before."""
+
+    refund_id: RefundId
+    payment_id: PaymentId
+    reference: str
+    sweep_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundCallRepeated:
+    """The provider did not answer and is asked again, with the same effect id or about the same refund."""
+
+    refund_id: RefundId
+    effect_id: EffectId
+    attempt: int
+    sweeps: int
+    asked_at: datetime
+    repeat_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundSucceeded:
+    """The money is on its way to the customer."""
+
+    refund_id: RefundId
+    payment_id: PaymentId
+    order_id: OrderId
+    amount: Money
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFailed:
+    """The provider refused the refund: the money stays paid, and access stays as it was."""
+
+    refund_id: RefundId
+    payment_id: PaymentId
+    amount: Money
+    reason: str
+
+
+RefundEvent = RefundRequested | RefundSubmitted | RefundCallRepeated | RefundSucceeded | RefundFailed

@@ -1,0 +1,51 @@
+"""A refund: money of one payment on its way back to the customer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.ids import OrderId, PaymentId, RefundId
+from domain.money import Money
+from domain.payments.state import ProviderCall
+
+
+class RefundStatus(StrEnum):
+    """requested → submitted → succeeded, or failed."""
+
+    REQUESTED = "requested"
+    SUBMITTED = "submitted"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class RefundedBy(StrEnum):
+    """Who asked for the money back."""
+
+    CUSTOMER = "customer"
+    MANAGER = "manager"
+    POLICY = "policy"
+    """We ourselves: paid twice, paid too late, cancelled with something left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """A refund of one payment."""
+
+    id: RefundId
+    payment_id: PaymentId
+    order_id: OrderId
+    provider: str
+    payment_reference: str
+    amount: Money
+    reason: str
+    requested_by: RefundedBy
+    ends_access: bool
+    """Whether what the payment bought is taken back even if not all of its money went back."""
+    requested_at: datetime
+    status: RefundStatus
+    reference: str | None
+    call: ProviderCall | None
+    sweep_at: datetime | None = None
+    sweeps: int = 0

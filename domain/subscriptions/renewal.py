@@ -1,0 +1,214 @@
+"""Renewals: when they are tried, what a failure means, and what the money gives. One rule for each question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from domain.calendar import end_of
+from domain.catalog.state import ProductKind
+from domain.entitlements.events import EntitlementGranted
+from domain.ids import EffectId, OrderId, PaymentId, derive
+from domain.money import Money
+from domain.orders.events import OrderPlaced
+from domain.orders.state import OrderLine, OrderPurpose
+from domain.payments.events import PaymentCreated
+from domain.policies.settings import Policies, delay
+from domain.subscriptions.events import (
+    RenewalAttempted,
+    RenewalFailed,
+    SubscriptionRenewed,
+    SubscriptionShortened,
+)
+from domain.subscriptions.state import one_unit
+
+if TYPE_CHECKING:
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+    from domain.calendar import Period
+    from domain.decider import Command
+    from domain.orders.state import Order
+    from domain.payments.state import SavedMethod
+    from domain.subscriptions.state import PaidPeriod, Subscription
+
+NO_METHOD = "no_payment_method"
+
+
+def access_end(period_end: datetime, *, auto_renew: bool, policies: Policies) -> datetime:
+    """Return when access ends if nothing more is paid: what renews by itself has the grace on top."""
+    return period_end + policies.grace if auto_renew else period_end
+
+
+def first_attempt_at(period_start: datetime, period_end: datetime, policies: Policies) -> datetime:
+    """Return when the renewal is first tried: the lead before the end, but never before the period has begun."""
+    lead = min(policies.renewal_offsets, default=timedelta(0))
+    return max(period_start, period_end + lead)
+
+
+def retry_at(period_end: datetime, now: datetime, policies: Policies) -> datetime | None:
+    """Return the next moment of the dunning schedule after now, or None when it is exhausted."""
+    later = (period_end + offset for offset in sorted(policies.renewal_offsets) if period_end + offset > now)
+    return next(later, None)
+
+
+def attempt(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Charge the saved method for the next period: a new order at the first charge, a further payment at each other."""
+    if not account.methods:
+        return (failed(subscription, command, attempt=subscription.attempts + 1, reason=NO_METHOD, hard=False),)
+    order_id = subscription.renewal_order_id or OrderId(derive(command.id, "order"))
+    number = subscription.attempts + 1
+    payment = _payment(account.methods[0], subscription, order_id, number, command)
+    attempted = RenewalAttempted(
+        subscription_id=subscription.id, order_id=order_id, payment_id=payment.payment_id, attempt=number
+    )
+    if subscription.renewal_order_id is not None:
+        return (payment, attempted)
+    return (_order(subscription, order_id, payment.payment_id, command), payment, attempted)
+
+
+def _payment(
+    method: SavedMethod, subscription: Subscription, order_id: OrderId, number: int, command: Command[object]
+) -> PaymentCreated:
+    """Each attempt is a payment of its own, with an effect id of its own: it may be declined or paid by itself."""
+    payment_id = PaymentId(derive(order_id, f"attempt {number}"))
+    return PaymentCreated(
+        payment_id=payment_id,
+        order_id=order_id,
+        amount=subscription.price,
+        provider=method.provider,
+        effect_id=EffectId(derive(payment_id, "charge")),
+        return_url=None,
+        save_method=False,
+        created_at=command.at,
+        expires_at=subscription.access_end,
+        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
+        method=method,
+    )
+
+
+def _order(
+    subscription: Subscription, order_id: OrderId, payment_id: PaymentId, command: Command[object]
+) -> OrderPlaced:
+    line = OrderLine(
+        product_id=subscription.product_id,
+        price_id=subscription.price_id,
+        kind=ProductKind.SUBSCRIPTION,
+        title=subscription.title,
+        resource=subscription.resource,
+        unit_price=subscription.price,
+        quantity=1,
+        total=subscription.price,
+        period=subscription.period,
+        subscription_id=subscription.id,
+    )
+    return OrderPlaced(
+        order_id=order_id,
+        payment_id=payment_id,
+        lines=(line,),
+        subtotal=subscription.price,
+        discount=Money(amount=0, currency=subscription.price.currency),
+        total=subscription.price,
+        auto_renew=True,
+        placed_at=command.at,
+        purpose=OrderPurpose.RENEWAL,
+    )
+
+
+def failed(
+    subscription: Subscription, command: Command[object], *, attempt: int, reason: str, hard: bool
+) -> RenewalFailed:
+    """Return the event of an attempt without money, with the next one where the schedule has one that can help."""
+    next_at = None if hard else retry_at(subscription.period_end, command.at, command.policies)
+    return RenewalFailed(subscription_id=subscription.id, attempt=attempt, reason=reason, hard=hard, retry_at=next_at)
+
+
+def renewed(
+    subscription: Subscription, order: Order, line: OrderLine, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Return what the money for further periods gives.
+
+    While there was access, the new period follows the old one without a gap. Money that arrives when access had
+    already ended buys time from now on: nobody pays for a time without access. Whoever buys the plan again says anew
+    whether it is to renew by itself; the agreed price stays.
+    """
+    if line.period is None:
+        raise AssertionError(f"a line of the order {order.id} renews a subscription and has no period")
+    now, policies = command.at, command.policies
+    is_running = subscription.is_running and now <= subscription.access_end
+    start = subscription.period_end if is_running else now
+    anchor, units, end = _counted_on(subscription, line.period, line.quantity, start, is_running=is_running)
+    auto_renew = subscription.auto_renew if order.purpose is OrderPurpose.RENEWAL else order.auto_renew
+    ends = access_end(end, auto_renew=auto_renew, policies=policies)
+    return (
+        SubscriptionRenewed(
+            subscription_id=subscription.id,
+            order_id=order.id,
+            anchor=anchor,
+            units=units,
+            period_start=start,
+            period_end=end,
+            access_end=ends,
+            auto_renew=auto_renew,
+            renew_at=first_attempt_at(start, end, policies) if auto_renew else None,
+            renewed_at=now,
+        ),
+        access(subscription, ends, order.id),
+    )
+
+
+def _counted_on(
+    subscription: Subscription, period: Period, quantity: int, start: datetime, *, is_running: bool
+) -> tuple[datetime, int, datetime]:
+    """Return anchor, units and end after further periods. Days and months do not mix: then the count begins anew."""
+    bought = period.count * quantity
+    if is_running and period.unit is subscription.period.unit:
+        units = subscription.units + bought
+        return subscription.anchor, units, end_of(subscription.anchor, one_unit(period.unit), units)
+    end = end_of(start, one_unit(period.unit), bought)
+    return (start, bought, end) if period.unit is subscription.period.unit else (end, 0, end)
+
+
+def without(subscription: Subscription, order_id: OrderId, now: datetime) -> SubscriptionShortened | None:
+    """Return what taking out the time that an order paid for changes; None where nothing of it is left.
+
+    What other orders paid moves up, so that no day of it is lost.
+    """
+    gone = next((period for period in subscription.paid if period.order_id == order_id and period.end > now), None)
+    if gone is None:
+        return None
+    length = gone.end - max(gone.start, now)
+    kept = [
+        replace(period, start=period.start - length, end=period.end - length) if period.start >= gone.end else period
+        for period in subscription.paid
+        if period is not gone
+    ]
+    end = subscription.period_end - length
+    anchor, units = _anchor_before(subscription, gone, end)
+    return SubscriptionShortened(
+        subscription_id=subscription.id, order_id=order_id, anchor=anchor, units=units, paid=tuple(kept), period_end=end
+    )
+
+
+def _anchor_before(subscription: Subscription, gone: PaidPeriod, end: datetime) -> tuple[datetime, int]:
+    """Return anchor and units that give the end: the old anchor where a whole number of periods was taken out of it."""
+    if gone.end == subscription.period_end:
+        unit = one_unit(subscription.period.unit)
+        for units in range(subscription.units - 1, 0, -1):
+            reached = end_of(subscription.anchor, unit, units)
+            if reached == end:
+                return subscription.anchor, units
+            if reached < end:
+                break
+    return end, 0
+
+
+def access(subscription: Subscription, until: datetime, order_id: OrderId | None = None) -> EntitlementGranted:
+    """Return the event that gives the subscription's access until a moment."""
+    return EntitlementGranted(
+        resource=subscription.resource,
+        until=until,
+        reason="subscription",
+        order_id=subscription.order_id if order_id is None else order_id,
+        subscription_id=subscription.id,
+    )

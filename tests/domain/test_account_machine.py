@@ -1,0 +1,193 @@
+"""Everything that can happen to an account, in any order, late, twice or never: the laws hold at every moment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from domain.effects import AnswerStatus, RefundAnswerStatus
+from domain.orders.commands import CancelOrder
+from domain.policies.reactions import pending
+from domain.refunds.commands import RequestRefund
+from domain.subscriptions.commands import CancelAt, CancelSubscription, ExtendSubscription, ResumeSubscription
+from tests.domain.histories import place
+from tests.domain.world import LAWS, World, the_books_agree
+
+if TYPE_CHECKING:
+    from domain.effects import Effect
+
+BASKETS = (
+    ("solaris:own",),
+    ("stalker:rent",),
+    ("cinema:month",),
+    ("cinema:month",),
+    ("cinema:quarter",),
+    ("cinema:days",),
+    ("cinema-plus:month",),
+    ("solaris:own", "cinema:month"),
+    ("stalker:rent", "kids:month", "cinema:month"),
+)
+SPANS = (
+    timedelta(seconds=30),
+    timedelta(hours=1),
+    timedelta(hours=25),
+    timedelta(days=3),
+    timedelta(days=12),
+    timedelta(days=27),
+    timedelta(days=65),
+)
+ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
+STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
+
+
+class AccountMachine(RuleBasedStateMachine):
+    """The customer, a manager, the provider, the gateway and the clock take turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+
+    def pick(self, data: Any, things: Any, label: str) -> Any:
+        return data.draw(st.sampled_from(sorted(things, key=repr)), label=label)
+
+    @rule(basket=st.sampled_from(BASKETS), auto_renew=st.booleans(), months=st.sampled_from([None, None, 3]))
+    def the_customer_orders(self, basket: tuple[str, ...], auto_renew: bool, months: int | None) -> None:  # noqa: FBT001
+        monthly = all(name.endswith((":month", ":quarter")) for name in basket)
+        self.world.do(place(*basket, auto_renew=auto_renew, months=months if monthly else None))
+
+    @rule(basket=st.sampled_from(BASKETS), auto_renew=st.booleans())
+    def the_customer_orders_and_pays(self, basket: tuple[str, ...], auto_renew: bool) -> None:  # noqa: FBT001
+        self.world.do(place(*basket, auto_renew=auto_renew))
+        self.the_gateway_carries_out_all_calls_now()
+        for page in tuple(self.world.provider.pages.values()):
+            if page.status is AnswerStatus.ACTION_REQUIRED:
+                self.world.report(page.payment_id, self.world.provider.pay(page.reference, self.world.now))
+        self.the_gateway_carries_out_all_calls_now()
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data())
+    def time_goes_on_to_a_renewal(self, data: Any) -> None:
+        held = self.pick(data, self.running(), "subscription")
+        if held.renew_at is not None:
+            self.world.now = max(self.world.now, held.renew_at)
+        self.world.fire_due()
+
+    def running(self) -> list[Any]:
+        return [held for held in self.world.account.subscriptions.values() if held.is_running]
+
+    def the_gateway_carries_out_all_calls_now(self) -> None:
+        while self.world.unanswered:
+            self.world.carry_out(self.world.unanswered[0])
+
+    @precondition(lambda self: self.world.account.orders)
+    @rule(data=st.data())
+    def the_customer_cancels_an_order(self, data: Any) -> None:
+        self.world.do(CancelOrder(order_id=self.pick(data, self.world.account.orders, "order")))
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), how=st.sampled_from([CancelAt.PERIOD_END, CancelAt.NOW, "resume", "extend"]))
+    def somebody_changes_a_subscription(self, data: Any, how: str) -> None:
+        subscription_id = self.pick(data, self.world.account.subscriptions, "subscription")
+        if how == "resume":
+            self.world.do(ResumeSubscription(subscription_id=subscription_id))
+        elif how == "extend":
+            self.world.do(ExtendSubscription(subscription_id=subscription_id, days=3, reason="kindness"))
+        else:
+            self.world.do(CancelSubscription(subscription_id=subscription_id, at=CancelAt(how)))
+
+    @precondition(lambda self: self.world.account.payments)
+    @rule(data=st.data(), amount=st.sampled_from([None, None, 1, 250, 999, 10**6]), by_manager=st.booleans())
+    def somebody_asks_for_money_back(self, data: Any, amount: int | None, by_manager: bool) -> None:  # noqa: FBT001
+        payment_id = self.pick(data, self.world.account.payments, "payment")
+        self.world.do(RequestRefund(payment_id=payment_id, amount=amount, by_manager=by_manager))
+
+    @precondition(lambda self: self.world.unanswered)
+    @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose"]))
+    def the_gateway_carries_out_a_call(self, data: Any, trouble: str | None) -> None:
+        effect: Effect = self.pick(data, self.world.unanswered, "call")
+        self.world.provider.drop_calls = int(trouble == "drop")
+        self.world.provider.lose_answers = int(trouble == "lose")
+        self.world.carry_out(effect)
+        self.world.provider.drop_calls = self.world.provider.lose_answers = 0
+
+    @precondition(lambda self: self.world.unanswered)
+    @rule()
+    def the_gateway_carries_out_all_calls(self) -> None:
+        self.the_gateway_carries_out_all_calls_now()
+
+    @precondition(lambda self: self.world.calls)
+    @rule(data=st.data())
+    def a_zombie_repeats_an_old_call(self, data: Any) -> None:
+        self.world.carry_out(self.pick(data, self.world.calls, "call"), is_first=False)
+
+    @precondition(lambda self: self.world.provider.pages or self.world.provider.charges)
+    @rule(
+        data=st.data(), what=st.sampled_from(["pay", "pay", "pay", "decline", "process", "nothing"]), told=st.booleans()
+    )
+    def the_customer_acts_at_the_provider(self, data: Any, what: str, told: bool) -> None:  # noqa: FBT001
+        provider = self.world.provider
+        reference = self.pick(data, [*provider.pages, *provider.charges], "reference")
+        collected = provider.pages.get(reference) or provider.charges[reference]
+        answer = collected.answer()
+        if what == "pay":
+            answer = provider.pay(reference, self.world.now)
+        elif what == "process":
+            answer = provider.process(reference)
+        elif what == "decline":
+            answer = provider.decline(reference, "insufficient_funds")
+        if told:
+            self.world.report(collected.payment_id, answer)
+
+    @precondition(lambda self: self.world.provider.methods)
+    @rule(how=st.sampled_from(["works", "declines", "hard", "authenticates"]))
+    def the_card_changes(self, how: str) -> None:
+        for method in self.world.provider.methods.values():
+            method.declines = "insufficient_funds" if how in {"declines", "hard"} else None
+            method.hard = how == "hard"
+            method.authenticates = how == "authenticates"
+
+    @rule(status=st.sampled_from(STATUSES))
+    def the_provider_changes_how_it_refunds(self, status: RefundAnswerStatus) -> None:
+        if status is not RefundAnswerStatus.UNKNOWN:
+            self.world.provider.refunds_become = status
+
+    @rule(span=st.sampled_from(SPANS), fires=st.booleans())
+    def time_goes_on(self, span: timedelta, fires: bool) -> None:  # noqa: FBT001
+        self.world.now += span
+        if fires:
+            self.world.fire_due()
+
+    @precondition(lambda self: bool(pending(self.world.account)))
+    @rule()
+    def time_goes_on_to_the_next_deadline(self) -> None:
+        self.world.now = max(self.world.now, min(timer.due_at for timer in pending(self.world.account)))
+        self.world.fire_due()
+
+    @precondition(lambda self: bool(pending(self.world.account)))
+    @rule(data=st.data())
+    def a_timer_fires_by_itself(self, data: Any) -> None:
+        timer = self.pick(data, pending(self.world.account), "timer")
+        if timer.due_at <= self.world.now:
+            self.world.fire(timer)
+
+    @invariant()
+    def the_laws_hold(self) -> None:
+        for law in LAWS:
+            law(self.world)
+
+    def teardown(self) -> None:
+        self.world.provider.refunds_become = RefundAnswerStatus.SUCCEEDED
+        self.world.settle()
+        self.the_laws_hold()
+        the_books_agree(self.world)
+        assert all(charge.status is not AnswerStatus.PROCESSING for charge in self.world.provider.charges.values())
+
+
+TestAccount = AccountMachine.TestCase
+TestAccount.settings = settings(
+    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -1,0 +1,350 @@
+"""One account, the provider in memory, and a clock: what the state machine plays with, and the laws that must hold.
+
+The world knows the log and the provider's books. The laws are told in terms of these two alone, never in terms of how
+the deciders work.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from domain.account import decider as account_decider
+from domain.account.evolve import evolve
+from domain.account.state import INITIAL, Account
+from domain.catalog.state import ProductKind
+from domain.decider import Command
+from domain.effects import (
+    AnswerStatus,
+    ChargeMethod,
+    CloseCheckout,
+    CreateCheckout,
+    FetchPayment,
+    ProviderAnswer,
+    RefundAnswer,
+    RefundAnswerStatus,
+    RefundPayment,
+)
+from domain.errors import DomainError
+from domain.ids import CommandId, PaymentId, derive
+from domain.orders.events import OrderFulfilled, OrderPlaced
+from domain.orders.state import OPEN_STATUSES, OrderPurpose
+from domain.payments.commands import AnswerCall, ReportPayment
+from domain.payments.events import PaymentSucceeded
+from domain.payments.state import Closing, Created, Ended, Succeeded
+from domain.policies.reactions import pending, react
+from domain.refunds.commands import AnswerRefund
+from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
+from domain.refunds.state import RefundStatus
+from domain.subscriptions.events import AccessBlocked, SubscriptionExtended, SubscriptionRenewed
+from infra.memory.provider import MemoryProvider
+from schemas.codec import decode, encode, type_of
+from schemas.messages import EFFECTS, EVENTS
+from tests.domain.spec import OFFERS, POLICIES, T0
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from datetime import datetime
+
+    from domain.effects import Effect
+    from domain.policies.reactions import Timer
+
+ACCOUNT = "ann"
+PURITY_CHECK_EVERY = 5
+"""A deep copy costs more than all else."""
+LONGEST_MONTH = timedelta(days=31)
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Everything that exists: the log, what is believed of it, the provider's books, and calls on their way."""
+
+    account: Account = INITIAL
+    log: list[Any] = field(default_factory=list)
+    now: datetime = T0
+    provider: MemoryProvider = field(default_factory=lambda: MemoryProvider(name="stripe"))
+    calls: list[Effect] = field(default_factory=list)
+    """Every call that was asked for; any of them may be carried out at any time and as often as somebody likes."""
+    unanswered: list[Effect] = field(default_factory=list)
+    decided: set[str] = field(default_factory=set)
+    """Ids of commands that have an outcome: the engine decides none twice."""
+    commands: int = 0
+
+    def do(self, data: Any, command_id: str | None = None) -> bool:
+        """Decide a command as the engine does; tell whether it was accepted."""
+        self.commands += 1
+        if command_id in self.decided:
+            return True
+        command: Command[Any] = Command(
+            id=CommandId(command_id or f"command {self.commands}"),
+            key=ACCOUNT,
+            at=self.now,
+            actor="test",
+            data=data,
+            prices=OFFERS,
+            policies=POLICIES,
+        )
+        self.decided.add(command.id)
+        before = self.account
+        photograph = deepcopy(before) if self.commands % PURITY_CHECK_EVERY == 0 else before
+        try:
+            events = account_decider.decide(before, command)
+        except DomainError:
+            assert before == photograph
+            return False
+        assert events == account_decider.decide(before, command), "the same question has the same answer"
+        assert before == photograph, "a decision changes nothing"
+        for event in events:
+            assert decode(type_of(event), encode(event), EVENTS) == event, "an event survives the wire"
+            self.account = evolve(self.account, event)
+            self.log.append(event)
+            call = react(self.account, event)
+            if call is not None:
+                assert decode(type_of(call), encode(call), EFFECTS) == call, "an effect survives the wire"
+                self.calls.append(call)
+                self.unanswered.append(call)
+        return True
+
+    def fire(self, timer: Timer) -> None:
+        """Fire a timer; its command has the id that its name gives it."""
+        self.do(timer.data, derive(ACCOUNT, f"timer {timer.name}"))
+
+    def fire_due(self) -> None:
+        """Fire all that is due, as the engine does in its rounds."""
+        for _ in range(50):
+            due = [timer for timer in pending(self.account) if timer.due_at <= self.now]
+            fresh = [timer for timer in due if derive(ACCOUNT, f"timer {timer.name}") not in self.decided]
+            if not fresh:
+                return
+            for timer in fresh:
+                self.fire(timer)
+        raise AssertionError("timers follow timers for ever")
+
+    def carry_out(self, effect: Effect, *, is_first: bool = True) -> None:
+        """Let the gateway carry out a call and tell the answer; a repeat tells what it learns by another id."""
+        if effect in self.unanswered:
+            self.unanswered.remove(effect)
+        answer = _ask(self.provider, effect)
+        suffix = "" if is_first else f" again {self.commands}"
+        command_id = derive(effect.effect_id, f"answer {effect.attempt}{suffix}")
+        if isinstance(effect, RefundPayment):
+            assert isinstance(answer, RefundAnswer)
+            told: Any = AnswerRefund(
+                refund_id=effect.refund_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer
+            )
+        else:
+            assert isinstance(answer, ProviderAnswer)
+            told = AnswerCall(
+                payment_id=effect.payment_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer
+            )
+        self.do(told, command_id)
+
+    def report(self, payment_id: str, answer: ProviderAnswer) -> None:
+        """Let a webhook tell."""
+        report_id = f"evt {self.commands}"
+        self.do(ReportPayment(payment_id=PaymentId(payment_id), provider="stripe", report_id=report_id, answer=answer))
+
+    def settle(self) -> None:
+        """Let the provider answer everything and time go on until nothing of money waits any more."""
+        for method in self.provider.methods.values():
+            method.declines, method.hard = "insufficient_funds", True
+        for _ in range(400):
+            while self.unanswered:
+                self.carry_out(self.unanswered[0])
+            due = [timer.due_at for timer in pending(self.account)]
+            if not due:
+                return
+            self.now = max(self.now, min(due))
+            for page in (*self.provider.pages.values(), *self.provider.charges.values()):
+                if page.status is AnswerStatus.PROCESSING:
+                    page.status = AnswerStatus.CLOSED
+            for refund in self.provider.refunds.values():
+                self.provider.settle_refund(refund.reference, succeeds=True)
+            self.fire_due()
+        raise AssertionError(f"it never comes to rest: {pending(self.account)}")
+
+
+def _ask(provider: MemoryProvider, effect: Effect) -> ProviderAnswer | RefundAnswer:
+    asked: Coroutine[Any, Any, ProviderAnswer | RefundAnswer]
+    match effect:
+        case CreateCheckout():
+            asked = provider.create_checkout(effect, account=ACCOUNT)
+        case ChargeMethod():
+            asked = provider.charge(effect, account=ACCOUNT)
+        case FetchPayment():
+            asked = provider.fetch(effect, account=ACCOUNT)
+        case CloseCheckout():
+            asked = provider.close_checkout(effect, account=ACCOUNT)
+        case RefundPayment():
+            asked = provider.refund(effect, account=ACCOUNT)
+    try:
+        asked.send(None)  # the provider in memory never waits
+    except StopIteration as done:
+        answer: ProviderAnswer | RefundAnswer = done.value
+        return answer
+    raise AssertionError("the provider in memory waits for something")
+
+
+def of(world: World, kind: type) -> list[Any]:
+    """The events of a kind."""
+    return [event for event in world.log if isinstance(event, kind)]
+
+
+def the_account_is_the_fold_of_its_log(world: World) -> None:
+    assert reduce(evolve, world.log, INITIAL) == world.account
+
+
+def every_charge_was_agreed(world: World) -> None:
+    orders = {placed.order_id: placed for placed in of(world, OrderPlaced)}
+    prices = {offer.price.id: offer.price.amount for offer in OFFERS.values()}
+    for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
+        if collected.status is not AnswerStatus.SUCCEEDED:
+            continue
+        order = orders[world.account.payments[PaymentId(collected.payment_id)].order_id]
+        assert collected.amount == order.total == order.subtotal - order.discount
+        assert order.subtotal.amount == sum(line.total.amount for line in order.lines)
+        assert order.discount.amount == sum(line.discount_amount for line in order.lines)
+        for line in order.lines:
+            assert line.unit_price == prices[line.price_id]
+            assert line.total == line.unit_price * line.quantity
+            assert 0 <= line.discount_amount <= line.total.amount
+
+
+def no_money_moves_twice(world: World) -> None:
+    succeeded = Counter(event.payment_id for event in of(world, PaymentSucceeded))
+    assert all(times == 1 for times in succeeded.values())
+    fulfilled = Counter(event.order_id for event in of(world, OrderFulfilled))
+    assert all(times == 1 for times in fulfilled.values())
+    for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
+        assert 0 <= collected.returned <= collected.amount.amount
+    for payment in world.account.payments.values():
+        assert payment.refunded >= 0
+        assert payment.refunding >= 0
+        assert payment.refunded + payment.refunding <= payment.amount.amount
+
+
+def no_money_is_silently_kept(world: World) -> None:
+    """Whatever was paid bought something, or was asked to go back whole."""
+    orders = {placed.order_id: placed for placed in of(world, OrderPlaced)}
+    fulfilled = {event.order_id for event in of(world, OrderFulfilled)}
+    back: Counter[str] = Counter()
+    for asked in of(world, RefundRequested):
+        back[asked.payment_id] += asked.amount.amount
+    used: set[str] = set()
+    for paid in of(world, PaymentSucceeded):
+        order = orders[paid.order_id]
+        if order.order_id in fulfilled and order.order_id not in used:
+            used.add(order.order_id)
+            continue
+        assert back[paid.payment_id] >= paid.amount.amount, paid
+
+
+def no_access_without_money(world: World) -> None:
+    """Each right to watch comes from an order that was paid, and no time is given that nobody paid or gave."""
+    fulfilled = {event.order_id for event in of(world, OrderFulfilled)}
+    orders = {placed.order_id: placed for placed in of(world, OrderPlaced) if placed.order_id in fulfilled}
+    paid = {event.order_id for event in of(world, PaymentSucceeded)}
+    for resource, held in world.account.entitlements.items():
+        assert held.order_id in orders, held
+        assert held.order_id in paid or orders[held.order_id].total.amount == 0
+        line = next(line for line in orders[held.order_id].lines if line.resource == resource)
+        if line.kind is ProductKind.SUBSCRIPTION:
+            assert held.subscription_id is not None
+            assert held.until is not None
+            subscription = world.account.subscriptions[held.subscription_id]
+            assert subscription.is_running
+            assert held.until == subscription.access_end
+            assert held.until <= subscription.period_end + POLICIES.grace
+            _bought_time_covers(world, orders, resource, subscription.period_end)
+        else:
+            assert held.until is None or line.validity_days is not None
+
+
+def _bought_time_covers(world: World, orders: dict[Any, OrderPlaced], resource: str, end: datetime) -> None:
+    lines = [line for order in orders.values() for line in order.lines if line.resource == resource]
+    bought = sum(
+        (
+            timedelta(days=line.period.count * line.quantity)
+            if line.period.unit == "day"
+            else LONGEST_MONTH * line.period.count * line.quantity
+            for line in lines
+            if line.period is not None
+        ),
+        timedelta(0),
+    )
+    given = sum((timedelta(days=event.days) for event in of(world, SubscriptionExtended)), timedelta(0))
+    assert end - world.now <= bought + given
+
+
+def what_waits_has_a_timer(world: World) -> None:
+    timers = pending(world.account)
+    names = [timer.name for timer in timers]
+    assert len(set(names)) == len(names)
+    waiting = " ".join(names)
+    for payment in world.account.payments.values():
+        if not isinstance(payment.phase, Succeeded | Ended):
+            of_payment = [name for name in names if payment.id in name]
+            of_call = payment.call is not None and payment.call.effect_id in waiting
+            assert of_payment or of_call, payment
+    for refund in world.account.refunds.values():
+        if refund.status in {RefundStatus.REQUESTED, RefundStatus.SUBMITTED}:
+            assert refund.id in waiting or (refund.call is not None and refund.call.effect_id in waiting)
+    for subscription in world.account.subscriptions.values():
+        if subscription.is_running:
+            assert subscription.id in waiting
+    for order in world.account.orders.values():
+        if order.status not in OPEN_STATUSES:
+            continue
+        payment = world.account.payments[order.payment_id]
+        if order.purpose is OrderPurpose.PURCHASE:
+            assert not isinstance(payment.phase, Succeeded | Ended), order
+        else:
+            renews = [held for held in world.account.subscriptions.values() if held.renewal_order_id == order.id]
+            closing = isinstance(payment.phase, Closing | Created)
+            assert closing or (renews and renews[0].is_running), order
+
+
+def no_role_has_two_subscriptions(world: World) -> None:
+    running = Counter(held.resource for held in world.account.subscriptions.values() if held.is_running)
+    assert all(times == 1 for times in running.values())
+    blocked: set[str] = set()
+    for event in world.log:
+        if isinstance(event, SubscriptionRenewed):
+            blocked.discard(event.subscription_id)
+        elif isinstance(event, AccessBlocked):
+            assert event.subscription_id not in blocked, "blocked twice without money between"
+            blocked.add(event.subscription_id)
+
+
+def the_books_agree(world: World) -> None:
+    """At rest, we and the provider say the same of every amount."""
+    for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
+        payment = world.account.payments[PaymentId(collected.payment_id)]
+        is_paid = collected.status is AnswerStatus.SUCCEEDED
+        assert is_paid == isinstance(payment.phase, Succeeded), (collected, payment.phase)
+        assert collected.returned == payment.refunded
+        assert payment.refunding == 0
+    returned = sum(event.amount.amount for event in of(world, RefundSucceeded))
+    assert returned == sum(
+        refund.amount.amount
+        for refund in world.provider.refunds.values()
+        if refund.status is RefundAnswerStatus.SUCCEEDED
+    )
+    ended = len(of(world, RefundSucceeded)) + len(of(world, RefundFailed))
+    assert ended == len(of(world, RefundRequested))
+    assert not [order for order in world.account.orders.values() if order.status in OPEN_STATUSES]
+
+
+LAWS = (
+    the_account_is_the_fold_of_its_log,
+    every_charge_was_agreed,
+    no_money_moves_twice,
+    no_money_is_silently_kept,
+    no_access_without_money,
+    what_waits_has_a_timer,
+    no_role_has_two_subscriptions,
+)

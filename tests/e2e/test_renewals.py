@@ -1,0 +1,137 @@
+"""Months in minutes: the development clock is moved, and subscriptions renew, are dunned, end, and are paid back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.customer import Customer
+from tests.e2e.running_up import RunningUp, billing, wait_until
+from tests.stack import scratch_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[RunningUp]:
+    """A product of its own: its clock is moved."""
+    with scratch_dir() as data_dir:
+        running = RunningUp(data_dir, "--workers", "1")
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+@pytest.fixture
+def subscriber(up: RunningUp) -> Iterator[Customer]:
+    """Somebody who bought a month of the plan, with a card that may be charged again."""
+    customer = Customer(up)
+    order = customer.order("premium:monthly").json()
+    customer.at_the_page("pay", order)
+    customer.wait_for_status(order, "fulfilled")
+    wait_until(lambda: bool(_methods(customer)), what="a saved card")
+    yield customer
+    customer.http.close()
+
+
+def _methods(customer: Customer) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = customer.http.get("/v1/payment-methods").json()["items"]
+    return items
+
+
+def _subscription(customer: Customer) -> dict[str, Any]:
+    found: dict[str, Any] = customer.http.get("/v1/subscriptions").json()["items"][0]
+    return found
+
+
+def _payments(customer: Customer, status: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = customer.http.get("/v1/payments").json()["items"]
+    return [payment for payment in items if payment["status"] == status]
+
+
+def _advance(up: RunningUp, duration: str) -> None:
+    moved = billing("clock", "advance", duration, data_dir=up.data_dir)
+    assert moved.returncode == 0, moved.stderr
+
+
+def _wait_for(customer: Customer, status: str) -> None:
+    wait_until(lambda: _subscription(customer)["status"] == status, what=f"a subscription that is {status}")
+
+
+def test_renewed_once_ahead_of_time(up: RunningUp, subscriber: Customer) -> None:
+    first_end = _subscription(subscriber)["period_end"]
+    _advance(up, "29d")
+    wait_until(lambda: _subscription(subscriber)["period_end"] > first_end, what="a renewal")
+    renewed = _subscription(subscriber)
+    assert (renewed["status"], renewed["period_start"]) == ("active", first_end)
+    assert len(_payments(subscriber, "succeeded")) == 2
+    assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
+
+
+def test_declined_dunned_in_grace_and_blocked(up: RunningUp, subscriber: Customer) -> None:
+    card = _methods(subscriber)[0]["id"]
+    billing("sandbox", "card", card, "--decline", data_dir=up.data_dir)
+    _advance(up, "29d")
+    _wait_for(subscriber, "past_due")
+    assert _subscription(subscriber)["renewal_failure"] == "insufficient_funds"
+    assert subscriber.entitlements() != [], "the paid period still runs"
+    _advance(up, "3d")
+    _wait_for(subscriber, "grace")
+    assert subscriber.entitlements() != [], "the grace runs"
+    _advance(up, "3d")
+    _wait_for(subscriber, "ended")
+    assert subscriber.entitlements() == []
+    assert len(_payments(subscriber, "succeeded")) == 1
+    story = billing("audit", "history", "--account", subscriber.account, data_dir=up.data_dir).stdout
+    assert story.count("was blocked") == 1
+
+
+def test_paid_in_the_grace_was_never_interrupted(up: RunningUp, subscriber: Customer) -> None:
+    card = _methods(subscriber)[0]["id"]
+    billing("sandbox", "card", card, "--decline", data_dir=up.data_dir)
+    first_end = _subscription(subscriber)["period_end"]
+    _advance(up, "32d")
+    _wait_for(subscriber, "grace")
+    order = subscriber.order("premium:monthly", key="again").json()
+    subscriber.at_the_page("pay", order)
+    subscriber.wait_for_status(order, "fulfilled")
+    _wait_for(subscriber, "active")
+    assert _subscription(subscriber)["period_start"] == first_end
+
+
+def test_cancelled_in_time_is_not_charged(up: RunningUp, subscriber: Customer) -> None:
+    path = f"/v1/subscriptions/{_subscription(subscriber)['id']}/cancel"
+    cancelled = subscriber.http.post(path, json={}, headers={"idempotency-key": f"{subscriber.account}-cancel"})
+    assert (cancelled.status_code, cancelled.json()["auto_renew"]) == (200, False)
+    _advance(up, "32d")
+    _wait_for(subscriber, "ended")
+    assert subscriber.entitlements() == []
+    assert len(_payments(subscriber, "succeeded")) == 1
+
+
+def test_refunded_in_parts_and_never_more_than_paid(up: RunningUp) -> None:
+    customer = Customer(up)
+    order = customer.order("nosferatu:usd").json()
+    customer.at_the_page("pay", order)
+    customer.wait_for_status(order, "fulfilled")
+    path = f"/v1/payments/{order['payment']['id']}/refunds"
+
+    def refund(amount: int, key: str) -> Any:
+        headers = {"idempotency-key": f"{customer.account}-{key}"}
+        return customer.http.post(path, json={"amount": amount}, headers=headers)
+
+    assert refund(600, "one").status_code == 201
+    wait_until(lambda: len(_payments(customer, "partially_refunded")) == 1, what="a part that went back")
+    assert customer.entitlements() != [], "a part of the price takes nothing back"
+    assert refund(600, "two").json()["code"] == "refund_exceeds_payment"
+    assert refund(0, "nothing").json()["code"] == "refund_amount_invalid"
+    assert refund(399, "rest").status_code == 201
+    wait_until(lambda: len(_payments(customer, "refunded")) == 1, what="all of it")
+    assert customer.entitlements() == []
+    assert refund(1, "more").json()["code"] == "nothing_to_refund"
+    assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
+    customer.http.close()
