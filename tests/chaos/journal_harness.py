@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from domain.catalog.state import Offer
+    from domain.catalog.state import Offer, StillCatalogue
     from infra.kafka.topics import Topics
 
 PARTITION = 0
@@ -113,7 +113,7 @@ class Bench:
             open_store=lambda: open_store(self.store_path),
             topics=self.topics,
             clock=self.clock,
-            prices=self.prices,
+            catalogue=StillCatalogue(prices=self.prices),
             policies=Policies(),
         )
         try:
