@@ -52,6 +52,7 @@ class OrderPaymentWaived:
 
     order_id: OrderId
     reason: str
+    waived_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

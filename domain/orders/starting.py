@@ -39,5 +39,6 @@ def collect(account: Account, order: Order, command: Command[object]) -> tuple[A
 
 def waive(account: Account, order: Order, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Give an order for which nothing is to be paid."""
-    waived = OrderPaymentWaived(order_id=order.id, reason="the discount covers the whole price")
+    reason = "the discount covers the whole price"
+    waived = OrderPaymentWaived(order_id=order.id, reason=reason, waived_at=command.at)
     return fulfil(account, order, waived, command)
