@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from domain.catalog.state import StillCatalogue
 from domain.ids import CommandId, PriceId, derive
 from domain.orders.commands import OrderItem, PlaceOrder
 from domain.policies.settings import Policies
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from domain.catalog.state import Offer, StillCatalogue
+    from domain.catalog.state import Offer
     from infra.kafka.topics import Topics
 
 PARTITION = 0
