@@ -64,7 +64,8 @@ def asyncapi() -> Json:
             "title": "Billing",
             "version": "0.1.0",
             "description": "Topics on Kafka. Read those written in transactions with `isolation.level=read_committed`. "
-            "A record's key is the account (for the catalogue `catalog/product/<id>`, `catalog/promo/<code>` or `catalog/months-discounts`).",
+            "A record's key is the account, or in the catalogue `catalog/product/<id>`, `catalog/promo/<code>` or "
+            "`catalog/months-discounts`.",
         },
         "defaultContentType": "application/json",
         "channels": {

@@ -214,7 +214,9 @@ class TestNothingToPay:
             "EntitlementGranted",
             "OrderFulfilled",
         ]
-        assert events[1] == OrderPaymentWaived(order_id=ORDER.order, reason="the discount covers the whole price", waived_at=T0)
+        assert events[1] == OrderPaymentWaived(
+            order_id=ORDER.order, reason="the discount covers the whole price", waived_at=T0
+        )
         spec = history(granted(10_000)).when(place("solaris:own"), command_id=ORDER.command).happens()
         assert spec.account.orders[ORDER.order].status is OrderStatus.FULFILLED
         assert spec.account.payments == {}
