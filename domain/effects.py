@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from domain.ids import EffectId, OrderId, PaymentId, RefundId
 from domain.money import Money
+from domain.promo.commands import AnswerPromoReservation, ReleasePromoCode, ReservePromoCode, SettlePromoCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,20 @@ class RefundPayment:
 
 
 Effect = CreateCheckout | ChargeMethod | FetchPayment | CloseCheckout | RefundPayment
+"""Calls to a provider."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendCommand:
+    """Say something to another key: the gateway relays it as a command, whose id comes from effect id and attempt."""
+
+    effect_id: EffectId
+    attempt: int
+    key: str
+    data: ReservePromoCode | ReleasePromoCode | SettlePromoCode | AnswerPromoReservation
+
+
+AnyEffect = Effect | SendCommand
 
 
 class RefundAnswerStatus(StrEnum):

@@ -126,6 +126,69 @@ class PromoCodeUnknown(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class PromoCodeExpired(DomainError):
+    promo_code: str
+    valid_until: str
+    code: ClassVar[str] = "promo_code_expired"
+    sentence: ClassVar[str] = "The promo code {promo_code!r} was valid until {valid_until}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PromoCodeNotYetValid(DomainError):
+    promo_code: str
+    valid_from: str
+    code: ClassVar[str] = "promo_code_not_yet_valid"
+    sentence: ClassVar[str] = "The promo code {promo_code!r} is valid from {valid_from} on."
+
+
+@dataclass(eq=False, kw_only=True)
+class PromoCodeNotApplicable(DomainError):
+    promo_code: str
+    reason: str
+    code: ClassVar[str] = "promo_code_not_applicable"
+    sentence: ClassVar[str] = "The promo code {promo_code!r} does not fit this order: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class PromoCodeUsed(DomainError):
+    promo_code: str
+    uses_max: int
+    code: ClassVar[str] = "promo_code_used"
+    sentence: ClassVar[str] = "The account may use the promo code {promo_code!r} {uses_max} time(s), and has."
+
+
+@dataclass(eq=False, kw_only=True)
+class PromoCodeInvalid(DomainError):
+    promo_code: str
+    reason: str
+    code: ClassVar[str] = "promo_code_invalid"
+    sentence: ClassVar[str] = "The promo code {promo_code!r} cannot be defined: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class DiscountInvalid(DomainError):
+    reason: str
+    code: ClassVar[str] = "discount_invalid"
+    sentence: ClassVar[str] = "The discount is not valid: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class DiscountUnknown(DomainError):
+    discount_id: str
+    code: ClassVar[str] = "discount_unknown"
+    sentence: ClassVar[str] = "The account has no personal discount {discount_id!r}."
+
+
+@dataclass(eq=False, kw_only=True)
+class OrderOpen(DomainError):
+    order_id: str
+    code: ClassVar[str] = "order_open"
+    sentence: ClassVar[str] = (
+        "The order {order_id!r} has some of the same things and is not paid yet; pay it or cancel it first."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
 class AlreadyEntitled(DomainError):
     resource: str
     code: ClassVar[str] = "already_entitled"

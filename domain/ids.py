@@ -13,6 +13,7 @@ OrderId = NewType("OrderId", str)
 PaymentId = NewType("PaymentId", str)
 SubscriptionId = NewType("SubscriptionId", str)
 RefundId = NewType("RefundId", str)
+DiscountId = NewType("DiscountId", str)
 CommandId = NewType("CommandId", str)
 EffectId = NewType("EffectId", str)
 Resource = NewType("Resource", str)
@@ -37,6 +38,21 @@ def derive(parent: str, name: str) -> str:
 def product_key(product_id: ProductId) -> str:
     """Return the Kafka key of a product and its prices."""
     return f"{CATALOG_PREFIX}product/{product_id}"
+
+
+MONTHS_DISCOUNTS_KEY = f"{CATALOG_PREFIX}months-discounts"
+"""The Kafka key of the table of discounts by months."""
+PROMO_PREFIX = f"{CATALOG_PREFIX}promo/"
+
+
+def promo_key(code: str) -> str:
+    """Return the Kafka key of a promo code, as it is spelled by `spelled`."""
+    return f"{PROMO_PREFIX}{code}"
+
+
+def spelled(code: str) -> str:
+    """Return the one spelling of a promo code: customers may write it as they like."""
+    return code.strip().upper()
 
 
 def product_of(price_id: PriceId) -> ProductId:

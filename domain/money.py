@@ -65,3 +65,12 @@ def checked(money: Money) -> Money:
     if not 0 < money.amount <= AMOUNT_MAX:
         raise AmountOutOfRange(amount=money.amount, amount_max=AMOUNT_MAX)
     return money
+
+
+def in_words(money: Money) -> str:
+    """Return an amount for people who read sentences of the log, such as `26.97 USD`; pages format it by locale."""
+    exponent = EXPONENTS.get(money.currency, 0)
+    sign, digits = "-" if money.amount < 0 else "", str(abs(money.amount)).rjust(exponent + 1, "0")
+    if exponent == 0:
+        return f"{sign}{digits} {money.currency}"
+    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]} {money.currency}"

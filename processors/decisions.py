@@ -13,12 +13,11 @@ import structlog
 
 from domain.account import decider as account_decider
 from domain.account.state import Account
-from domain.catalog import decider as catalog_decider
-from domain.catalog.commands import ArchiveProduct, DefineProduct
-from domain.catalog.state import Product
+from domain.catalog import entries
 from domain.decider import Command
+from domain.effects import SendCommand
 from domain.errors import DomainError
-from domain.ids import CATALOG_PREFIX, derive, product_key
+from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
 from infra.kafka.dead_letters import dead_letter
@@ -28,14 +27,15 @@ from processors.stream import Position, Stream
 from schemas.codec import WireError, encode, type_of
 from schemas.envelope import CommandRecord, chain, headers_of_type, read_command, timestamp
 from schemas.messages import CommandAccepted, CommandRejected, EntitlementItem, EntitlementsRecord
+from schemas.relay import relayed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
-    from domain.catalog.state import Offer
+    from domain.catalog.state import Catalogue, Offer
     from domain.ids import PriceId
     from domain.policies.settings import Policies
+    from domain.pricing.state import PromoCode
     from processors.partition import PartitionState
     from processors.stream import State
     from schemas.envelope import Headers
@@ -83,10 +83,10 @@ class Decided:
 class Decider:
     """Decides the commands of one partition against its state, batch by batch."""
 
-    def __init__(self, state: PartitionState, prices: Mapping[PriceId, Offer], policies: Policies) -> None:
-        """`prices` is the live view of what is on sale."""
+    def __init__(self, state: PartitionState, catalogue: Catalogue, policies: Policies) -> None:
+        """`catalogue` is the live view of what is on sale."""
         self._state = state
-        self._prices = prices
+        self._catalogue = catalogue
         self._policies = policies
 
     def decide(self, batch: list[Incoming], at: datetime) -> Decided:
@@ -153,17 +153,24 @@ class Decider:
             actor=record.actor,
             data=data,
             prices=self._offers(data),
+            months_discounts=self._catalogue.months_discounts,
+            promo_code=self._promo_code(data),
             policies=self._policies,
         )
         if isinstance(state, Account):
             return account_decider.decide(state, command)
-        return catalog_decider.decide(state, command)
+        return entries.decide(state, command)
 
     def _offers(self, data: Any) -> dict[PriceId, Offer]:
         if not isinstance(data, PlaceOrder):
             return {}
-        found = ((item.price_id, self._prices.get(item.price_id)) for item in data.items)
+        found = ((item.price_id, self._catalogue.prices.get(item.price_id)) for item in data.items)
         return {price_id: offer for price_id, offer in found if offer is not None}
+
+    def _promo_code(self, data: Any) -> PromoCode | None:
+        if not isinstance(data, PlaceOrder) or data.promo_code is None:
+            return None
+        return self._catalogue.promo_codes.get(spelled(data.promo_code))
 
 
 class _Writer:
@@ -199,9 +206,11 @@ class _Writer:
         steps: list[tuple[Any, Any]] = []
         for event in events:
             state = evolve(state, event)
-            is_account = isinstance(state, Account)
-            steps.append((event, react(state, event) if isinstance(state, Account) else None))
-            self._has_access_changed = self._has_access_changed or (is_account and changes_access(event))
+            if isinstance(state, Account):
+                steps.append((event, react(state, event)))
+                self._has_access_changed = self._has_access_changed or changes_access(event)
+            else:
+                steps.append((event, entries.react(event)))
         self._steps, self._state = steps, state
 
     def write(self) -> None:
@@ -212,8 +221,10 @@ class _Writer:
                 self._append_effect(effect)
         if self._has_access_changed and isinstance(self._state, Account):
             self._decided.entitlements.append(self._public(entitlements_record(self._state)))
-        if self._steps and isinstance(self._state, Product):
-            self._decided.catalog.append(self._public(self._state))
+        if not isinstance(self._state, Account):
+            public = entries.public(self._state, tuple(event for event, _ in self._steps))
+            if public is not None:
+                self._decided.catalog.append(self._public(public))
 
     def finish(self, outcome: CommandAccepted | CommandRejected) -> None:
         """Append the outcome and hand the stream's new end over."""
@@ -243,6 +254,8 @@ class _Writer:
         self._decided.last_event_id = event_id
 
     def _append_effect(self, effect: Any) -> None:
+        if isinstance(effect, SendCommand):
+            effect = relayed(effect)
         record_id = f"{effect.effect_id}.{effect.attempt}".encode()
         headers = [*headers_of_type(type_of(effect)), ("ce_id", record_id), *self._ids]
         self._decided.effects.append(Record(self._key, encode(effect), headers))
@@ -267,9 +280,10 @@ def entitlements_record(account: Account) -> EntitlementsRecord:
 
 
 def _require_right_key(command: CommandRecord) -> None:
-    """A catalogue command must stand under its product's key, and no other command under any key of the catalogue."""
-    if isinstance(command.data, DefineProduct | ArchiveProduct):
-        if command.key != product_key(command.data.product_id):
+    """A catalogue command must stand under its entry's key, and no other command under any key of the catalogue."""
+    key = entries.key_of(command.data)
+    if key is not None:
+        if command.key != key:
             raise WireError("a command of the catalogue stands under the wrong key")
     elif command.key.startswith(CATALOG_PREFIX):
         raise WireError(f"a {command.type} stands under a key of the catalogue")
@@ -287,6 +301,7 @@ _NOUNS = {
     "payment_id": "payment",
     "subscription_id": "subscription",
     "product_id": "product",
+    "discount_id": "discount",
 }
 
 

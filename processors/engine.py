@@ -93,7 +93,7 @@ class Engine:
         self._clock = clock
         self._topics = topics_of(settings)
         self._workers: dict[int, PartitionWorker] = {}
-        self._prices = CatalogView(
+        self._catalogue = CatalogView(
             bootstrap=settings.kafka_bootstrap, topic=self._topics.catalog, partitions=settings.partitions
         )
         self._sender = CommandSender(settings.kafka_bootstrap, self._topics.commands, partitions=settings.partitions)
@@ -143,7 +143,7 @@ class Engine:
         if not self._is_started:
             self._is_started = True
             self._sender.start()
-            await self._prices.start()
+            await self._catalogue.start()
         app = self._app
         cast("EngineConsumer", app.consumer).position_in_log = self._position_in_log
         assigned = {tp.partition for tp in app.consumer.assignment() if tp.topic == self._topics.commands}
@@ -179,7 +179,7 @@ class Engine:
             open_store=lambda: open_store(path),
             topics=topics,
             clock=self._clock,
-            prices=self._prices,
+            catalogue=self._catalogue,
             policies=Policies(),
         )
         tp = TP(topics.commands, partition)

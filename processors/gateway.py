@@ -30,6 +30,8 @@ from processors.gateway_order import Lanes, PartitionProgress, Taken
 from processors.gateway_writer import GatewayWriter
 from schemas.codec import WireError
 from schemas.envelope import new_command, read_effect
+from schemas.messages import RelayedCommand
+from schemas.relay import relay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,6 +187,10 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         """Carry out one effect. Returns when its answer, or its dead letter, is in the log for sure."""
         try:
             effect = read_effect(record.key, record.value, record.headers)
+            if isinstance(effect.data, RelayedCommand):
+                command = relay(effect, effect.data, at=self._clock.now(), source=SOURCE, actor=ROLE)
+                await self._writer.send_answer(command)
+                return
         except WireError as error:
             await self._writer.send_dead_letter(dead_letter_of(record, reason=str(error), role=ROLE))
             DEAD_LETTERS.inc()

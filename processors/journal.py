@@ -23,8 +23,7 @@ from schemas.envelope import new_command, read_step
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from domain.catalog.state import Offer
-    from domain.ids import PriceId
+    from domain.catalog.state import Catalogue
     from domain.policies.settings import Policies
     from domain.ports import Clock
     from infra.kafka.fenced_log import Record
@@ -66,7 +65,7 @@ class Journal:
         open_store: Callable[[], Store],
         topics: Topics,
         clock: Clock,
-        prices: Mapping[PriceId, Offer],
+        catalogue: Catalogue,
         policies: Policies,
     ) -> None:
         """`open_store` opens the partition's store, or an empty one where its files cannot be read."""
@@ -75,7 +74,7 @@ class Journal:
         self._open_store = open_store
         self._topics = topics
         self._clock = clock
-        self._prices = prices
+        self._catalogue = catalogue
         self._policies = policies
         self._state: PartitionState | None = None
         self._must_discard = False
@@ -110,7 +109,7 @@ class Journal:
         if state is None:
             raise UnsureError("the journal is not open")
         try:
-            decided = Decider(state, self._prices, self._policies).decide(batch, self._clock.now())
+            decided = Decider(state, self._catalogue, self._policies).decide(batch, self._clock.now())
             if not decided.is_empty:
                 await self._commit(state, decided)
         except ValueError:  # the store's files are damaged: the log has all of it

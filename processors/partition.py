@@ -17,8 +17,7 @@ import domain
 from domain.account.evolve import evolve as evolve_account
 from domain.account.state import INITIAL as NO_ACCOUNT
 from domain.account.state import Account
-from domain.catalog.decider import INITIAL as NO_PRODUCT
-from domain.catalog.decider import evolve as evolve_product
+from domain.catalog import entries
 from domain.ids import CATALOG_PREFIX
 from domain.policies.reactions import next_due
 from processors.stream import (
@@ -108,7 +107,7 @@ class PartitionState:
             return cached
         stored = self._store.get(_STREAM + key.encode())
         if stored is None:
-            state: State = NO_PRODUCT if key.startswith(CATALOG_PREFIX) else NO_ACCOUNT
+            state: State = entries.initial(key) if key.startswith(CATALOG_PREFIX) else NO_ACCOUNT
             return Stream(sequence=0, chain_hash=CHAIN_START, state=state)
         stream = decode_stream(stored)
         self._remember(key, stream)
@@ -197,7 +196,7 @@ class PartitionState:
 
 def evolve(state: State, event: Any) -> State:
     """Return the state of an account or product after one of its events."""
-    return evolve_account(state, event) if isinstance(state, Account) else evolve_product(state, event)
+    return evolve_account(state, event) if isinstance(state, Account) else entries.evolve(state, event)
 
 
 def _due_key(due_at: datetime, key: str) -> bytes:

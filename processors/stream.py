@@ -9,10 +9,20 @@ import msgspec
 from cattrs.preconf.msgspec import make_converter
 
 from domain.account.state import Account
+from domain.catalog.entries import EntryState
 from domain.catalog.state import NoProduct, Product
+from domain.pricing.state import MonthsDiscounts
+from domain.promo.state import NoPromoCode, PromoCodeUses
 
-State = Account | Product | NoProduct
-_KINDS: dict[str, type] = {"account": Account, "product": Product, "none": NoProduct}
+State = Account | EntryState
+_KINDS: dict[str, type] = {
+    "account": Account,
+    "product": Product,
+    "none": NoProduct,
+    "months": MonthsDiscounts,
+    "promo": PromoCodeUses,
+    "no-promo": NoPromoCode,
+}
 _KIND_OF: dict[type, str] = {cls: kind for kind, cls in _KINDS.items()}
 
 

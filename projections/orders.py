@@ -19,6 +19,7 @@ from domain.orders.events import (
     OrderFailed,
     OrderFulfilled,
     OrderPaid,
+    OrderPaymentWaived,
     OrderPlaced,
 )
 from domain.orders.state import OrderLine, OrderStatus
@@ -70,6 +71,7 @@ HEARS = (
     OrderPlaced,
     OrderAlreadyPlaced,
     OrderPaid,
+    OrderPaymentWaived,
     OrderFulfilled,
     OrderCancelled,
     OrderExpired,
@@ -120,6 +122,9 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             return ()
         case OrderPaid():
             values = {"status": OrderStatus.PAID, "paid_at": data.paid_at, "failure_reason": None}
+            return (_change(data.order_id, values),)
+        case OrderPaymentWaived():
+            values = {"status": OrderStatus.PAID, "paid_at": data.waived_at, "failure_reason": None}
             return (_change(data.order_id, values),)
         case OrderFulfilled():
             return (_change(data.order_id, {"status": OrderStatus.FULFILLED}),)

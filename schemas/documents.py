@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from schemas.messages import COMMANDS, EFFECTS, EVENTS, MESSAGES
+from schemas.messages import COMMANDS, EFFECTS, EVENTS, MESSAGES, PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,14 +57,15 @@ def json_schema(wire_type: str, cls: type) -> Json:
 def asyncapi() -> Json:
     """The AsyncAPI 3.0 document of the topics that others read."""
     entitlements = ("billing.entitlements.current",)
-    catalog = ("billing.catalog.product",)
+    catalog = tuple(name for name in PUBLIC if name.startswith("billing.catalog."))
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Billing",
             "version": "0.1.0",
             "description": "Topics on Kafka. Read those written in transactions with `isolation.level=read_committed`. "
-            "A record's key is the account (for the catalogue `catalog/product/<id>`).",
+            "A record's key is the account, or in the catalogue `catalog/product/<id>`, `catalog/promo/<code>` or "
+            "`catalog/months-discounts`.",
         },
         "defaultContentType": "application/json",
         "channels": {
@@ -76,7 +77,7 @@ def asyncapi() -> Json:
                 "Compacted, transactional: the newest record of an account is all that it may watch now.",
                 entitlements,
             ),
-            "catalog": _channel("billing.catalog", "Compacted, transactional: products as they are now.", catalog),
+            "catalog": _channel("billing.catalog", "Compacted, transactional: what is on sale now.", catalog),
         },
         "operations": {
             name: {"action": action, "channel": {"$ref": f"#/channels/{channel}"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from domain.catalog.commands import ArchiveProduct, DefineProduct
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
@@ -11,8 +12,8 @@ from domain.catalog.state import Product
 from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
-from domain.ids import Resource
-from domain.orders.commands import CancelOrder, PlaceOrder
+from domain.ids import EffectId, Resource
+from domain.orders.commands import CancelOrder, ExpireOrder, PlaceOrder
 from domain.orders.events import (
     OrderAlreadyPlaced,
     OrderCancelled,
@@ -20,6 +21,7 @@ from domain.orders.events import (
     OrderFailed,
     OrderFulfilled,
     OrderPaid,
+    OrderPaymentWaived,
     OrderPlaced,
 )
 from domain.payments.commands import (
@@ -45,6 +47,33 @@ from domain.payments.events import (
     PaymentProcessing,
     PaymentSucceeded,
     PaymentUnchanged,
+)
+from domain.pricing.commands import DefineMonthsDiscounts, GrantPersonalDiscount, RevokePersonalDiscount
+from domain.pricing.events import MonthsDiscountsDefined, PersonalDiscountGranted, PersonalDiscountRevoked
+from domain.pricing.state import MonthsDiscounts, PromoCode
+from domain.promo.commands import (
+    AnswerPromoReservation,
+    ArchivePromoCode,
+    DefinePromoCode,
+    ReleasePromoCode,
+    RepeatPromoCall,
+    ReservePromoCode,
+    SettlePromoCode,
+)
+from domain.promo.events import (
+    PromoCodeArchived,
+    PromoCodeDefined,
+    PromoCodeRefused,
+    PromoCodeReleased,
+    PromoCodeReserved,
+    PromoCodeSettled,
+    PromoUseCallRepeated,
+    PromoUseHeld,
+    PromoUseRefused,
+    PromoUseReleased,
+    PromoUseReleaseRequested,
+    PromoUseRequested,
+    PromoUseSettled,
 )
 from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
 from domain.refunds.events import (
@@ -117,9 +146,25 @@ class EntitlementsRecord:
     items: tuple[EntitlementItem, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayedCommand:
+    """A command for another key, for the gateway to relay. Its id comes from the effect's id and attempt."""
+
+    effect_id: EffectId
+    attempt: int
+    key: str
+    command_type: str
+    body: dict[str, Any]
+
+
 COMMANDS: dict[str, type] = {
     "billing.order.place": PlaceOrder,
     "billing.order.cancel": CancelOrder,
+    "billing.order.expire": ExpireOrder,
+    "billing.promo_use.answer": AnswerPromoReservation,
+    "billing.promo_use.repeat_call": RepeatPromoCall,
+    "billing.personal_discount.grant": GrantPersonalDiscount,
+    "billing.personal_discount.revoke": RevokePersonalDiscount,
     "billing.payment_method.remove": RemovePaymentMethod,
     "billing.payment.answer_call": AnswerCall,
     "billing.payment.report": ReportPayment,
@@ -139,6 +184,12 @@ COMMANDS: dict[str, type] = {
     "billing.entitlement.end": EndEntitlement,
     "billing.product.define": DefineProduct,
     "billing.product.archive": ArchiveProduct,
+    "billing.months_discounts.define": DefineMonthsDiscounts,
+    "billing.promo_code.define": DefinePromoCode,
+    "billing.promo_code.archive": ArchivePromoCode,
+    "billing.promo_code.reserve": ReservePromoCode,
+    "billing.promo_code.release": ReleasePromoCode,
+    "billing.promo_code.settle": SettlePromoCode,
 }
 
 EVENTS: dict[str, type] = {
@@ -147,6 +198,7 @@ EVENTS: dict[str, type] = {
     "billing.order.placed": OrderPlaced,
     "billing.order.already_placed": OrderAlreadyPlaced,
     "billing.order.paid": OrderPaid,
+    "billing.order.payment_waived": OrderPaymentWaived,
     "billing.order.fulfilled": OrderFulfilled,
     "billing.order.cancelled": OrderCancelled,
     "billing.order.expired": OrderExpired,
@@ -188,6 +240,22 @@ EVENTS: dict[str, type] = {
     "billing.product.archived": ProductArchived,
     "billing.price.added": PriceAdded,
     "billing.price.archived": PriceArchived,
+    "billing.months_discounts.defined": MonthsDiscountsDefined,
+    "billing.promo_code.defined": PromoCodeDefined,
+    "billing.promo_code.archived": PromoCodeArchived,
+    "billing.promo_code.reserved": PromoCodeReserved,
+    "billing.promo_code.refused": PromoCodeRefused,
+    "billing.promo_code.released": PromoCodeReleased,
+    "billing.promo_code.settled": PromoCodeSettled,
+    "billing.promo_use.requested": PromoUseRequested,
+    "billing.promo_use.held": PromoUseHeld,
+    "billing.promo_use.refused": PromoUseRefused,
+    "billing.promo_use.call_repeated": PromoUseCallRepeated,
+    "billing.promo_use.release_requested": PromoUseReleaseRequested,
+    "billing.promo_use.released": PromoUseReleased,
+    "billing.promo_use.settled": PromoUseSettled,
+    "billing.personal_discount.granted": PersonalDiscountGranted,
+    "billing.personal_discount.revoked": PersonalDiscountRevoked,
 }
 
 EFFECTS: dict[str, type] = {
@@ -196,11 +264,14 @@ EFFECTS: dict[str, type] = {
     "billing.effect.fetch_payment": FetchPayment,
     "billing.effect.close_checkout": CloseCheckout,
     "billing.effect.refund_payment": RefundPayment,
+    "billing.effect.send_command": RelayedCommand,
 }
 
 PUBLIC: dict[str, type] = {
     "billing.entitlements.current": EntitlementsRecord,
     "billing.catalog.product": Product,
+    "billing.catalog.months_discounts": MonthsDiscounts,
+    "billing.catalog.promo_code": PromoCode,
 }
 
 MESSAGES: dict[str, type] = COMMANDS | EVENTS | EFFECTS | PUBLIC

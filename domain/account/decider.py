@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.commands import EndEntitlement, EntitlementCommand
 from domain.orders import decider as orders
-from domain.orders.commands import CancelOrder, OrderCommand, PlaceOrder
+from domain.orders.commands import CancelOrder, ExpireOrder, OrderCommand, PlaceOrder
 from domain.payments import decider as payments
 from domain.payments import methods
 from domain.payments.commands import (
@@ -18,6 +18,10 @@ from domain.payments.commands import (
     ReportPayment,
     SweepPayment,
 )
+from domain.pricing import decider as discounts
+from domain.pricing.commands import GrantPersonalDiscount, PersonalDiscountCommand, RevokePersonalDiscount
+from domain.promo import uses as promo_uses
+from domain.promo.commands import AnswerPromoReservation, PromoUseCommand, RepeatPromoCall
 from domain.refunds import decider as refunds
 from domain.refunds.commands import AnswerRefund, RefundCommand, RepeatRefund, RequestRefund, SweepRefund
 from domain.subscriptions import decider as subscriptions
@@ -36,7 +40,15 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.decider import Command
 
-AccountCommand = OrderCommand | PaymentCommand | SubscriptionCommand | EntitlementCommand | RefundCommand
+AccountCommand = (
+    OrderCommand
+    | PaymentCommand
+    | SubscriptionCommand
+    | EntitlementCommand
+    | RefundCommand
+    | PromoUseCommand
+    | PersonalDiscountCommand
+)
 
 
 def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # one return a command
@@ -47,6 +59,16 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return orders.place(account, data, command)
         case CancelOrder():
             return orders.cancel(account, data, command)
+        case ExpireOrder():
+            return orders.expire(account, data, command)
+        case AnswerPromoReservation():
+            return orders.answer_promo(account, data, command)
+        case RepeatPromoCall():
+            return promo_uses.repeat(account, data, command)
+        case GrantPersonalDiscount():
+            return discounts.grant(account, data, command)
+        case RevokePersonalDiscount():
+            return discounts.revoke(account, data, command)
         case RemovePaymentMethod():
             return methods.remove(account, data)
         case AnswerCall():

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
 from domain.entitlements.state import Entitlement
-from domain.orders.events import (
-    OrderAlreadyPlaced,
-    OrderCancelled,
-    OrderEvent,
-    OrderExpired,
-    OrderFailed,
-    OrderFulfilled,
-    OrderPaid,
-    OrderPlaced,
-)
-from domain.orders.state import OPEN_STATUSES, Order, OrderStatus
+from domain.orders.events import OrderEvent
+from domain.orders.evolve import evolve as evolve_orders
+from domain.orders.evolve import with_status
+from domain.orders.state import OPEN_STATUSES, OrderStatus
 from domain.payments.events import (
     MethodEvent,
     PaymentActionRequired,
@@ -48,6 +41,9 @@ from domain.payments.state import (
     ProviderCall,
     Succeeded,
 )
+from domain.pricing.events import PersonalDiscountEvent, PersonalDiscountGranted
+from domain.promo.events import PromoUseEvent
+from domain.promo.evolve import evolve as evolve_promo_uses
 from domain.refunds.events import RefundCallRepeated, RefundEvent, RefundFailed, RefundRequested, RefundSucceeded
 from domain.refunds.evolve import evolve as evolve_refund
 from domain.subscriptions.events import SubscriptionEvent
@@ -57,9 +53,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.account.state import Account
-    from domain.ids import EffectId, OrderId
+    from domain.ids import EffectId
 
-AccountEvent = OrderEvent | PaymentEvent | MethodEvent | SubscriptionEvent | EntitlementEvent | RefundEvent
+AccountEvent = (
+    OrderEvent
+    | PaymentEvent
+    | MethodEvent
+    | SubscriptionEvent
+    | EntitlementEvent
+    | RefundEvent
+    | PromoUseEvent
+    | PersonalDiscountEvent
+)
 
 
 def evolve(account: Account, event: AccountEvent) -> Account:
@@ -67,7 +72,11 @@ def evolve(account: Account, event: AccountEvent) -> Account:
     if isinstance(event, PaymentEvent):
         return _evolve_payment(account, event)
     if isinstance(event, OrderEvent):
-        return _evolve_order(account, event)
+        return replace(account, orders=evolve_orders(account.orders, event))
+    if isinstance(event, PromoUseEvent):
+        return replace(account, promo_uses=evolve_promo_uses(account.promo_uses, event))
+    if isinstance(event, PersonalDiscountEvent):
+        return _evolve_discounts(account, event)
     if isinstance(event, EntitlementEvent):
         return _evolve_entitlement(account, event)
     if isinstance(event, SubscriptionEvent):
@@ -78,41 +87,6 @@ def evolve(account: Account, event: AccountEvent) -> Account:
     if isinstance(event, MethodEvent):
         return _evolve_methods(account, event)
     assert_never(event)
-
-
-def _evolve_order(account: Account, event: OrderEvent) -> Account:
-    match event:
-        case OrderPlaced():
-            order = Order(
-                id=event.order_id,
-                payment_id=event.payment_id,
-                lines=event.lines,
-                total=event.total,
-                auto_renew=event.auto_renew,
-                placed_at=event.placed_at,
-                purpose=event.purpose,
-            )
-            return replace(account, orders={**account.orders, order.id: order})
-        case OrderAlreadyPlaced():
-            return account
-        case OrderPaid():
-            paid = replace(account.orders[event.order_id], status=OrderStatus.PAID, payment_id=event.payment_id)
-            return replace(account, orders={**account.orders, paid.id: paid})
-        case OrderFulfilled():
-            return _with_order_status(account, event.order_id, OrderStatus.FULFILLED)
-        case OrderCancelled():
-            return _with_order_status(account, event.order_id, OrderStatus.CANCELLED)
-        case OrderExpired():
-            return _with_order_status(account, event.order_id, OrderStatus.EXPIRED)
-        case OrderFailed():
-            return _with_order_status(account, event.order_id, OrderStatus.FAILED)
-        case _:
-            assert_never(event)
-
-
-def _with_order_status(account: Account, order_id: OrderId, status: OrderStatus) -> Account:
-    order = replace(account.orders[order_id], status=status)
-    return replace(account, orders={**account.orders, order_id: order})
 
 
 def _evolve_payment(account: Account, event: PaymentEvent) -> Account:
@@ -127,7 +101,7 @@ def _evolve_payment(account: Account, event: PaymentEvent) -> Account:
         return replace(after, orders={**account.orders, order.id: order})
     is_open = account.orders[payment.order_id].status in OPEN_STATUSES
     if is_open and isinstance(event, PaymentActionRequired | PaymentProcessing):
-        return _with_order_status(after, event.order_id, OrderStatus.AWAITING_PAYMENT)
+        return replace(after, orders=with_status(after.orders, event.order_id, OrderStatus.AWAITING_PAYMENT))
     return after
 
 
@@ -252,3 +226,11 @@ def _evolve_methods(account: Account, event: MethodEvent) -> Account:
             return replace(account, methods=left)
         case _:
             assert_never(event)
+
+
+def _evolve_discounts(account: Account, event: PersonalDiscountEvent) -> Account:
+    held = account.personal_discounts
+    if isinstance(event, PersonalDiscountGranted):
+        return replace(account, personal_discounts={**held, event.discount.id: event.discount})
+    left = {discount_id: discount for discount_id, discount in held.items() if discount_id != event.discount_id}
+    return replace(account, personal_discounts=left)

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from domain.entitlements.state import Entitlement
-from domain.ids import OrderId, PaymentId, RefundId, Resource, SubscriptionId
+from domain.ids import DiscountId, OrderId, PaymentId, RefundId, Resource, SubscriptionId
 from domain.orders.state import Order
 from domain.payments.state import Payment, SavedMethod
+from domain.pricing.state import PersonalDiscount
+from domain.promo.state import PromoUse
 from domain.refunds.state import Refund
 from domain.subscriptions.state import Subscription
 
@@ -22,6 +24,8 @@ class Account:
     subscriptions: Mapping[SubscriptionId, Subscription] = field(default_factory=dict)
     entitlements: Mapping[Resource, Entitlement] = field(default_factory=dict)
     refunds: Mapping[RefundId, Refund] = field(default_factory=dict)
+    promo_uses: Mapping[OrderId, PromoUse] = field(default_factory=dict)
+    personal_discounts: Mapping[DiscountId, PersonalDiscount] = field(default_factory=dict)
     methods: tuple[SavedMethod, ...] = ()
     """Saved means of payment, the one to charge first."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from domain.calendar import Period
 from domain.ids import PriceId, ProductId, Resource
 from domain.money import Money
+from domain.pricing.state import MonthsDiscounts, PromoCode
 
 
 class ProductKind(StrEnum):
@@ -64,3 +66,28 @@ class Offer:
 
     product: Product
     price: Price
+
+
+class Catalogue(Protocol):
+    """Everything that is on sale and at which conditions, as somebody knows it now."""
+
+    @property
+    def prices(self) -> Mapping[PriceId, Offer]:
+        """Offers by price id, archived ones among them."""
+
+    @property
+    def months_discounts(self) -> MonthsDiscounts:
+        """The table of discounts by months."""
+
+    @property
+    def promo_codes(self) -> Mapping[str, PromoCode]:
+        """Promo codes by their one spelling, archived ones among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillCatalogue:
+    """A catalogue that does not change."""
+
+    prices: Mapping[PriceId, Offer] = field(default_factory=dict)
+    months_discounts: MonthsDiscounts = field(default_factory=MonthsDiscounts)
+    promo_codes: Mapping[str, PromoCode] = field(default_factory=dict)

@@ -35,4 +35,11 @@ class CancelOrder:
     order_id: OrderId
 
 
-OrderCommand = PlaceOrder | CancelOrder
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireOrder:
+    """The order waits for its promo code for too long."""
+
+    order_id: OrderId
+
+
+OrderCommand = PlaceOrder | CancelOrder | ExpireOrder

@@ -5,89 +5,78 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from domain.calendar import Period, PeriodUnit
-from domain.catalog.state import Offer, ProductKind
+from domain.catalog.state import ProductKind
 from domain.errors import (
     AlreadyEntitled,
-    CurrencyMismatch,
-    ItemRepeated,
-    MonthsInvalid,
-    OrderEmpty,
     OrderNotCancellable,
+    OrderOpen,
     OrderUnknown,
     PlanChangeNeeded,
     PriceChanged,
-    PriceUnknown,
     PromoCodeUnknown,
-    TooManyItems,
 )
-from domain.ids import EffectId, OrderId, PaymentId, SubscriptionId, derive
-from domain.money import Money, checked
-from domain.orders.events import OrderAlreadyPlaced, OrderPlaced
-from domain.orders.state import OPEN_STATUSES, OrderLine, OrderPurpose, OrderStatus
+from domain.ids import OrderId, PaymentId, derive, spelled
+from domain.orders import starting
+from domain.orders.events import OrderAlreadyPlaced, OrderCancelled, OrderExpired, OrderFailed, OrderPlaced
+from domain.orders.evolve import placed as order_of
+from domain.orders.lines import quote_items
+from domain.orders.state import OPEN_STATUSES, Order, OrderLine, OrderPurpose, OrderStatus
 from domain.payments.closing import request_close
-from domain.payments.events import PaymentCreated
 from domain.payments.state import CloseReason, Closing
-from domain.policies.settings import delay
+from domain.policies.settings import RepeatedOrder
+from domain.pricing.quote import Candidates
+from domain.promo import uses as promo_uses
+from domain.promo.commands import PromoOutcome
+from domain.promo.events import PromoUseHeld, PromoUseRefused, PromoUseReleased, PromoUseRequested
+from domain.promo.state import PromoUseStatus
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
-    from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
+    from domain.orders.commands import CancelOrder, ExpireOrder, PlaceOrder
+    from domain.pricing.quote import Quote
+    from domain.promo.commands import AnswerPromoReservation
+
+PROMO_REFUSED = "promo_code_refused"
 
 
 def place(account: Account, order: PlaceOrder, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Agree to the items at their present prices and start one payment. Raises DomainError."""
-    if order.promo_code is not None:
-        raise PromoCodeUnknown(promo_code=order.promo_code)
-    lines = tuple(_joined(account, line) for line in _lines(order, command))
-    total = _total(lines)
-    if order.expected_total is not None and order.expected_total != total:
-        raise PriceChanged(
-            expected_amount=order.expected_total.amount, total_amount=total.amount, currency=total.currency
-        )
+    """Agree to the items at their present prices, and begin to collect. Raises DomainError."""
+    quoted = _quoted(account, order, command)
+    lines = tuple(_joined(account, line) for line in quoted.lines)
     for line in lines:
         held = account.entitlements.get(line.resource)
         if held is None or (held.until is not None and held.until <= command.at):
             continue
         if held.until is None or line.kind is ProductKind.FILM:
             raise AlreadyEntitled(resource=line.resource)
-    wanted = {line.product_id for line in lines}
-    for earlier in account.orders.values():
-        if (
-            earlier.status in OPEN_STATUSES
-            and earlier.purpose is OrderPurpose.PURCHASE
-            and not isinstance(account.payments[earlier.payment_id].phase, Closing)
-            and {line.product_id for line in earlier.lines} & wanted
-        ):
-            return (OrderAlreadyPlaced(order_id=earlier.id),)
+    earlier = _open_order(account, lines)
+    if earlier is not None:
+        is_same = command.policies.repeated_order is RepeatedOrder.FIRST and _is_same(earlier, order, quoted)
+        if not is_same:
+            raise OrderOpen(order_id=earlier.id)
+        return (OrderAlreadyPlaced(order_id=earlier.id),)
     order_id = OrderId(derive(command.id, "order"))
-    payment_id = PaymentId(derive(command.id, "payment"))
-    return (
-        OrderPlaced(
-            order_id=order_id,
-            payment_id=payment_id,
-            lines=lines,
-            subtotal=total,
-            discount=Money(amount=0, currency=total.currency),
-            total=total,
-            auto_renew=order.auto_renew,
-            placed_at=command.at,
-        ),
-        PaymentCreated(
-            payment_id=payment_id,
-            order_id=order_id,
-            amount=total,
-            provider=order.provider,
-            effect_id=EffectId(derive(payment_id, "checkout")),
-            return_url=order.return_url,
-            save_method=order.auto_renew and any(line.kind is ProductKind.SUBSCRIPTION for line in lines),
-            created_at=command.at,
-            expires_at=command.at + command.policies.payment_expiry,
-            repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
-        ),
+    using = promo_uses.use(quoted, order_id, command)
+    if using:
+        promo_uses.require_left(account, command)
+    event = OrderPlaced(
+        order_id=order_id,
+        payment_id=PaymentId(derive(command.id, "payment")),
+        lines=lines,
+        subtotal=quoted.subtotal,
+        discount=quoted.discount,
+        total=quoted.total,
+        auto_renew=order.auto_renew,
+        placed_at=command.at,
+        applied=quoted.applied,
+        provider=order.provider,
+        return_url=order.return_url,
     )
+    if any(isinstance(use, PromoUseRequested) for use in using):
+        return (event, *using)
+    return (event, *using, *starting.collect(account, order_of(event), command))
 
 
 def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -99,47 +88,93 @@ def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]
         return ()
     if order.status not in OPEN_STATUSES:
         raise OrderNotCancellable(order_id=order.id, status=order.status)
-    payment = account.payments[order.payment_id]
+    payment = account.payments.get(order.payment_id)
+    if payment is None:
+        return (OrderCancelled(order_id=order.id), *promo_uses.release(account, order.id, command))
     if isinstance(payment.phase, Closing):
         return ()
     return (request_close(payment, command, CloseReason.CANCELLED, "cancelled by the customer", payment.reference),)
 
 
-def _lines(order: PlaceOrder, command: Command[object]) -> tuple[OrderLine, ...]:
-    items = order.items
-    if not items:
-        raise OrderEmpty
-    if len(items) > command.policies.items_max:
-        raise TooManyItems(items=len(items), items_max=command.policies.items_max)
-    lines = tuple(_line(command, item) for item in items)
-    seen: set[str] = set()
-    for line in lines:
-        if line.resource in seen:
-            raise ItemRepeated(product_id=line.product_id)
-        seen.add(line.resource)
-    return lines
+def expire(account: Account, asked: ExpireOrder, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Give up an order whose promo code never answered."""
+    order = account.orders.get(asked.order_id)
+    use = account.promo_uses.get(asked.order_id)
+    if order is None or use is None or use.expires_at is None or command.at < use.expires_at:
+        return ()
+    return (OrderExpired(order_id=order.id), *promo_uses.release(account, order.id, command))
 
 
-def _line(command: Command[object], item: OrderItem) -> OrderLine:
-    offer = command.prices.get(item.price_id)
-    if offer is None or not offer.product.active or not offer.price.active:
-        raise PriceUnknown(price_id=item.price_id)
-    product, price = offer.product, offer.price
-    quantity = _quantity(offer, item.months, command.policies.months_max)
-    is_film = product.kind is ProductKind.FILM
-    return OrderLine(
-        product_id=product.id,
-        price_id=price.id,
-        kind=product.kind,
-        title=product.title,
-        resource=product.resource,
-        unit_price=price.amount,
-        quantity=quantity,
-        total=checked(price.amount * quantity),
-        period=price.period,
-        validity_days=product.validity_days,
-        subscription_id=None if is_film else SubscriptionId(derive(command.id, f"subscription {product.id}")),
+def answer_promo(
+    account: Account, answered: AnswerPromoReservation, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Take what the promo code said. An answer to a question that is no longer open changes nothing."""
+    use = account.promo_uses.get(answered.order_id)
+    if use is None or use.call is None or use.call.effect_id != answered.effect_id:
+        return ()
+    order = account.orders[use.order_id]
+    match use.status, answered.outcome:
+        case PromoUseStatus.RESERVING, PromoOutcome.RESERVED:
+            held = PromoUseHeld(order_id=order.id, code=use.code, is_limited=True)
+            return (held, *starting.collect(account, order, command))
+        case PromoUseStatus.RESERVING, PromoOutcome.REFUSED:
+            if answered.attempt != use.call.attempt:
+                return ()  # the question after it may have got a use that was given back in between
+            reason = answered.reason or PROMO_REFUSED
+            refused = PromoUseRefused(order_id=order.id, code=use.code, reason=reason)
+            return (refused, OrderFailed(order_id=order.id, reason=reason))
+        case PromoUseStatus.RELEASING, PromoOutcome.RELEASED:
+            return (PromoUseReleased(order_id=order.id, code=use.code),)
+        case _:
+            return ()
+
+
+def _quoted(account: Account, order: PlaceOrder, command: Command[object]) -> Quote:
+    promo = command.promo_code
+    if order.promo_code is not None and (promo is None or not promo.active or promo.code != spelled(order.promo_code)):
+        raise PromoCodeUnknown(promo_code=order.promo_code)
+    candidates = Candidates(
+        personal=tuple(account.personal_discounts.values()),
+        months=command.months_discounts,
+        promo=None if order.promo_code is None else promo,
     )
+    quoted = quote_items(
+        order.items,
+        command.prices,
+        candidates,
+        at=command.at,
+        policies=command.policies,
+        command_id=command.id,
+    )
+    if order.expected_total is not None and order.expected_total != quoted.total:
+        total = quoted.total
+        raise PriceChanged(
+            expected_amount=order.expected_total.amount, total_amount=total.amount, currency=total.currency
+        )
+    return quoted
+
+
+def _open_order(account: Account, lines: tuple[OrderLine, ...]) -> Order | None:
+    """Return the order for some of the same products that may still be paid."""
+    wanted = {line.product_id for line in lines}
+    for earlier in account.orders.values():
+        payment = account.payments.get(earlier.payment_id)
+        if (
+            earlier.status in OPEN_STATUSES
+            and earlier.purpose is OrderPurpose.PURCHASE
+            and not (payment is not None and isinstance(payment.phase, Closing))
+            and {line.product_id for line in earlier.lines} & wanted
+        ):
+            return earlier
+    return None
+
+
+def _is_same(earlier: Order, order: PlaceOrder, quoted: Quote) -> bool:
+    """Tell whether a second click would buy exactly what the first one did, at the same price."""
+    bought = {(line.price_id, line.quantity) for line in earlier.lines}
+    asked = {(line.price_id, line.quantity) for line in quoted.lines}
+    terms = (earlier.total, earlier.auto_renew, earlier.provider)
+    return bought == asked and terms == (quoted.total, order.auto_renew, order.provider)
 
 
 def _joined(account: Account, line: OrderLine) -> OrderLine:
@@ -153,27 +188,3 @@ def _joined(account: Account, line: OrderLine) -> OrderLine:
                 raise PlanChangeNeeded(subscription_id=subscription.id)
             return replace(line, subscription_id=subscription.id)
     return line
-
-
-def _quantity(offer: Offer, months: int | None, months_max: int) -> int:
-    period: Period | None = offer.price.period
-    if months is None:
-        return 1
-    if period is None:
-        raise MonthsInvalid(months=months, reason="a film is bought once; leave months out")
-    if period.unit is not PeriodUnit.MONTH:
-        raise MonthsInvalid(months=months, reason="the price is not by the month; leave months out")
-    if not 0 < months <= months_max:
-        raise MonthsInvalid(months=months, reason=f"it must be 1 to {months_max}")
-    if months % period.count:
-        raise MonthsInvalid(months=months, reason=f"the price is for {period.count} months at a time")
-    return months // period.count
-
-
-def _total(lines: tuple[OrderLine, ...]) -> Money:
-    total = lines[0].total
-    for line in lines[1:]:
-        if line.total.currency != total.currency:
-            raise CurrencyMismatch(left=total.currency, right=line.total.currency)
-        total = checked(total + line.total)
-    return total

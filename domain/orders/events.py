@@ -8,11 +8,12 @@ from datetime import datetime
 from domain.ids import OrderId, PaymentId
 from domain.money import Money
 from domain.orders.state import OrderLine, OrderPurpose
+from domain.pricing.state import AppliedDiscount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlaced:
-    """The customer agreed to these lines at these prices."""
+    """The customer agreed to these lines at these prices. `payment_id` is the name of its payment, if one is needed."""
 
     order_id: OrderId
     payment_id: PaymentId
@@ -23,6 +24,10 @@ class OrderPlaced:
     auto_renew: bool
     placed_at: datetime
     purpose: OrderPurpose = OrderPurpose.PURCHASE
+    applied: AppliedDiscount | None = None
+    """The discount that won, and why."""
+    provider: str = ""
+    return_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,15 @@ class OrderPaid:
     order_id: OrderId
     payment_id: PaymentId
     paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPaymentWaived:
+    """Nothing is to be paid for the order, for the reason given."""
+
+    order_id: OrderId
+    reason: str
+    waived_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,4 +84,13 @@ class OrderFailed:
     reason: str
 
 
-OrderEvent = OrderPlaced | OrderAlreadyPlaced | OrderPaid | OrderFulfilled | OrderCancelled | OrderExpired | OrderFailed
+OrderEvent = (
+    OrderPlaced
+    | OrderAlreadyPlaced
+    | OrderPaid
+    | OrderPaymentWaived
+    | OrderFulfilled
+    | OrderCancelled
+    | OrderExpired
+    | OrderFailed
+)

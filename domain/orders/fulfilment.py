@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, assert_never
 from domain.calendar import end_of
 from domain.catalog.state import ProductKind
 from domain.entitlements.events import EntitlementGranted
-from domain.orders.events import OrderFulfilled, OrderPaid
+from domain.orders.events import OrderFulfilled, OrderPaid, OrderPaymentWaived
 from domain.orders.state import OrderPurpose
 from domain.payments.closing import close_renewal, request_close
 from domain.payments.state import CloseReason, Closing, Ended, Succeeded
+from domain.promo import uses as promo_uses
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionStarted
 
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 
 
 def fulfil(
-    account: Account, order: Order, payment_id: PaymentId, command: Command[object], without: tuple[OrderLine, ...] = ()
+    account: Account,
+    order: Order,
+    paid: OrderPaid | OrderPaymentWaived,
+    command: Command[object],
+    without: tuple[OrderLine, ...] = (),
 ) -> tuple[AccountEvent, ...]:
     """Return the events that give everything in an order that is paid now, but for the lines that are left out."""
-    events: list[AccountEvent] = [OrderPaid(order_id=order.id, payment_id=payment_id, paid_at=command.at)]
+    payment_id = paid.payment_id if isinstance(paid, OrderPaid) else order.payment_id
+    events: list[AccountEvent] = [paid, *promo_uses.settle(account, order.id)]
     for line in order.lines:
         if line not in without:
             events += _give(account, order, payment_id, line, command)

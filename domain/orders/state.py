@@ -74,4 +74,8 @@ class Order:
     auto_renew: bool
     placed_at: datetime
     purpose: OrderPurpose = OrderPurpose.PURCHASE
+    provider: str = ""
+    return_url: str | None = None
+    promo_code: str | None = None
+    """The promo code whose discount it has."""
     status: OrderStatus = OrderStatus.PENDING

@@ -31,6 +31,7 @@ from domain.payments.state import (
     Succeeded,
 )
 from domain.policies.settings import delay
+from domain.promo import uses as promo_uses
 from domain.subscriptions import renewal
 from domain.subscriptions.events import RenewalAuthenticationRequired
 
@@ -80,7 +81,7 @@ def _close_opened(
     open_statuses = {AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING, AnswerStatus.DECLINED}
     if answer.reference is not None and answer.status in open_statuses:
         return (request_close(payment, command, phase.reason, phase.detail, answer.reference),)
-    return _end(account, payment, answer) if answer.status in _ENDED else ()
+    return _end(account, payment, command, answer) if answer.status in _ENDED else ()
 
 
 def report(account: Account, reported: ReportPayment, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -171,7 +172,7 @@ def _progress(
         case AnswerStatus.DECLINED:
             return _decline(account, payment, command, answer)
         case AnswerStatus.CLOSED:
-            return _end(account, payment, answer)
+            return _end(account, payment, command, answer)
         case AnswerStatus.REFUSED:
             return _fail(account, payment, command, answer, answer.detail or "the provider refused the request")
         case AnswerStatus.SUCCEEDED | AnswerStatus.UNKNOWN:
@@ -211,7 +212,8 @@ def _fail(
         return (failed,)
     subscription = _renewed_by(account, payment)
     if subscription is None:
-        return (failed, OrderFailed(order_id=payment.order_id, reason=reason))
+        release = promo_uses.release(account, payment.order_id, command)
+        return (failed, OrderFailed(order_id=payment.order_id, reason=reason), *release)
     attempt = subscription.attempts
     return (failed, renewal.failed(subscription, command, attempt=attempt, reason=reason, hard=answer.hard))
 
@@ -240,7 +242,9 @@ def _tell_renewal_to_confirm(account: Account, payment: Payment, url: str) -> tu
     return (asked,)
 
 
-def _end(account: Account, payment: Payment, answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+def _end(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
     """End a payment that can no longer be made, as it was meant to end, and its order with it."""
     phase = payment.phase
     payment_id, order_id = payment.id, payment.order_id
@@ -260,7 +264,9 @@ def _end(account: Account, payment: Payment, answer: ProviderAnswer) -> tuple[Ac
             order_ended = OrderFailed(order_id=order_id, reason=detail)
         case _:
             assert_never(reason)
-    return (ended, order_ended) if _decides_order(account, payment) else (ended,)
+    if not _decides_order(account, payment):
+        return (ended,)
+    return (ended, order_ended, *promo_uses.release(account, order_id, command))
 
 
 def _payment(account: Account, payment_id: PaymentId) -> Payment:

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.errors import PaidAmountMismatch, ReferenceMismatch
-from domain.orders.events import OrderCancelled, OrderFailed
+from domain.orders.events import OrderCancelled, OrderFailed, OrderPaid
 from domain.orders.fulfilment import fulfil, undeliverable
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.closing import request_fetch
 from domain.payments.events import PaymentFetchRequested, PaymentMethodSaved, PaymentSucceeded, PaymentUnchanged
 from domain.payments.state import CallKind, CloseReason, Closing, Payment, SavedMethod, Succeeded
+from domain.promo import uses as promo_uses
+from domain.promo.state import PromoUseStatus
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 
@@ -79,10 +81,14 @@ def _use(account: Account, payment: Payment, reference: str, command: Command[ob
         return give_back(payment.amount.amount, PAID_AFTER_END)
     useless = undeliverable(account, order)
     if len(useless) == len(order.lines):
-        failed = (OrderFailed(order_id=order.id, reason=HELD_ALREADY),) if is_open else ()
+        failed: tuple[AccountEvent, ...] = ()
+        if is_open:
+            ended = OrderFailed(order_id=order.id, reason=HELD_ALREADY)
+            failed = (ended, *promo_uses.release(account, order.id, command))
         return (*failed, *give_back(payment.amount.amount, HELD_ALREADY))
     amount = sum(line.net.amount for line in useless)
-    return (*fulfil(account, order, payment.id, command, without=useless), *give_back(amount, HELD_ALREADY))
+    order_paid = OrderPaid(order_id=order.id, payment_id=payment.id, paid_at=command.at)
+    return (*fulfil(account, order, order_paid, command, without=useless), *give_back(amount, HELD_ALREADY))
 
 
 def _is_unwanted_renewal(order: Order, payment: Payment) -> bool:
@@ -93,7 +99,10 @@ def _is_unwanted_renewal(order: Order, payment: Payment) -> bool:
 
 
 def _is_wanted(account: Account, order: Order) -> bool:
-    """Tell whether nothing of the order was bought in the meantime."""
+    """Tell whether nothing of the order was bought in the meantime, and its promo code was not given back."""
+    use = account.promo_uses.get(order.id)
+    if order.promo_code is not None and (use is None or use.status is PromoUseStatus.RELEASING):
+        return False
     return not any(line.resource in account.entitlements for line in order.lines)
 
 

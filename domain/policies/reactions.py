@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, Effect, FetchPayment, RefundPayment
+from domain.effects import (
+    AnyEffect,
+    ChargeMethod,
+    CloseCheckout,
+    CreateCheckout,
+    Effect,
+    FetchPayment,
+    RefundPayment,
+)
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.orders.commands import ExpireOrder
 from domain.payments.commands import ExpirePayment, RepeatCall, SweepPayment
 from domain.payments.events import (
     PaymentCallRepeated,
@@ -16,6 +25,9 @@ from domain.payments.events import (
     PaymentFetchRequested,
 )
 from domain.payments.state import ActionRequired, CallKind, Created, Payment, ProviderCall
+from domain.promo.commands import RepeatPromoCall
+from domain.promo.events import PromoUseEvent
+from domain.promo.reactions import ask
 from domain.refunds.commands import RepeatRefund, SweepRefund
 from domain.refunds.events import RefundCallRepeated, RefundRequested
 from domain.refunds.state import Refund
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from domain.account.decider import AccountCommand
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
+    from domain.promo.state import PromoUse
 
 _ASKING = (PaymentCreated, PaymentCallRepeated, PaymentFetchRequested, PaymentCloseRequested)
 _REFUNDING = (RefundRequested, RefundCallRepeated)
@@ -44,8 +57,13 @@ class Timer:
     data: AccountCommand
 
 
-def react(account: Account, event: AccountEvent) -> Effect | None:
-    """Return the call to a provider that the event asks for. `account` is the state after the event."""
+def react(account: Account, event: AccountEvent) -> AnyEffect | None:
+    """Return the call to a provider, or the word to another key, that the event asks for.
+
+    `account` is the state after the event.
+    """
+    if isinstance(event, PromoUseEvent):
+        return ask(account.promo_uses, event)
     if isinstance(event, _REFUNDING):
         return _refund(account.refunds[event.refund_id])
     if not isinstance(event, _ASKING):
@@ -70,6 +88,8 @@ def pending(account: Account) -> tuple[Timer, ...]:
         timers += _subscription_timers(subscription)
     for refund in account.refunds.values():
         timers += _refund_timers(refund)
+    for use in account.promo_uses.values():
+        timers += _promo_timers(use)
     for held in account.entitlements.values():
         if held.until is not None and held.subscription_id is None:
             ending = EndEntitlement(resource=held.resource, until=held.until)
@@ -114,6 +134,18 @@ def _refund_timers(refund: Refund) -> tuple[Timer, ...]:
         sweep = SweepRefund(refund_id=refund.id, sweep=number)
         return (Timer(due_at=refund.sweep_at, name=f"sweep {refund.id} {number}", data=sweep),)
     return ()
+
+
+def _promo_timers(use: PromoUse) -> tuple[Timer, ...]:
+    timers: list[Timer] = []
+    call = use.call
+    if call is not None:
+        repeat = RepeatPromoCall(order_id=use.order_id, effect_id=call.effect_id, attempt=call.attempt)
+        timers.append(Timer(due_at=call.repeat_at, name=f"repeat {call.effect_id} {call.attempt}", data=repeat))
+    if use.expires_at is not None:
+        expire = ExpireOrder(order_id=use.order_id)
+        timers.append(Timer(due_at=use.expires_at, name=f"expire order {use.order_id}", data=expire))
+    return tuple(timers)
 
 
 def _payment_timers(payment: Payment) -> tuple[Timer, ...]:

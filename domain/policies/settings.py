@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
+
+
+class RepeatedOrder(StrEnum):
+    """What a second order of exactly the same things gets while the first is not paid."""
+
+    FIRST = "first"
+    """The first order: a double click buys once."""
+    REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,9 @@ class Policies:
 
     extension_days_max: int = 3660
     """How many days a manager may give at once."""
+
+    repeated_order: RepeatedOrder = RepeatedOrder.FIRST
+    """What a double click gets."""
 
     items_max: int = 20
     """How many items one order may have."""

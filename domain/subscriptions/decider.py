@@ -11,7 +11,7 @@ from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason, Succeeded
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
-from domain.subscriptions import renewal
+from domain.subscriptions import attempts, renewal
 from domain.subscriptions.commands import CancelAt
 from domain.subscriptions.events import (
     AccessBlocked,
@@ -110,7 +110,7 @@ def renew(account: Account, asked: RenewSubscription, command: Command[object]) 
         or command.at >= subscription.access_end
     ):
         return ()
-    return renewal.attempt(account, subscription, command)
+    return attempts.attempt(account, subscription, command)
 
 
 def end_period(account: Account, asked: EndPeriod, command: Command[object]) -> tuple[AccountEvent, ...]:

@@ -7,16 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from domain.calendar import end_of
-from domain.catalog.state import ProductKind
 from domain.entitlements.events import EntitlementGranted
-from domain.ids import EffectId, OrderId, PaymentId, derive
-from domain.money import Money
-from domain.orders.events import OrderPlaced
+from domain.ids import OrderId
 from domain.orders.state import OrderLine, OrderPurpose
-from domain.payments.events import PaymentCreated
-from domain.policies.settings import Policies, delay
+from domain.policies.settings import Policies
 from domain.subscriptions.events import (
-    RenewalAttempted,
     RenewalFailed,
     SubscriptionRenewed,
     SubscriptionShortened,
@@ -25,14 +20,10 @@ from domain.subscriptions.state import one_unit
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
-    from domain.account.state import Account
     from domain.calendar import Period
     from domain.decider import Command
     from domain.orders.state import Order
-    from domain.payments.state import SavedMethod
     from domain.subscriptions.state import PaidPeriod, Subscription
-
-NO_METHOD = "no_payment_method"
 
 
 def access_end(period_end: datetime, *, auto_renew: bool, policies: Policies) -> datetime:
@@ -50,69 +41,6 @@ def retry_at(period_end: datetime, now: datetime, policies: Policies) -> datetim
     """Return the next moment of the dunning schedule after now, or None when it is exhausted."""
     later = (period_end + offset for offset in sorted(policies.renewal_offsets) if period_end + offset > now)
     return next(later, None)
-
-
-def attempt(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Charge the saved method for the next period: a new order at the first charge, a further payment at each other."""
-    if not account.methods:
-        return (failed(subscription, command, attempt=subscription.attempts + 1, reason=NO_METHOD, hard=False),)
-    order_id = subscription.renewal_order_id or OrderId(derive(command.id, "order"))
-    number = subscription.attempts + 1
-    payment = _payment(account.methods[0], subscription, order_id, number, command)
-    attempted = RenewalAttempted(
-        subscription_id=subscription.id, order_id=order_id, payment_id=payment.payment_id, attempt=number
-    )
-    if subscription.renewal_order_id is not None:
-        return (payment, attempted)
-    return (_order(subscription, order_id, payment.payment_id, command), payment, attempted)
-
-
-def _payment(
-    method: SavedMethod, subscription: Subscription, order_id: OrderId, number: int, command: Command[object]
-) -> PaymentCreated:
-    """Each attempt is a payment of its own, with an effect id of its own: it may be declined or paid by itself."""
-    payment_id = PaymentId(derive(order_id, f"attempt {number}"))
-    return PaymentCreated(
-        payment_id=payment_id,
-        order_id=order_id,
-        amount=subscription.price,
-        provider=method.provider,
-        effect_id=EffectId(derive(payment_id, "charge")),
-        return_url=None,
-        save_method=False,
-        created_at=command.at,
-        expires_at=subscription.access_end,
-        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
-        method=method,
-    )
-
-
-def _order(
-    subscription: Subscription, order_id: OrderId, payment_id: PaymentId, command: Command[object]
-) -> OrderPlaced:
-    line = OrderLine(
-        product_id=subscription.product_id,
-        price_id=subscription.price_id,
-        kind=ProductKind.SUBSCRIPTION,
-        title=subscription.title,
-        resource=subscription.resource,
-        unit_price=subscription.price,
-        quantity=1,
-        total=subscription.price,
-        period=subscription.period,
-        subscription_id=subscription.id,
-    )
-    return OrderPlaced(
-        order_id=order_id,
-        payment_id=payment_id,
-        lines=(line,),
-        subtotal=subscription.price,
-        discount=Money(amount=0, currency=subscription.price.currency),
-        total=subscription.price,
-        auto_renew=True,
-        placed_at=command.at,
-        purpose=OrderPurpose.RENEWAL,
-    )
 
 
 def failed(

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from domain.catalog.state import Offer, Product
 from domain.ids import PriceId, ProductId, product_of
+from domain.pricing.state import MonthsDiscounts, PromoCode
 from infra.kafka.tolerant_records import accept_any_header_name
 from schemas.codec import WireError, decode
 from schemas.messages import PUBLIC
@@ -27,16 +28,11 @@ START_DEADLINE_S = 60.0
 RETRY_DELAY_S = 2.0
 
 
-class CatalogView(Mapping[PriceId, Offer]):
-    """Offers by price id. `start` returns when the view has everything that was there at the start."""
+class Offers(Mapping[PriceId, Offer]):
+    """Offers by price id, out of products by product id."""
 
-    def __init__(self, *, bootstrap: str, topic: str, partitions: int) -> None:
-        self._bootstrap = bootstrap
-        self._topic = topic
-        self._partitions = partitions
-        self._products: dict[ProductId, Product] = {}
-        self._is_ready = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self, products: Mapping[ProductId, Product]) -> None:
+        self._products = products
 
     def __getitem__(self, price_id: PriceId) -> Offer:
         product = self._products[product_of(price_id)]
@@ -48,6 +44,36 @@ class CatalogView(Mapping[PriceId, Offer]):
 
     def __len__(self) -> int:
         return sum(len(product.prices) for product in self._products.values())
+
+
+class CatalogView:
+    """A `domain.catalog.state.Catalogue`. `start` returns when it has everything that was there at the start."""
+
+    def __init__(self, *, bootstrap: str, topic: str, partitions: int) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._partitions = partitions
+        self._products: dict[ProductId, Product] = {}
+        self._offers = Offers(self._products)
+        self._months_discounts = MonthsDiscounts()
+        self._promo_codes: dict[str, PromoCode] = {}
+        self._is_ready = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def prices(self) -> Mapping[PriceId, Offer]:
+        """Offers by price id, archived ones among them."""
+        return self._offers
+
+    @property
+    def months_discounts(self) -> MonthsDiscounts:
+        """The table of discounts by months."""
+        return self._months_discounts
+
+    @property
+    def promo_codes(self) -> Mapping[str, PromoCode]:
+        """Promo codes by their one spelling, archived ones among them."""
+        return self._promo_codes
 
     async def start(self) -> None:
         """Read the topic to its end and go on reading in the background. Raises TimeoutError."""
@@ -98,8 +124,21 @@ class CatalogView(Mapping[PriceId, Offer]):
 
     def _take(self, record: ConsumerRecord[bytes, bytes]) -> None:
         try:
-            product: Product = decode("billing.catalog.product", record.value, PUBLIC)
+            entry = decode(_type(record), record.value, PUBLIC)
         except WireError as error:
             log.warning("catalog.view.unreadable", partition=record.partition, offset=record.offset, reason=str(error))
             return
-        self._products[product.id] = product
+        match entry:
+            case Product():
+                self._products[entry.id] = entry
+            case MonthsDiscounts():
+                self._months_discounts = entry
+            case PromoCode():
+                self._promo_codes[entry.code] = entry
+            case _:
+                log.warning("catalog.view.foreign", partition=record.partition, offset=record.offset)
+
+
+def _type(record: ConsumerRecord[bytes, bytes]) -> str:
+    """Return the record's type; header names and values may be anything that a stranger wrote."""
+    return next((value.decode("ascii", "replace") for name, value in record.headers if name == "ce_type"), "")

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from domain.catalog.state import StillCatalogue
 from domain.policies.settings import Policies
 from infra.clock import SystemClock
 from infra.kafka.fenced_log import FencedLog
@@ -86,7 +87,7 @@ async def _open_all(bootstrap: str, topics: Topics, folder: Path, commands: int)
             open_store=lambda number=number: open_store(folder / str(number)),  # type: ignore[misc]
             topics=topics,
             clock=SystemClock(),
-            prices=offers,
+            catalogue=StillCatalogue(prices=offers),
             policies=Policies(),
         )
         for number in range(PARTITIONS)

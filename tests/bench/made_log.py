@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from domain.catalog.state import StillCatalogue
 from domain.policies.settings import Policies
 from infra.kafka.log_reader import partition_of
 from infra.memory.store import MemoryStore
@@ -65,13 +66,13 @@ def make(topics: Topics, commands: int, *, run: str) -> MadeLog:
         lane = waiting[partition]
         lane.append(Incoming(topics.commands, partition, len(lane), key, command_body(record), command_headers(record)))
     made = MadeLog()
-    offers, policies = workload.offers(), Policies()
+    catalogue, policies = StillCatalogue(prices=workload.offers()), Policies()
     for partition, lane in waiting.items():
         state = PartitionState(MemoryStore())
         for start in range(0, len(lane), BATCH):
             batch = lane[start : start + BATCH]
             begin = time.perf_counter()
-            decided = Decider(state, offers, policies).decide(batch, datetime.now(UTC))
+            decided = Decider(state, catalogue, policies).decide(batch, datetime.now(UTC))
             made.deciding_s += time.perf_counter() - begin
             state.apply(decided.changes)
             assert decided.accepted == len(batch), "the workload is not as it should be"

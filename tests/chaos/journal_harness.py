@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from domain.catalog.state import StillCatalogue
 from domain.ids import CommandId, PriceId, derive
 from domain.orders.commands import OrderItem, PlaceOrder
 from domain.policies.settings import Policies
@@ -113,7 +114,7 @@ class Bench:
             open_store=lambda: open_store(self.store_path),
             topics=self.topics,
             clock=self.clock,
-            prices=self.prices,
+            catalogue=StillCatalogue(prices=self.prices),
             policies=Policies(),
         )
         try:

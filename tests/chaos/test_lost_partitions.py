@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from domain.catalog.state import StillCatalogue
 from domain.policies.settings import Policies
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import Topics
@@ -47,7 +48,7 @@ def worker(log: GatedLog, path: Path) -> PartitionWorker:
         open_store=lambda: open_store(path),
         topics=TOPICS,
         clock=HandClock(),
-        prices=OFFERS,
+        catalogue=StillCatalogue(prices=OFFERS),
         policies=Policies(),
     )
 

@@ -20,14 +20,17 @@ from domain.ids import CommandId, EffectId, OrderId, PaymentId, PriceId, Product
 from domain.money import Money
 from domain.policies.reactions import pending, react
 from domain.policies.settings import Policies
+from domain.promo import decider as promo_decider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domain.catalog.commands import ArchiveProduct, DefineProduct
-    from domain.effects import Effect
+    from domain.effects import AnyEffect
     from domain.errors import DomainError
     from domain.policies.reactions import Timer
+    from domain.promo.commands import PromoCommand
+    from domain.promo.state import PromoState
 
 T0 = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
 POLICIES = Policies()
@@ -178,8 +181,8 @@ class Decision:
         """Whatever it has; returns the account after it."""
         return self._spec.and_given(*self.events)
 
-    def then_calls(self, *expected: Effect) -> Spec:
-        """The provider is called so."""
+    def then_calls(self, *expected: AnyEffect) -> Spec:
+        """The provider is called, or another key is told, so."""
         account, calls = self._spec.account, []
         for event in self.events:
             account = evolve_account(account, event)
@@ -193,6 +196,45 @@ class Decision:
 def given(*events: Any) -> Spec:
     """A history."""
     return Spec(INITIAL, ()).and_given(*events)
+
+
+class PromoSpec:
+    """The same for one promo code at its own key."""
+
+    def __init__(self, *events: Any, state: PromoState = promo_decider.INITIAL) -> None:
+        self.state = reduce(promo_decider.evolve, events, state)
+
+    def when(self, data: PromoCommand, *, at: datetime = T0) -> PromoDecision:
+        """Decide one command."""
+        return PromoDecision(self, Command(id=CommandId("c"), key="catalog/promo/X", at=at, actor="test", data=data))
+
+
+class PromoDecision:
+    """A command for a promo code that is about to be decided."""
+
+    def __init__(self, spec: PromoSpec, command: Command[PromoCommand]) -> None:
+        self._spec = spec
+        self._command = command
+
+    @property
+    def events(self) -> tuple[Any, ...]:
+        return promo_decider.decide(self._spec.state, self._command)
+
+    def then(self, *expected: Any) -> PromoSpec:
+        """It has exactly these events."""
+        assert self.events == expected
+        return PromoSpec(*expected, state=self._spec.state)
+
+    def happens(self) -> PromoSpec:
+        """Whatever it has."""
+        return PromoSpec(*self.events, state=self._spec.state)
+
+    def then_rejected(self, error: type[DomainError], **facts: str) -> None:
+        """A rule is broken."""
+        with pytest.raises(error) as caught:
+            _ = self.events
+        assert facts.items() <= caught.value.facts.items()
+        assert "{" not in caught.value.detail
 
 
 class CatalogSpec:

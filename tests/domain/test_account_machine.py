@@ -12,6 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
+from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
+from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
 from domain.subscriptions.commands import CancelAt, CancelSubscription, ExtendSubscription, ResumeSubscription
 from tests.domain.histories import place
@@ -40,6 +42,8 @@ SPANS = (
     timedelta(days=27),
     timedelta(days=65),
 )
+CODES = st.sampled_from([None, None, None, "HALF", "FREE", "ONCE", "FIVE"])
+MONTHS = st.sampled_from([None, None, 3, 6])
 ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
 STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
 
@@ -54,19 +58,47 @@ class AccountMachine(RuleBasedStateMachine):
     def pick(self, data: Any, things: Any, label: str) -> Any:
         return data.draw(st.sampled_from(sorted(things, key=repr)), label=label)
 
-    @rule(basket=st.sampled_from(BASKETS), auto_renew=st.booleans(), months=st.sampled_from([None, None, 3]))
-    def the_customer_orders(self, basket: tuple[str, ...], auto_renew: bool, months: int | None) -> None:  # noqa: FBT001
+    @rule(basket=st.sampled_from(BASKETS), auto_renew=st.booleans(), months=MONTHS, code=CODES)
+    def the_customer_orders(
+        self,
+        basket: tuple[str, ...],
+        auto_renew: bool,  # noqa: FBT001  # Hypothesis names what it draws
+        months: int | None,
+        code: str | None,
+    ) -> None:
         monthly = all(name.endswith((":month", ":quarter")) for name in basket)
-        self.world.do(place(*basket, auto_renew=auto_renew, months=months if monthly else None))
+        self.world.do(place(*basket, auto_renew=auto_renew, months=months if monthly else None, promo_code=code))
 
-    @rule(basket=st.sampled_from(BASKETS), auto_renew=st.booleans())
-    def the_customer_orders_and_pays(self, basket: tuple[str, ...], auto_renew: bool) -> None:  # noqa: FBT001
-        self.world.do(place(*basket, auto_renew=auto_renew))
+    @rule(basket=st.sampled_from(BASKETS), auto_renew=st.booleans(), code=CODES)
+    def the_customer_orders_and_pays(self, basket: tuple[str, ...], auto_renew: bool, code: str | None) -> None:  # noqa: FBT001
+        self.world.do(place(*basket, auto_renew=auto_renew, promo_code=code))
+        self.world.relay_all()
         self.the_gateway_carries_out_all_calls_now()
         for page in tuple(self.world.provider.pages.values()):
             if page.status is AnswerStatus.ACTION_REQUIRED:
                 self.world.report(page.payment_id, self.world.provider.pay(page.reference, self.world.now))
         self.the_gateway_carries_out_all_calls_now()
+
+    @precondition(lambda self: self.world.words)
+    @rule(everything=st.booleans())
+    def the_gateway_relays(self, everything: bool) -> None:  # noqa: FBT001
+        if everything:
+            self.world.relay_all()
+        else:
+            self.world.relay(self.world.words.popleft())
+
+    @rule(part=st.sampled_from([None, 1, 1000, 3333, 10_000]))
+    def a_manager_changes_the_personal_discount(self, part: int | None) -> None:
+        for discount_id in tuple(self.world.account.personal_discounts):
+            self.world.do(RevokePersonalDiscount(discount_id=discount_id))
+        if part is not None:
+            until = self.world.now + timedelta(days=40)
+            self.world.do(GrantPersonalDiscount(basis_points=part, reason="kindness", valid_until=until))
+
+    @rule(table=st.sampled_from([{}, {1: 500}, {3: 1000, 6: 2000}]))
+    def a_manager_changes_the_months_discounts(self, table: dict[int, int]) -> None:
+        steps = tuple(MonthsStep(months=months, basis_points=part) for months, part in table.items())
+        self.world.months = MonthsDiscounts(steps=steps)
 
     @precondition(lambda self: self.running())
     @rule(data=st.data())

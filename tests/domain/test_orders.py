@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from domain.calendar import Period, PeriodUnit
 from domain.catalog.state import ProductKind
 from domain.effects import CloseCheckout, CreateCheckout
@@ -16,6 +18,7 @@ from domain.errors import (
     MonthsInvalid,
     OrderEmpty,
     OrderNotCancellable,
+    OrderOpen,
     OrderUnknown,
     PriceChanged,
     PriceUnknown,
@@ -24,12 +27,12 @@ from domain.errors import (
 )
 from domain.ids import OrderId, PriceId, ProductId, Resource
 from domain.money import Money
-from domain.orders.commands import CancelOrder
+from domain.orders.commands import CancelOrder, PlaceOrder
 from domain.orders.events import OrderAlreadyPlaced, OrderPlaced
 from domain.orders.state import OrderLine
 from domain.payments.events import PaymentCloseRequested, PaymentCreated
 from domain.payments.state import CloseReason
-from domain.policies.settings import Policies
+from domain.policies.settings import Policies, RepeatedOrder
 from tests.domain.histories import PAGE, bought, cancelled_early, cancelling, opened, place, placed
 from tests.domain.spec import DAY, HOUR, MONTH, OFFERS, ORDER, POLICIES, SECOND, T0, given, usd
 
@@ -57,6 +60,8 @@ def test_a_film_is_ordered_at_its_price_and_the_provider_is_asked_for_a_page() -
             total=usd(999),
             auto_renew=True,
             placed_at=T0,
+            provider="stripe",
+            return_url="https://shop.example/back",
         ),
         PaymentCreated(
             payment_id=ORDER.payment,
@@ -221,12 +226,36 @@ def test_a_role_that_is_held_for_ever_is_not_sold() -> None:
     given(held).when(place("cinema:month")).then_rejected(AlreadyEntitled, resource="role:cinema")
 
 
-def test_the_same_thing_ordered_twice_is_the_first_order() -> None:
-    for spec in (placed(), opened()):
-        again = spec.when(place("solaris:own"), command_id=SECOND.command)
-        again.then(OrderAlreadyPlaced(order_id=ORDER.order)).when(place("solaris:own")).then(
-            OrderAlreadyPlaced(order_id=ORDER.order)
-        )
+class TestASecondOrderWhileTheFirstIsOpen:
+    def test_of_exactly_the_same_is_the_first(self) -> None:
+        for spec in (placed(), opened()):
+            again = spec.when(place("solaris:own"), command_id=SECOND.command)
+            again.then(OrderAlreadyPlaced(order_id=ORDER.order)).when(place("solaris:own")).then(
+                OrderAlreadyPlaced(order_id=ORDER.order)
+            )
+
+    def test_by_setting_it_is_rejected(self) -> None:
+        strict = Policies(repeated_order=RepeatedOrder.REJECT)
+        opened().when(place("solaris:own"), policies=strict).then_rejected(OrderOpen, order_id=ORDER.order)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            place("cinema:month", months=3),
+            place("cinema:quarter"),
+            place("cinema:month", "solaris:own"),
+            place("cinema:month", auto_renew=False),
+            place("cinema:month", provider="another"),
+        ],
+    )
+    def test_of_something_else_for_the_same_product(self, other: PlaceOrder) -> None:
+        """Nobody gets an order for another time or another price than was asked for."""
+        opened("cinema:month").when(other).then_rejected(OrderOpen, order_id=ORDER.order)
+
+    def test_at_another_price(self) -> None:
+        offer = OFFERS[PriceId("solaris:own")]
+        dearer = {**OFFERS, offer.price.id: replace(offer, price=replace(offer.price, amount=usd(1099)))}
+        opened().when(place("solaris:own"), prices=dearer).then_rejected(OrderOpen)
 
 
 def test_an_order_that_is_being_given_up_is_no_longer_the_answer() -> None:

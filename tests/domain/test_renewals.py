@@ -89,6 +89,7 @@ class TestTheCharge:
                 auto_renew=True,
                 placed_at=FIRST,
                 purpose=OrderPurpose.RENEWAL,
+                provider="stripe",
             ),
             PaymentCreated(
                 payment_id=FIRST_CHARGE,

@@ -6,7 +6,7 @@ the deciders work.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,15 +28,21 @@ from domain.effects import (
     RefundAnswer,
     RefundAnswerStatus,
     RefundPayment,
+    SendCommand,
 )
 from domain.errors import DomainError
 from domain.ids import CommandId, PaymentId, derive
+from domain.orders.commands import PlaceOrder
 from domain.orders.events import OrderFulfilled, OrderPlaced
-from domain.orders.state import OPEN_STATUSES, OrderPurpose
+from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.payments.events import PaymentSucceeded
 from domain.payments.state import Closing, Created, Ended, Succeeded
 from domain.policies.reactions import pending, react
+from domain.pricing.state import MonthsDiscounts, PromoCode
+from domain.promo import decider as promo_decider
+from domain.promo.reactions import answer as answer_of
+from domain.promo.state import PromoCodeUses, PromoUseStatus
 from domain.refunds.commands import AnswerRefund
 from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
 from domain.refunds.state import RefundStatus
@@ -44,7 +50,7 @@ from domain.subscriptions.events import AccessBlocked, SubscriptionExtended, Sub
 from infra.memory.provider import MemoryProvider
 from schemas.codec import decode, encode, type_of
 from schemas.messages import EFFECTS, EVENTS
-from tests.domain.spec import OFFERS, POLICIES, T0
+from tests.domain.spec import OFFERS, POLICIES, T0, usd
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -52,10 +58,17 @@ if TYPE_CHECKING:
 
     from domain.effects import Effect
     from domain.policies.reactions import Timer
+    from domain.promo.state import PromoState
 
 ACCOUNT = "ann"
 PURITY_CHECK_EVERY = 5
 """A deep copy costs more than all else."""
+PROMOS = {
+    "HALF": PromoCode(code="HALF", basis_points=5000, uses_max=2),
+    "FREE": PromoCode(code="FREE", basis_points=10_000, uses_max=1),
+    "ONCE": PromoCode(code="ONCE", basis_points=1500, uses_per_account_max=1),
+    "FIVE": PromoCode(code="FIVE", amount=usd(500), uses_max=3, uses_per_account_max=2),
+}
 LONGEST_MONTH = timedelta(days=31)
 
 
@@ -70,6 +83,12 @@ class World:
     calls: list[Effect] = field(default_factory=list)
     """Every call that was asked for; any of them may be carried out at any time and as often as somebody likes."""
     unanswered: list[Effect] = field(default_factory=list)
+    words: deque[SendCommand] = field(default_factory=deque)
+    """What the account and the promo codes say to each other, in its order, not relayed yet."""
+    codes: dict[str, PromoState] = field(
+        default_factory=lambda: {code: PromoCodeUses(promo=promo) for code, promo in PROMOS.items()}
+    )
+    months: MonthsDiscounts = field(default_factory=MonthsDiscounts)
     decided: set[str] = field(default_factory=set)
     """Ids of commands that have an outcome: the engine decides none twice."""
     commands: int = 0
@@ -86,6 +105,8 @@ class World:
             actor="test",
             data=data,
             prices=OFFERS,
+            months_discounts=self.months,
+            promo_code=PROMOS.get(data.promo_code) if isinstance(data, PlaceOrder) and data.promo_code else None,
             policies=POLICIES,
         )
         self.decided.add(command.id)
@@ -103,7 +124,9 @@ class World:
             self.account = evolve(self.account, event)
             self.log.append(event)
             call = react(self.account, event)
-            if call is not None:
+            if isinstance(call, SendCommand):
+                self.words.append(call)
+            elif call is not None:
                 assert decode(type_of(call), encode(call), EFFECTS) == call, "an effect survives the wire"
                 self.calls.append(call)
                 self.unanswered.append(call)
@@ -143,6 +166,30 @@ class World:
             )
         self.do(told, command_id)
 
+    def relay(self, word: SendCommand) -> None:
+        """Let the gateway relay a word of the account to a promo code, or back."""
+        command_id = derive(word.effect_id, f"relay {word.attempt}")
+        if word.key == ACCOUNT:
+            self.do(word.data, command_id)
+            return
+        if command_id in self.decided:
+            return
+        self.decided.add(command_id)
+        code = word.data.code  # type: ignore[union-attr]  # answers go to the account
+        command: Command[Any] = Command(
+            id=CommandId(command_id), key=word.key, at=self.now, actor="test", data=word.data
+        )
+        for event in promo_decider.decide(self.codes[code], command):
+            self.codes[code] = promo_decider.evolve(self.codes[code], event)
+            back = answer_of(event)
+            if back is not None:
+                self.words.append(back)
+
+    def relay_all(self) -> None:
+        """Let the gateway relay everything, and what is said to it."""
+        while self.words:
+            self.relay(self.words.popleft())
+
     def report(self, payment_id: str, answer: ProviderAnswer) -> None:
         """Let a webhook tell."""
         report_id = f"evt {self.commands}"
@@ -153,8 +200,10 @@ class World:
         for method in self.provider.methods.values():
             method.declines, method.hard = "insufficient_funds", True
         for _ in range(400):
-            while self.unanswered:
-                self.carry_out(self.unanswered[0])
+            while self.unanswered or self.words:
+                self.relay_all()
+                if self.unanswered:
+                    self.carry_out(self.unanswered[0])
             due = [timer.due_at for timer in pending(self.account)]
             if not due:
                 return
@@ -299,6 +348,10 @@ def what_waits_has_a_timer(world: World) -> None:
     for order in world.account.orders.values():
         if order.status not in OPEN_STATUSES:
             continue
+        if order.payment_id not in world.account.payments:
+            assert world.account.promo_uses[order.id].status is PromoUseStatus.RESERVING
+            assert order.id in waiting
+            continue
         payment = world.account.payments[order.payment_id]
         if order.purpose is OrderPurpose.PURCHASE:
             assert not isinstance(payment.phase, Succeeded | Ended), order
@@ -306,6 +359,21 @@ def what_waits_has_a_timer(world: World) -> None:
             renews = [held for held in world.account.subscriptions.values() if held.renewal_order_id == order.id]
             closing = isinstance(payment.phase, Closing | Created)
             assert closing or (renews and renews[0].is_running), order
+
+
+def promo_codes_keep_their_limits(world: World) -> None:
+    for code, state in world.codes.items():
+        assert isinstance(state, PromoCodeUses)
+        limit = PROMOS[code].uses_max
+        assert limit is None or len(state.reserved) + state.settled <= limit
+    for code, promo in PROMOS.items():
+        held = [use for use in world.account.promo_uses.values() if use.code == code and use.call is None]
+        assert promo.uses_per_account_max is None or len(held) <= promo.uses_per_account_max
+    for use in world.account.promo_uses.values():
+        order = world.account.orders[use.order_id]
+        assert order.promo_code == use.code
+        is_dead = order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.FAILED}
+        assert is_dead == (use.status is PromoUseStatus.RELEASING), (use, order.status)
 
 
 def no_role_has_two_subscriptions(world: World) -> None:
@@ -337,6 +405,11 @@ def the_books_agree(world: World) -> None:
     ended = len(of(world, RefundSucceeded)) + len(of(world, RefundFailed))
     assert ended == len(of(world, RefundRequested))
     assert not [order for order in world.account.orders.values() if order.status in OPEN_STATUSES]
+    for code, state in world.codes.items():
+        assert isinstance(state, PromoCodeUses)
+        assert not state.reserved
+        held = [use for use in world.account.promo_uses.values() if use.code == code and use.is_limited]
+        assert state.settled == len(held)
 
 
 LAWS = (
@@ -347,4 +420,5 @@ LAWS = (
     no_access_without_money,
     what_waits_has_a_timer,
     no_role_has_two_subscriptions,
+    promo_codes_keep_their_limits,
 )

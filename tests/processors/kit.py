@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from domain.catalog.state import Offer, Price, Product, ProductKind
+from domain.catalog.state import Offer, Price, Product, ProductKind, StillCatalogue
 from domain.effects import AnswerStatus, ProviderAnswer
 from domain.ids import CommandId, EffectId, PaymentId, PriceId, ProductId
 from domain.money import Money
@@ -23,6 +23,7 @@ from schemas.envelope import EventRecord, command_body, command_headers, new_com
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from domain.catalog.state import Catalogue
     from processors.decisions import Decided
     from processors.partition import Store
 
@@ -59,7 +60,7 @@ class Bench:
     topics: MemoryTopics = field(default_factory=MemoryTopics)
     clock: StillClock = field(default_factory=StillClock)
     store: Store = field(default_factory=MemoryStore)
-    prices: Mapping[PriceId, Offer] = field(default_factory=lambda: OFFERS)
+    catalogue: Catalogue = field(default_factory=lambda: StillCatalogue(prices=OFFERS))
     next_offset: int = 0
 
     def journal(self, store: Store | None = None) -> Journal:
@@ -72,7 +73,7 @@ class Bench:
             open_store=lambda: self.store if store is None else store,
             topics=TOPICS,
             clock=self.clock,
-            prices=self.prices,
+            catalogue=self.catalogue,
             policies=Policies(),
         )
 

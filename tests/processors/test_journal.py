@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.catalog.commands import DefineProduct
-from domain.catalog.state import ProductKind
+from domain.catalog.state import ProductKind, StillCatalogue
 from domain.ids import ProductId
 from infra.kafka.fenced_log import FencedError, UnsureError
 from infra.memory.log import Trouble
@@ -115,7 +115,7 @@ async def test_a_command_under_a_key_that_is_not_its_own_is_kept_for_people() ->
 
 
 async def test_a_broken_rule_is_an_outcome() -> None:
-    bench = Bench(prices={})
+    bench = Bench(catalogue=StillCatalogue())
     journal = await bench.opened()
     await bench.handle(journal, bench.incoming(buy_dune(), command_id="c1"))
     (event,) = bench.events()

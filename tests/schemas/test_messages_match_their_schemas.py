@@ -26,6 +26,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     types.NoneType: st.none(),
     datetime: st.datetimes(timezones=st.just(UTC)),
+    Any: st.text() | st.integers(-9, 9),
 }
 
 

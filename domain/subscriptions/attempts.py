@@ -1,0 +1,102 @@
+"""Attempts to renew: the saved means of payment is charged for the next period."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.catalog.state import ProductKind
+from domain.ids import EffectId, OrderId, PaymentId, derive
+from domain.orders.events import OrderPlaced
+from domain.orders.evolve import placed as order_of
+from domain.orders.starting import waive
+from domain.orders.state import OrderLine, OrderPurpose
+from domain.payments.events import PaymentCreated
+from domain.policies.settings import delay
+from domain.pricing.quote import Candidates, quote
+from domain.subscriptions.events import RenewalAttempted
+from domain.subscriptions.renewal import failed
+
+if TYPE_CHECKING:
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+    from domain.decider import Command
+    from domain.subscriptions.state import Subscription
+
+NO_METHOD = "no_payment_method"
+
+
+def attempt(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Charge the saved method for the next period: a new order at the first charge, a further payment at each other.
+
+    What the order costs is agreed at the first charge and stays for the others. Each payment has an effect id of its
+    own: it may be declined or paid by itself.
+    """
+    number = subscription.attempts + 1
+    known = subscription.renewal_order_id
+    order_id = known or OrderId(derive(command.id, "order"))
+    payment_id = PaymentId(derive(order_id, f"attempt {number}"))
+    provider = account.methods[0].provider if account.methods else ""
+    placed = None
+    if known is None:
+        placed = _order(account, subscription, command, order_id=order_id, payment_id=payment_id, provider=provider)
+    total = account.orders[order_id].total if placed is None else placed.total
+    if placed is not None and total.amount == 0:
+        return (placed, *waive(account, order_of(placed), command))
+    if not account.methods:
+        return (failed(subscription, command, attempt=number, reason=NO_METHOD, hard=False),)
+    payment = PaymentCreated(
+        payment_id=payment_id,
+        order_id=order_id,
+        amount=total,
+        provider=provider,
+        effect_id=EffectId(derive(payment_id, "charge")),
+        return_url=None,
+        save_method=False,
+        created_at=command.at,
+        expires_at=subscription.access_end,
+        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
+        method=account.methods[0],
+    )
+    attempted = RenewalAttempted(
+        subscription_id=subscription.id, order_id=order_id, payment_id=payment_id, attempt=number
+    )
+    return (payment, attempted) if placed is None else (placed, payment, attempted)
+
+
+def _order(
+    account: Account,
+    subscription: Subscription,
+    command: Command[object],
+    *,
+    order_id: OrderId,
+    payment_id: PaymentId,
+    provider: str,
+) -> OrderPlaced:
+    """Order the next period at the agreed price, with the best discount that holds now, and without a promo code."""
+    line = OrderLine(
+        product_id=subscription.product_id,
+        price_id=subscription.price_id,
+        kind=ProductKind.SUBSCRIPTION,
+        title=subscription.title,
+        resource=subscription.resource,
+        unit_price=subscription.price,
+        quantity=1,
+        total=subscription.price,
+        period=subscription.period,
+        subscription_id=subscription.id,
+    )
+    candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
+    quoted = quote((line,), candidates, command.at)
+    return OrderPlaced(
+        order_id=order_id,
+        payment_id=payment_id,
+        lines=quoted.lines,
+        subtotal=quoted.subtotal,
+        discount=quoted.discount,
+        total=quoted.total,
+        auto_renew=True,
+        placed_at=command.at,
+        purpose=OrderPurpose.RENEWAL,
+        applied=quoted.applied,
+        provider=provider,
+    )
