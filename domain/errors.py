@@ -307,6 +307,24 @@ class NothingToRefund(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class PaymentDisputed(DomainError):
+    payment_id: str
+    code: ClassVar[str] = "payment_disputed"
+    sentence: ClassVar[str] = (
+        "The customer's bank has taken the money of the payment {payment_id!r} in a dispute; none of it can be given "
+        "back beside that."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class DisputeInvalid(DomainError):
+    reference: str
+    reason: str
+    code: ClassVar[str] = "dispute_invalid"
+    sentence: ClassVar[str] = "The dispute {reference!r} cannot be what the provider says: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
 class RefundAmountInvalid(DomainError):
     amount: int
     code: ClassVar[str] = "refund_amount_invalid"

@@ -297,6 +297,7 @@ def _rejection(command: CommandRecord, code: str, detail: str, facts: dict[str, 
 
 _NOUNS = {
     "refund_id": "refund",
+    "dispute_id": "dispute",
     "order_id": "order",
     "payment_id": "payment",
     "subscription_id": "subscription",

@@ -9,6 +9,8 @@ from typing import Any
 from domain.catalog.commands import ArchiveProduct, DefineProduct
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.catalog.state import Product
+from domain.disputes.commands import ReportDispute
+from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
 from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
@@ -80,6 +82,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
     RefundRequested,
+    RefundReversed,
     RefundSubmitted,
     RefundSucceeded,
 )
@@ -101,6 +104,7 @@ from domain.subscriptions.events import (
     SubscriptionExtended,
     SubscriptionGraceStarted,
     SubscriptionRenewed,
+    SubscriptionRestored,
     SubscriptionResumed,
     SubscriptionShortened,
     SubscriptionStarted,
@@ -175,6 +179,7 @@ COMMANDS: dict[str, type] = {
     "billing.refund.answer": AnswerRefund,
     "billing.refund.repeat": RepeatRefund,
     "billing.refund.sweep": SweepRefund,
+    "billing.dispute.report": ReportDispute,
     "billing.subscription.cancel": CancelSubscription,
     "billing.subscription.resume": ResumeSubscription,
     "billing.subscription.extend": ExtendSubscription,
@@ -224,6 +229,7 @@ EVENTS: dict[str, type] = {
     "billing.subscription.resumed": SubscriptionResumed,
     "billing.subscription.extended": SubscriptionExtended,
     "billing.subscription.shortened": SubscriptionShortened,
+    "billing.subscription.restored": SubscriptionRestored,
     "billing.subscription.grace_started": SubscriptionGraceStarted,
     "billing.subscription.ended": SubscriptionEnded,
     "billing.access.blocked": AccessBlocked,
@@ -234,6 +240,12 @@ EVENTS: dict[str, type] = {
     "billing.refund.call_repeated": RefundCallRepeated,
     "billing.refund.succeeded": RefundSucceeded,
     "billing.refund.failed": RefundFailed,
+    "billing.refund.reversed": RefundReversed,
+    "billing.dispute.opened": DisputeOpened,
+    "billing.dispute.updated": DisputeUpdated,
+    "billing.dispute.won": DisputeWon,
+    "billing.dispute.lost": DisputeLost,
+    "billing.dispute.closed": DisputeClosed,
     "billing.entitlement.granted": EntitlementGranted,
     "billing.entitlement.ended": EntitlementEnded,
     "billing.product.defined": ProductDefined,

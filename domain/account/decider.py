@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from domain.disputes import decider as disputes
+from domain.disputes.commands import DisputeCommand, ReportDispute
 from domain.entitlements.commands import EndEntitlement, EntitlementCommand
 from domain.orders import decider as orders
 from domain.orders.commands import CancelOrder, ExpireOrder, OrderCommand, PlaceOrder
@@ -46,6 +48,7 @@ AccountCommand = (
     | SubscriptionCommand
     | EntitlementCommand
     | RefundCommand
+    | DisputeCommand
     | PromoUseCommand
     | PersonalDiscountCommand
 )
@@ -101,6 +104,8 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return refunds.repeat(account, data, command)
         case SweepRefund():
             return refunds.sweep(account, data, command)
+        case ReportDispute():
+            return disputes.report(account, data, command)
         case EndEntitlement():
             return subscriptions.end_entitlement(account, data, command)
         case _:

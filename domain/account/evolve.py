@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from domain.disputes.events import DisputeEvent
+from domain.disputes.evolve import evolve as evolve_dispute
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
 from domain.entitlements.state import Entitlement
 from domain.orders.events import OrderEvent
@@ -44,7 +46,14 @@ from domain.payments.state import (
 from domain.pricing.events import PersonalDiscountEvent, PersonalDiscountGranted
 from domain.promo.events import PromoUseEvent
 from domain.promo.evolve import evolve as evolve_promo_uses
-from domain.refunds.events import RefundCallRepeated, RefundEvent, RefundFailed, RefundRequested, RefundSucceeded
+from domain.refunds.events import (
+    RefundCallRepeated,
+    RefundEvent,
+    RefundFailed,
+    RefundRequested,
+    RefundReversed,
+    RefundSucceeded,
+)
 from domain.refunds.evolve import evolve as evolve_refund
 from domain.subscriptions.events import SubscriptionEvent
 from domain.subscriptions.evolve import evolve as evolve_subscription
@@ -54,6 +63,7 @@ if TYPE_CHECKING:
 
     from domain.account.state import Account
     from domain.ids import EffectId
+    from domain.refunds.state import Refund
 
 AccountEvent = (
     OrderEvent
@@ -62,6 +72,7 @@ AccountEvent = (
     | SubscriptionEvent
     | EntitlementEvent
     | RefundEvent
+    | DisputeEvent
     | PromoUseEvent
     | PersonalDiscountEvent
 )
@@ -84,6 +95,8 @@ def evolve(account: Account, event: AccountEvent) -> Account:
         return replace(account, subscriptions={**account.subscriptions, changed.id: changed})
     if isinstance(event, RefundEvent):
         return _evolve_refund(account, event)
+    if isinstance(event, DisputeEvent):
+        return _evolve_dispute(account, event)
     if isinstance(event, MethodEvent):
         return _evolve_methods(account, event)
     assert_never(event)
@@ -211,14 +224,36 @@ def _evolve_refund(account: Account, event: RefundEvent) -> Account:
         payment = replace(payment, refunding=payment.refunding - amount, refunded=payment.refunded + amount)
     elif isinstance(event, RefundFailed):
         payment = replace(payment, refunding=payment.refunding - amount)
+    elif isinstance(event, RefundReversed):
+        payment = replace(payment, refunded=payment.refunded - amount)
+        after = replace(after, refunds={key: _with_restored(held, event) for key, held in after.refunds.items()})
     return replace(after, payments={**account.payments, payment.id: payment})
+
+
+def _with_restored(refund: Refund, event: RefundReversed) -> Refund:
+    """What was given again is no longer taken, whichever refund of the payment had taken it."""
+    if refund.payment_id != event.payment_id or not refund.taken:
+        return refund
+    return replace(refund, taken=tuple(each for each in refund.taken if each not in event.restored))
+
+
+def _evolve_dispute(account: Account, event: DisputeEvent) -> Account:
+    dispute = evolve_dispute(account.disputes.get(event.dispute_id), event)
+    payment = replace(account.payments[event.payment_id], disputed=event.disputed.amount)
+    return replace(
+        account,
+        disputes={**account.disputes, dispute.id: dispute},
+        payments={**account.payments, payment.id: payment},
+    )
 
 
 def _evolve_methods(account: Account, event: MethodEvent) -> Account:
     match event:
         case PaymentMethodSaved(method=method):
             others = tuple(held for held in account.methods if held.method_reference != method.method_reference)
-            payment = replace(account.payments[event.payment_id], call=None)
+            payment = replace(
+                account.payments[event.payment_id], call=None, kept_method=method.method_reference
+            )
             payments = {**account.payments, payment.id: payment}
             return replace(account, methods=(method, *others), payments=payments)
         case PaymentMethodRemoved():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from domain.disputes.state import Dispute
 from domain.entitlements.state import Entitlement
-from domain.ids import DiscountId, OrderId, PaymentId, RefundId, Resource, SubscriptionId
+from domain.ids import DiscountId, DisputeId, OrderId, PaymentId, RefundId, Resource, SubscriptionId
 from domain.orders.state import Order
 from domain.payments.state import Payment, SavedMethod
 from domain.pricing.state import PersonalDiscount
@@ -24,6 +25,7 @@ class Account:
     subscriptions: Mapping[SubscriptionId, Subscription] = field(default_factory=dict)
     entitlements: Mapping[Resource, Entitlement] = field(default_factory=dict)
     refunds: Mapping[RefundId, Refund] = field(default_factory=dict)
+    disputes: Mapping[DisputeId, Dispute] = field(default_factory=dict)
     promo_uses: Mapping[OrderId, PromoUse] = field(default_factory=dict)
     personal_discounts: Mapping[DiscountId, PersonalDiscount] = field(default_factory=dict)
     methods: tuple[SavedMethod, ...] = ()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from domain.account.evolve import evolve
+from domain.disputes import decider as disputes
 from domain.errors import PaidAmountMismatch, ReferenceMismatch
 from domain.orders.events import OrderCancelled, OrderFailed, OrderPaid
 from domain.orders.fulfilment import fulfil, undeliverable
@@ -63,7 +66,10 @@ def receive(
         method_label=answer.method_label,
     )
     used = _use(account, payment, answer.reference, command)
-    return (succeeded, *_keep_method(payment, command, answer), *used)
+    events = (succeeded, *_keep_method(payment, command, answer), *used)
+    if not payment.disputed:
+        return events
+    return (*events, *disputes.catch_up(reduce(evolve, events, account), payment.id, command))
 
 
 def _use(account: Account, payment: Payment, reference: str, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -107,13 +113,14 @@ def _is_wanted(account: Account, order: Order) -> bool:
 
 
 class _GiveBack:
-    """Asks for money that bought nothing to go back."""
+    """Asks for money that bought nothing to go back, but for what the customer's bank has taken already."""
 
     def __init__(self, payment: Payment, reference: str, command: Command[object]) -> None:
         self._paid = replace(payment, phase=Succeeded(reference=reference, paid_at=command.at))
         self._command = command
 
     def __call__(self, amount: int, reason: str) -> tuple[AccountEvent, ...]:
+        amount = min(amount, refunds.left(self._paid))
         if amount == 0:
             return ()
         refund = refunds.request(

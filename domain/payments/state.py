@@ -12,7 +12,7 @@ from domain.money import Money
 
 
 class PaymentStatus(StrEnum):
-    """created → action_required | processing → succeeded, or failed, cancelled, expired; then refunds."""
+    """created → action_required | processing → succeeded, or failed, cancelled, expired; then refunds and disputes."""
 
     CREATED = "created"
     ACTION_REQUIRED = "action_required"
@@ -23,6 +23,7 @@ class PaymentStatus(StrEnum):
     EXPIRED = "expired"
     PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
+    DISPUTED = "disputed"
 
 
 class CallKind(StrEnum):
@@ -146,6 +147,10 @@ class Payment:
     """Minor units that went back to the customer."""
     refunding: int = 0
     """Minor units that are reserved for refunds under way."""
+    disputed: int = 0
+    """Minor units that the customer's bank has taken, for good or until it decides."""
+    kept_method: str | None = None
+    """The provider's name of the means of payment that the customer left with it for renewals."""
 
     @property
     def status(self) -> PaymentStatus:
@@ -160,6 +165,8 @@ class Payment:
             case Closing(before=before):
                 return before
             case Succeeded():
+                if self.disputed > 0:
+                    return PaymentStatus.DISPUTED
                 if self.refunded == 0:
                     return PaymentStatus.SUCCEEDED
                 is_whole = self.refunded >= self.amount.amount

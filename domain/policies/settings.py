@@ -15,6 +15,16 @@ class RepeatedOrder(StrEnum):
     REJECT = "reject"
 
 
+class DisputeAccess(StrEnum):
+    """When a disputed payment takes back what it bought."""
+
+    OPENED = "opened"
+    """As soon as the bank takes the money; given again when the dispute is won."""
+    LOST = "lost"
+    """When the dispute is lost."""
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
     """What the business decided about waiting, renewing and limits. Every wait is bounded by one of these."""
@@ -58,6 +68,12 @@ class Policies:
 
     cancel_now_refunds: bool = True
     """Whether cancelling at once gives the unused part of the period back."""
+
+    dispute_access: DisputeAccess = DisputeAccess.LOST
+    """When a disputed payment takes back what it bought."""
+
+    dispute_lost_forgets_method: bool = True
+    """Whether a lost dispute makes us forget the means of payment, so that nothing renews by it again."""
 
     late_payment_fulfils: bool = True
     """Whether money that arrives after its order expired or failed buys what was ordered, if still wanted."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, assert_never
 from domain.catalog.state import ProductKind
 from domain.effects import RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded
+from domain.entitlements.taking import give_again, taken_by
 from domain.errors import PaymentUnknown, RefundUnknown
 from domain.ids import EffectId, derive
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
 from domain.policies.settings import delay
 from domain.refunds import rules
-from domain.refunds.events import RefundCallRepeated, RefundFailed, RefundSubmitted, RefundSucceeded
+from domain.refunds.events import RefundCallRepeated, RefundFailed, RefundReversed, RefundSubmitted, RefundSucceeded
 from domain.refunds.state import Refund, RefundedBy, RefundStatus
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
+    from domain.effects import RefundAnswer
     from domain.ids import RefundId
     from domain.orders.state import OrderLine
     from domain.payments.state import Payment
@@ -52,6 +54,8 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
     """Take what the provider says of a refund; a second word of the same end changes nothing."""
     refund = _known(account, answered.refund_id)
     said = answered.answer
+    if refund.status is RefundStatus.SUCCEEDED and said.status is RefundAnswerStatus.FAILED:
+        return _reverse(account, refund, said, command)
     if refund.status in {RefundStatus.SUCCEEDED, RefundStatus.FAILED}:
         return ()
     match said.status:
@@ -66,14 +70,16 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
             )
             return (submitted,)
         case RefundAnswerStatus.SUCCEEDED:
+            gone = _take_back(account, refund, command)
             succeeded = RefundSucceeded(
                 refund_id=refund.id,
                 payment_id=refund.payment_id,
                 order_id=refund.order_id,
                 amount=refund.amount,
                 reference=said.reference or refund.reference or "",
+                taken=taken_by(account, refund.order_id, gone, command.at),
             )
-            return (succeeded, *_take_back(account, refund, command))
+            return (succeeded, *gone)
         case RefundAnswerStatus.FAILED:
             failed = RefundFailed(
                 refund_id=refund.id,
@@ -84,6 +90,35 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
             return (failed,)
         case _:
             assert_never(said.status)
+
+
+def _reverse(
+    account: Account, refund: Refund, said: RefundAnswer, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Take the money back into the books, and give again what had gone with it.
+
+    It counts only where the provider says so of the refund that we know by its name: that a call was refused, such as
+    a late repeat of one that had succeeded, says nothing of the money. What other refunds took because everything had
+    gone is given again, too, since not everything has.
+    """
+    if said.reference is None or said.reference != refund.reference:
+        return ()
+    others = (
+        held.taken
+        for held in account.refunds.values()
+        if held.payment_id == refund.payment_id and held.id != refund.id and not held.ends_access
+    )
+    restored = (*refund.taken, *(each for taken in others for each in taken))
+    reversed_ = RefundReversed(
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        amount=refund.amount,
+        reason=said.detail or "the customer's bank did not take the money",
+        reversed_at=command.at,
+        restored=restored,
+    )
+    return (reversed_, *give_again(account, refund.order_id, restored, command))
 
 
 def repeat(account: Account, asked: RepeatRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -121,11 +156,18 @@ def _asked_again(
 def _take_back(account: Account, refund: Refund, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Take back what the refunded money had bought: all when all went back, periods when their unused rest did."""
     payment = account.payments[refund.payment_id]
-    is_whole = payment.refunded + refund.amount.amount >= payment.amount.amount
+    is_whole = payment.refunded + refund.amount.amount + rules.lost(account, payment) >= payment.amount.amount
     if not refund.ends_access and not is_whole:
         return ()
+    return take_back(account, payment, command, is_whole=is_whole)
+
+
+def take_back(
+    account: Account, payment: Payment, command: Command[object], *, is_whole: bool
+) -> tuple[AccountEvent, ...]:
+    """Take back the periods that a payment bought, and what it bought besides when all of its money is gone."""
     events: list[AccountEvent] = []
-    for line in account.orders[refund.order_id].lines:
+    for line in account.orders[payment.order_id].lines:
         if line.kind is ProductKind.SUBSCRIPTION:
             events += _take_back_period(account, payment, line, command)
         elif is_whole:

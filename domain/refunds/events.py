@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.entitlements.state import TakenAccess
 from domain.ids import EffectId, OrderId, PaymentId, RefundId
 from domain.money import Money
 from domain.refunds.state import RefundedBy
@@ -60,6 +61,8 @@ class RefundSucceeded:
     order_id: OrderId
     amount: Money
     reference: str
+    taken: tuple[TakenAccess, ...] = ()
+    """The access that goes with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,4 +75,23 @@ class RefundFailed:
     reason: str
 
 
-RefundEvent = RefundRequested | RefundSubmitted | RefundCallRepeated | RefundSucceeded | RefundFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundReversed:
+    """The provider had given the money back, and the customer's bank did not take it: it is ours again.
+
+    It may be asked for again, however late; the access that had gone with it is given again.
+    """
+
+    refund_id: RefundId
+    payment_id: PaymentId
+    order_id: OrderId
+    amount: Money
+    reason: str
+    reversed_at: datetime
+    restored: tuple[TakenAccess, ...] = ()
+    """The access that has no reason to be gone any more."""
+
+
+RefundEvent = (
+    RefundRequested | RefundSubmitted | RefundCallRepeated | RefundSucceeded | RefundFailed | RefundReversed
+)

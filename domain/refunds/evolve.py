@@ -11,6 +11,7 @@ from domain.refunds.events import (
     RefundEvent,
     RefundFailed,
     RefundRequested,
+    RefundReversed,
     RefundSubmitted,
     RefundSucceeded,
 )
@@ -42,9 +43,18 @@ def evolve(before: Refund | None, event: RefundEvent) -> Refund:
             )
             return replace(before, call=call, sweeps=event.sweeps, sweep_at=None)
         case RefundSucceeded():
-            return replace(before, status=RefundStatus.SUCCEEDED, reference=event.reference, call=None, sweep_at=None)
+            return replace(
+                before,
+                status=RefundStatus.SUCCEEDED,
+                reference=event.reference,
+                call=None,
+                sweep_at=None,
+                taken=event.taken,
+            )
         case RefundFailed():
             return replace(before, status=RefundStatus.FAILED, call=None, sweep_at=None)
+        case RefundReversed():
+            return replace(before, status=RefundStatus.FAILED, reversed_at=event.reversed_at, taken=())
         case _:
             assert_never(event)
 
@@ -63,6 +73,7 @@ def _requested(event: RefundRequested) -> Refund:
         requested_at=event.requested_at,
         status=RefundStatus.REQUESTED,
         reference=None,
+        rule=event.rule,
         call=ProviderCall(
             effect_id=event.effect_id,
             kind=CallKind.REFUND,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from domain.errors import NothingToRefund, PaymentNotRefundable, RefundAmountInvalid, RefundExceedsPayment
+from domain.errors import NothingToRefund, PaymentDisputed, PaymentNotRefundable, RefundAmountInvalid, RefundExceedsPayment
 from domain.ids import EffectId, RefundId, derive
 from domain.money import Money
 from domain.payments.state import Succeeded
 from domain.policies.settings import Policies, delay
 from domain.refunds.events import RefundRequested
-from domain.refunds.state import RefundedBy
+from domain.refunds.state import RefundedBy, RefundStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +26,7 @@ WINDOW = "within the refund window"
 UNUSED = "the unused part of the period"
 MANAGER = "a manager decides"
 NOT_USED = "money that bought nothing goes back"
+OWED = "an earlier refund did not reach the customer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,38 @@ class Allowance:
 
 
 def left(payment: Payment) -> int:
-    """Return the minor units that were neither given back nor promised to be."""
-    return payment.amount.amount - payment.refunded - payment.refunding
+    """Return the minor units that were neither given back nor promised to be, and that no bank has taken."""
+    return max(0, payment.amount.amount - payment.refunded - payment.refunding - payment.disputed)
+
+
+def lost(account: Account, payment: Payment) -> int:
+    """Return the minor units that are gone for good by disputes."""
+    return sum(
+        dispute.withheld
+        for dispute in account.disputes.values()
+        if dispute.payment_id == payment.id and not dispute.is_open
+    )
+
+
+def owed(account: Account, payment: Payment) -> Allowance:
+    """Return what the customer was to get back by some rule and never got, since the refund was reversed.
+
+    It may be asked for again at any time, until it is on its way or there.
+    """
+    of_payment = [refund for refund in account.refunds.values() if refund.payment_id == payment.id]
+    missed = [refund for refund in of_payment if refund.reversed_at is not None and refund.rule != OWED]
+    since = min((refund.reversed_at for refund in missed if refund.reversed_at is not None), default=None)
+    made_up = sum(
+        refund.amount.amount
+        for refund in of_payment
+        if since is not None and refund.requested_at >= since and refund.status is not RefundStatus.FAILED
+    )
+    amount = sum(refund.amount.amount for refund in missed) - made_up
+    return Allowance(
+        amount=max(0, min(left(payment), amount)),
+        rule=OWED,
+        ends_access=any(refund.ends_access for refund in missed),
+    )
 
 
 def allowance(account: Account, payment: Payment, now: datetime, policies: Policies, *, by_manager: bool) -> Allowance:
@@ -47,6 +78,8 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     if not isinstance(payment.phase, Succeeded):
         raise PaymentNotRefundable(payment_id=payment.id, status=payment.status)
     remaining = left(payment)
+    if remaining <= 0 and payment.disputed > 0:
+        raise PaymentDisputed(payment_id=payment.id)
     if remaining <= 0:
         raise NothingToRefund(payment_id=payment.id)
     if by_manager:
@@ -54,6 +87,9 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     if now <= payment.phase.paid_at + policies.refund_window:
         return Allowance(amount=remaining, rule=WINDOW, ends_access=False)
     unused = min(remaining, unused_part(account, payment, now)) if policies.refund_unused else 0
+    missed = owed(account, payment)
+    if missed.amount > unused:
+        return missed
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
     return Allowance(amount=unused, rule=UNUSED, ends_access=True)
@@ -66,7 +102,7 @@ def unused_part(account: Account, payment: Payment, now: datetime) -> int:
     """
     lines = account.orders[payment.order_id].lines
     unused = sum(_unused_of_line(account, line, payment, now) for line in lines)
-    return max(0, unused - payment.refunded - payment.refunding)
+    return max(0, unused - payment.refunded - payment.refunding - payment.disputed)
 
 
 def unused_of(account: Account, payment: Payment, now: datetime, subscription: Subscription) -> int:

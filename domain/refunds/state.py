@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.entitlements.state import TakenAccess
 from domain.ids import OrderId, PaymentId, RefundId
 from domain.money import Money
 from domain.payments.state import ProviderCall
@@ -49,3 +50,9 @@ class Refund:
     call: ProviderCall | None
     sweep_at: datetime | None = None
     sweeps: int = 0
+    rule: str = ""
+    """What allowed it."""
+    reversed_at: datetime | None = None
+    """When it failed after it had succeeded."""
+    taken: tuple[TakenAccess, ...] = ()
+    """The access that went with it and was not given again."""

@@ -122,6 +122,23 @@ class SubscriptionShortened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRestored:
+    """The rest of a period is given again: its money was to go back, and is ours after all."""
+
+    subscription_id: SubscriptionId
+    order_id: OrderId
+    """The order that paid for the period."""
+    anchor: datetime
+    paid: tuple[PaidPeriod, ...]
+    """The paid periods that have not ended, this one the last."""
+    period_start: datetime
+    period_end: datetime
+    access_end: datetime
+    renew_at: datetime | None
+    restored_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionGraceStarted:
     """The paid period is over and the renewal is not paid; access stays until `access_end`."""
 
@@ -155,6 +172,7 @@ SubscriptionEvent = (
     | SubscriptionResumed
     | SubscriptionExtended
     | SubscriptionShortened
+    | SubscriptionRestored
     | SubscriptionGraceStarted
     | SubscriptionEnded
     | AccessBlocked

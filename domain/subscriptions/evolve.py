@@ -16,6 +16,7 @@ from domain.subscriptions.events import (
     SubscriptionExtended,
     SubscriptionGraceStarted,
     SubscriptionRenewed,
+    SubscriptionRestored,
     SubscriptionResumed,
     SubscriptionShortened,
     SubscriptionStarted,
@@ -78,6 +79,20 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 access_end=event.period_end,
                 auto_renew=False,
                 renew_at=None,
+                renewal_order_id=None,
+                status=SubscriptionStatus.ACTIVE,
+            )
+        case SubscriptionRestored():
+            return replace(
+                before,
+                anchor=event.anchor,
+                units=0,
+                paid=event.paid,
+                period_start=event.period_start,
+                period_end=event.period_end,
+                access_end=event.access_end,
+                renew_at=event.renew_at,
+                attempts=0,
                 renewal_order_id=None,
                 status=SubscriptionStatus.ACTIVE,
             )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from domain.disputes.commands import DisputeReport
+from domain.disputes.state import OPEN_STATUSES, DisputeStatus
 from domain.effects import (
     AnswerStatus,
     ChargeMethod,
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from domain.money import Money
 
+EVIDENCE_TIME = timedelta(days=7)
 _PAYABLE = frozenset({AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING})
 
 
@@ -41,6 +45,8 @@ class Collection:
     hard: bool = False
     returned: int = 0
     """Minor units that were given back, or are on their way."""
+    disputed: int = 0
+    """Minor units that the customer's bank has taken."""
 
     def answer(self) -> ProviderAnswer:
         """What the provider says of it."""
@@ -92,6 +98,32 @@ class Refund:
 
 
 @dataclass(slots=True, kw_only=True)
+class Dispute:
+    """Money that the customer's bank took back, or only asks about, as the provider's books have it."""
+
+    reference: str
+    payment_reference: str
+    payment_id: str
+    amount: Money
+    status: DisputeStatus
+    is_inquiry: bool
+    opened_at: datetime
+
+    def report(self, at: datetime) -> DisputeReport:
+        """What a webhook of this moment says of it."""
+        return DisputeReport(
+            reference=self.reference,
+            status=self.status,
+            is_inquiry=self.is_inquiry,
+            amount=self.amount,
+            reason="fraudulent",
+            evidence_due_at=self.opened_at + EVIDENCE_TIME,
+            opened_at=self.opened_at,
+            told_at=at,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
 class MemoryProvider:
     """Implements `domain.ports.PaymentProvider`. `pages`, `charges` and `refunds` are its books, by reference."""
 
@@ -107,6 +139,7 @@ class MemoryProvider:
     pages: dict[str, Collection] = field(default_factory=dict)
     charges: dict[str, Collection] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
+    disputes: dict[str, Dispute] = field(default_factory=dict)
     methods: dict[str, Method] = field(default_factory=dict)
     """Saved by customers who paid on a page that saves."""
     calls: list[Effect] = field(default_factory=list)
@@ -208,6 +241,41 @@ class MemoryProvider:
             self._become(refund, RefundAnswerStatus.SUCCEEDED if succeeds else RefundAnswerStatus.FAILED)
         return refund.answer()
 
+    def bounce_refund(self, reference: str) -> RefundAnswer:
+        """Play the bank that does not take a refund which had succeeded; returns what a webhook would say."""
+        refund = self.refunds[reference]
+        if refund.status is RefundAnswerStatus.SUCCEEDED:
+            self._become(refund, RefundAnswerStatus.FAILED)
+        return refund.answer()
+
+    def dispute(self, payment_reference: str, at: datetime, *, is_inquiry: bool = False) -> DisputeReport | None:
+        """Play the bank that takes the money back, or asks; returns what a webhook would say. None: nothing is left."""
+        paid = self._of(payment_reference)
+        left = paid.amount.amount - paid.returned
+        if paid.status is not AnswerStatus.SUCCEEDED or paid.disputed or left <= 0:
+            return None
+        found = Dispute(
+            reference=f"dispute-{len(self.disputes)}-{payment_reference}",
+            payment_reference=payment_reference,
+            payment_id=paid.payment_id,
+            amount=replace(paid.amount, amount=left),
+            status=DisputeStatus.NEEDS_RESPONSE,
+            is_inquiry=is_inquiry,
+            opened_at=at,
+        )
+        self.disputes[found.reference] = found
+        paid.disputed = 0 if is_inquiry else left
+        return found.report(at)
+
+    def decide_dispute(self, reference: str, at: datetime, status: DisputeStatus) -> DisputeReport:
+        """Play the bank that decides, once; returns what a webhook would say."""
+        found = self.disputes[reference]
+        if found.status in OPEN_STATUSES:
+            found.status = DisputeStatus.CLOSED if found.is_inquiry and status not in OPEN_STATUSES else status
+            if found.status not in {*OPEN_STATUSES, DisputeStatus.LOST}:
+                self._of(found.payment_reference).disputed = 0
+        return found.report(at)
+
     def _charge(self, effect: ChargeMethod, account: str) -> Collection | None:
         method = self.methods.get(effect.method_reference)
         if method is None or method.customer_reference != effect.customer_reference:
@@ -231,7 +299,7 @@ class MemoryProvider:
         paid = self._find(effect.payment_reference, effect.payment_id)
         if paid is None or paid.status is not AnswerStatus.SUCCEEDED:
             return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="the payment was not paid")
-        left = paid.amount.amount - paid.returned
+        left = paid.amount.amount - paid.returned - paid.disputed
         if effect.amount.currency != paid.amount.currency or effect.amount.amount > left:
             return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="more than is left of the payment")
         refund = Refund(

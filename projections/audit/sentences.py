@@ -52,6 +52,7 @@ from domain.subscriptions.events import (
     SubscriptionShortened,
     SubscriptionStarted,
 )
+from projections.audit import money_back
 from projections.audit.words import Names, amount, moment, period, until
 from schemas.messages import CommandAccepted, CommandRejected
 
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from domain.orders.state import OrderLine
 
 Event = TypeVar("Event")
-SENTENCES: dict[type, Callable[[Any, Names], str]] = {}
+SENTENCES: dict[type, Callable[[Any, Names], str]] = {**money_back.SENTENCES}
 """The sentence of each kind of event; a test holds it equal to all events of the wire."""
 
 INTENTS = {
@@ -82,6 +83,7 @@ INTENTS = {
     "billing.refund.answer": "to note what the provider said of a refund",
     "billing.refund.repeat": "to repeat a refund that the provider had not answered",
     "billing.refund.sweep": "to ask a silent provider about a refund",
+    "billing.dispute.report": "to note what the provider told of a dispute",
     "billing.subscription.end_period": "to end a paid period",
     "billing.entitlement.end": "to take back access whose time is over",
     "billing.product.define": "to describe a product",

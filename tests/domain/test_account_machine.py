@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
+from domain.policies.settings import DisputeAccess
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
@@ -54,6 +57,10 @@ class AccountMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
+
+    @initialize(access=st.sampled_from(DisputeAccess))
+    def the_business_decides(self, access: DisputeAccess) -> None:
+        self.world.policies = replace(self.world.policies, dispute_access=access)
 
     def pick(self, data: Any, things: Any, label: str) -> Any:
         return data.draw(st.sampled_from(sorted(things, key=repr)), label=label)
@@ -186,6 +193,28 @@ class AccountMachine(RuleBasedStateMachine):
     def the_provider_changes_how_it_refunds(self, status: RefundAnswerStatus) -> None:
         if status is not RefundAnswerStatus.UNKNOWN:
             self.world.provider.refunds_become = status
+
+    @precondition(lambda self: self.world.provider.pages or self.world.provider.charges)
+    @rule(data=st.data(), is_inquiry=st.sampled_from([False, False, True]))
+    def the_bank_disputes_a_payment(self, data: Any, is_inquiry: bool) -> None:  # noqa: FBT001
+        provider = self.world.provider
+        reference = self.pick(data, [*provider.pages, *provider.charges], "reference")
+        self.world.bank_disputes(reference, is_inquiry=is_inquiry)
+
+    @precondition(lambda self: self.world.provider.disputes)
+    @rule(data=st.data(), status=st.sampled_from([DisputeStatus.UNDER_REVIEW, DisputeStatus.WON, DisputeStatus.LOST]))
+    def the_bank_decides(self, data: Any, status: DisputeStatus) -> None:
+        self.world.bank_decides(self.pick(data, self.world.provider.disputes, "dispute"), status)
+
+    @precondition(lambda self: self.world.account.refunds)
+    @rule(data=st.data())
+    def the_bank_does_not_take_a_refund(self, data: Any) -> None:
+        self.world.bank_bounces(self.pick(data, self.world.account.refunds, "refund"))
+
+    @precondition(lambda self: self.world.hooks)
+    @rule(data=st.data(), newest=st.booleans())
+    def the_provider_tells_of_the_bank(self, data: Any, newest: bool) -> None:  # noqa: FBT001
+        self.world.do(self.world.hooks[-1] if newest else self.pick(data, self.world.hooks, "webhook"))
 
     @rule(span=st.sampled_from(SPANS), fires=st.booleans())
     def time_goes_on(self, span: timedelta, fires: bool) -> None:  # noqa: FBT001

@@ -18,6 +18,9 @@ from domain.account.evolve import evolve
 from domain.account.state import INITIAL, Account
 from domain.catalog.state import ProductKind
 from domain.decider import Command
+from domain.disputes.commands import DisputeReport, ReportDispute
+from domain.disputes.events import DisputeOpened
+from domain.disputes.state import DisputeStatus
 from domain.effects import (
     AnswerStatus,
     ChargeMethod,
@@ -31,7 +34,7 @@ from domain.effects import (
     SendCommand,
 )
 from domain.errors import DomainError
-from domain.ids import CommandId, PaymentId, derive
+from domain.ids import CommandId, PaymentId, RefundId, derive
 from domain.orders.commands import PlaceOrder
 from domain.orders.events import OrderFulfilled, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
@@ -39,12 +42,13 @@ from domain.payments.commands import AnswerCall, ReportPayment
 from domain.payments.events import PaymentSucceeded
 from domain.payments.state import Closing, Created, Ended, Succeeded
 from domain.policies.reactions import pending, react
+from domain.policies.settings import DisputeAccess, Policies
 from domain.pricing.state import MonthsDiscounts, PromoCode
 from domain.promo import decider as promo_decider
 from domain.promo.reactions import answer as answer_of
 from domain.promo.state import PromoCodeUses, PromoUseStatus
 from domain.refunds.commands import AnswerRefund
-from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
 from domain.refunds.state import RefundStatus
 from domain.subscriptions.events import AccessBlocked, SubscriptionExtended, SubscriptionRenewed
 from infra.memory.provider import MemoryProvider
@@ -92,6 +96,9 @@ class World:
     decided: set[str] = field(default_factory=set)
     """Ids of commands that have an outcome: the engine decides none twice."""
     commands: int = 0
+    policies: Policies = POLICIES
+    hooks: list[Any] = field(default_factory=list)
+    """Everything that the bank made the provider say, in its order; a webhook may come late, twice, or at the end."""
 
     def do(self, data: Any, command_id: str | None = None) -> bool:
         """Decide a command as the engine does; tell whether it was accepted."""
@@ -107,7 +114,7 @@ class World:
             prices=OFFERS,
             months_discounts=self.months,
             promo_code=PROMOS.get(data.promo_code) if isinstance(data, PlaceOrder) and data.promo_code else None,
-            policies=POLICIES,
+            policies=self.policies,
         )
         self.decided.add(command.id)
         before = self.account
@@ -195,10 +202,36 @@ class World:
         report_id = f"evt {self.commands}"
         self.do(ReportPayment(payment_id=PaymentId(payment_id), provider="stripe", report_id=report_id, answer=answer))
 
+    def bank_disputes(self, reference: str, *, is_inquiry: bool) -> None:
+        """Let the customer's bank dispute what was paid."""
+        report = self.provider.dispute(reference, self.now, is_inquiry=is_inquiry)
+        if report is not None:
+            self._hook_of(report)
+
+    def bank_decides(self, reference: str, status: DisputeStatus) -> None:
+        """Let the bank go on with a dispute."""
+        self._hook_of(self.provider.decide_dispute(reference, self.now, status))
+
+    def bank_bounces(self, refund_id: str) -> None:
+        """Let the bank refuse a refund that had succeeded."""
+        reference = self.account.refunds[RefundId(refund_id)].reference
+        if reference in self.provider.refunds:
+            answer = self.provider.bounce_refund(reference)
+            self.hooks.append(AnswerRefund(refund_id=RefundId(refund_id), effect_id=None, attempt=0, answer=answer))
+
+    def _hook_of(self, report: DisputeReport) -> None:
+        payment_id = PaymentId(self.provider.disputes[report.reference].payment_id)
+        report_id = f"evt {len(self.hooks)}"
+        self.hooks.append(
+            ReportDispute(payment_id=payment_id, provider="stripe", report_id=report_id, dispute=report)
+        )
+
     def settle(self) -> None:
         """Let the provider answer everything and time go on until nothing of money waits any more."""
         for method in self.provider.methods.values():
             method.declines, method.hard = "insufficient_funds", True
+        for hook in self.hooks:
+            self.do(hook)
         for _ in range(400):
             while self.unanswered or self.words:
                 self.relay_all()
@@ -281,8 +314,8 @@ def no_money_is_silently_kept(world: World) -> None:
     orders = {placed.order_id: placed for placed in of(world, OrderPlaced)}
     fulfilled = {event.order_id for event in of(world, OrderFulfilled)}
     back: Counter[str] = Counter()
-    for asked in of(world, RefundRequested):
-        back[asked.payment_id] += asked.amount.amount
+    for moved in (*of(world, RefundRequested), *of(world, DisputeOpened)):
+        back[moved.payment_id] += moved.amount.amount
     used: set[str] = set()
     for paid in of(world, PaymentSucceeded):
         order = orders[paid.order_id]
@@ -376,6 +409,27 @@ def promo_codes_keep_their_limits(world: World) -> None:
         assert is_dead == (use.status is PromoUseStatus.RELEASING), (use, order.status)
 
 
+def lost_money_gives_no_access(world: World) -> None:
+    """What a payment bought is gone when a dispute took all of its money for good, unless the policy lets it stay."""
+    if world.policies.dispute_access is DisputeAccess.NEVER:
+        return
+    for dispute in world.account.disputes.values():
+        payment = world.account.payments[dispute.payment_id]
+        is_all = dispute.withheld + payment.refunded >= payment.amount.amount
+        order = world.account.orders[payment.order_id]
+        if dispute.status is not DisputeStatus.LOST or not is_all or order.payment_id != payment.id:
+            continue
+        assert not any(
+            held.order_id == order.id and held.subscription_id is None for held in world.account.entitlements.values()
+        )
+        assert not any(
+            period.order_id == order.id and period.end > world.now
+            for held in world.account.subscriptions.values()
+            for period in held.paid
+            if held.is_running
+        )
+
+
 def no_role_has_two_subscriptions(world: World) -> None:
     running = Counter(held.resource for held in world.account.subscriptions.values() if held.is_running)
     assert all(times == 1 for times in running.values())
@@ -396,7 +450,12 @@ def the_books_agree(world: World) -> None:
         assert is_paid == isinstance(payment.phase, Succeeded), (collected, payment.phase)
         assert collected.returned == payment.refunded
         assert payment.refunding == 0
+        assert collected.disputed == payment.disputed
+    for found in world.provider.disputes.values():
+        held = next(dispute for dispute in world.account.disputes.values() if dispute.reference == found.reference)
+        assert (held.status, held.amount, held.is_inquiry) == (found.status, found.amount, found.is_inquiry)
     returned = sum(event.amount.amount for event in of(world, RefundSucceeded))
+    returned -= sum(event.amount.amount for event in of(world, RefundReversed))
     assert returned == sum(
         refund.amount.amount
         for refund in world.provider.refunds.values()
@@ -419,6 +478,7 @@ LAWS = (
     no_money_is_silently_kept,
     no_access_without_money,
     what_waits_has_a_timer,
+    lost_money_gives_no_access,
     no_role_has_two_subscriptions,
     promo_codes_keep_their_limits,
 )

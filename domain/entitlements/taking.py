@@ -1,0 +1,112 @@
+"""Access that went with its money: what exactly was taken, and how it is given again when the money did not go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.entitlements.state import TakenAccess
+from domain.payments.closing import close_renewal
+from domain.payments.state import CloseReason
+from domain.subscriptions import renewal
+from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.account.evolve import AccountEvent
+    from domain.account.state import Account
+    from domain.decider import Command
+    from domain.ids import OrderId
+    from domain.subscriptions.state import Subscription
+
+
+def taken_by(
+    account: Account, order_id: OrderId, events: tuple[AccountEvent, ...], now: datetime
+) -> tuple[TakenAccess, ...]:
+    """Return what these events take back of an order. `account` is the state before them."""
+    found: list[TakenAccess] = []
+    for event in events:
+        if isinstance(event, SubscriptionShortened | SubscriptionEnded):
+            found += _period_of(account.subscriptions[event.subscription_id], order_id, now)
+        elif isinstance(event, EntitlementEnded):
+            held = account.entitlements[event.resource]
+            if held.subscription_id is None:
+                found.append(TakenAccess(resource=event.resource, taken_at=now, until=held.until))
+    return tuple(found)
+
+
+def _period_of(subscription: Subscription, order_id: OrderId, now: datetime) -> list[TakenAccess]:
+    return [
+        TakenAccess(
+            resource=subscription.resource, taken_at=now, subscription_id=subscription.id, period=period
+        )
+        for period in subscription.paid
+        if period.order_id == order_id and period.end > now
+    ]
+
+
+def give_again(
+    account: Account, order_id: OrderId, taken: tuple[TakenAccess, ...], command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Give what was taken back once more, for as long as it would have lasted, from now on.
+
+    The rest of a paid period follows what runs by now, or starts the subscription again; it does not renew by itself
+    unless the subscription that runs does. Where another plan gives the role by now, the time is not given: its money
+    can be refunded.
+    """
+    events: list[AccountEvent] = []
+    for each in taken:
+        if each.period is None:
+            events += _film_again(account, order_id, each, command)
+        else:
+            events += _period_again(account, each, command)
+    return tuple(events)
+
+
+def _film_again(
+    account: Account, order_id: OrderId, taken: TakenAccess, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    until = None if taken.until is None else command.at + (taken.until - taken.taken_at)
+    held = account.entitlements.get(taken.resource)
+    if held is not None and (held.until is None or (until is not None and held.until >= until)):
+        return ()
+    granted = EntitlementGranted(
+        resource=taken.resource, until=until, reason="purchase", order_id=order_id, subscription_id=None
+    )
+    return (granted,)
+
+
+def _period_again(account: Account, taken: TakenAccess, command: Command[object]) -> tuple[AccountEvent, ...]:
+    period = taken.period
+    if period is None or taken.subscription_id is None:
+        return ()
+    before = account.subscriptions[taken.subscription_id]
+    running = next(
+        (held for held in account.subscriptions.values() if held.is_running and held.resource == taken.resource), None
+    )
+    if running is not None and running.product_id != before.product_id:
+        return ()
+    subscription = before if running is None else running
+    now, policies = command.at, command.policies
+    start = now if running is None else max(running.period_end, now)
+    end = start + (period.end - max(period.start, taken.taken_at))
+    # It stands where its unused part begins at `start`, so that what was used of it before stays used.
+    again = replace(period, start=end - (period.end - period.start), end=end)
+    lasting = () if running is None else tuple(each for each in running.paid if each.end > now)
+    auto_renew = subscription.auto_renew
+    ends = renewal.access_end(end, auto_renew=auto_renew, policies=policies)
+    restored = SubscriptionRestored(
+        subscription_id=subscription.id,
+        order_id=period.order_id,
+        anchor=end,
+        paid=(*lasting, again),
+        period_start=start if running is None else running.period_start,
+        period_end=end,
+        access_end=ends,
+        renew_at=renewal.first_attempt_at(start, end, policies) if auto_renew else None,
+        restored_at=now,
+    )
+    closing = () if running is None else close_renewal(account, running, command, CloseReason.CANCELLED)
+    return (*closing, restored, renewal.access(subscription, ends, period.order_id))
