@@ -73,6 +73,7 @@ def payment_answer(payment: PaymentView) -> PaymentAnswer:
         method=payment.method_label,
         refunded=MoneyAnswer.of(payment.refunded),
         refunding=MoneyAnswer.of(payment.refunding),
+        disputed=MoneyAnswer.of(payment.disputed),
         created_at=payment.created_at,
         expires_at=payment.expires_at,
         paid_at=payment.paid_at,

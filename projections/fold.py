@@ -9,6 +9,7 @@ import msgspec
 from projections import (
     commands,
     customers,
+    disputes,
     entitlements,
     orders,
     payment_methods,
@@ -38,6 +39,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     orders.MODEL,
     payments.MODEL,
     refunds.MODEL,
+    disputes.MODEL,
     payment_methods.MODEL,
     subscriptions.MODEL,
     entitlements.MODEL,
@@ -52,7 +54,8 @@ READ_MODELS: tuple[ReadModel, ...] = (
 
 def _listeners() -> dict[type, tuple[Project, ...]]:
     found: dict[type, tuple[Project, ...]] = {}
-    for slice_ in (orders, payments, refunds, payment_methods, subscriptions, entitlements, products, customers):
+    slices = (orders, payments, refunds, disputes, payment_methods, subscriptions, entitlements, products, customers)
+    for slice_ in slices:
         project: Project = slice_.project
         hears: tuple[type, ...] = slice_.HEARS
         for event_type in hears:

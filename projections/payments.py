@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, select
 
+from domain.disputes.events import (
+    DisputeClosed,
+    DisputeEvent,
+    DisputeLost,
+    DisputeOpened,
+    DisputeUpdated,
+    DisputeWon,
+)
 from domain.money import Money
 from domain.payments.events import (
     PaymentActionRequired,
@@ -25,7 +33,7 @@ from domain.payments.events import (
     PaymentUnchanged,
 )
 from domain.payments.state import PaymentStatus
-from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
 from projections.model import (
     Change,
     HistoryEntry,
@@ -63,6 +71,7 @@ payments = Table(
     Column("method_label", Text),
     Column("refunded", BigInteger, nullable=False),
     Column("refunding", BigInteger, nullable=False),
+    Column("disputed", BigInteger, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("paid_at", Moment),
@@ -91,7 +100,16 @@ HEARS = (
     RefundRequested,
     RefundSucceeded,
     RefundFailed,
+    RefundReversed,
+    DisputeOpened,
+    DisputeUpdated,
+    DisputeWon,
+    DisputeLost,
+    DisputeClosed,
 )
+
+
+Refunding = RefundRequested | RefundSucceeded | RefundFailed | RefundReversed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +131,8 @@ class PaymentView:
     """What went back to the customer."""
     refunding: Money
     """What is on its way back."""
+    disputed: Money
+    """What the customer's bank has taken."""
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None
@@ -121,9 +141,11 @@ class PaymentView:
 
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
-    data: PaymentEvent | RefundRequested | RefundSucceeded | RefundFailed = event.data
-    if isinstance(data, RefundRequested | RefundSucceeded | RefundFailed):
+    data: PaymentEvent | Refunding | DisputeEvent = event.data
+    if isinstance(data, Refunding):
         return (_refund(data),)
+    if isinstance(data, DisputeEvent):
+        return (_dispute(data),)
     values, noted = _changed(data, event.key)
     if not values and not noted:
         return ()
@@ -138,7 +160,7 @@ def project(event: EventRecord) -> tuple[Change, ...]:
     return (change,)
 
 
-def _refund(data: RefundRequested | RefundSucceeded | RefundFailed) -> Change:
+def _refund(data: Refunding) -> Change:
     amount = data.amount.amount
     match data:
         case RefundRequested():
@@ -147,10 +169,18 @@ def _refund(data: RefundRequested | RefundSucceeded | RefundFailed) -> Change:
             values = {"refunding": -amount, "refunded": amount}
         case RefundFailed():
             values = {"refunding": -amount}
+        case RefundReversed():
+            values = {"refunded": -amount}
         case _:
             assert_never(data)
     noted = {"refund_id": data.refund_id, **{f"{name}_added": added for name, added in values.items()}}
     return Change(model=MODEL, key=(data.payment_id,), values=dict(values), entity=data.payment_id, noted=noted)
+
+
+def _dispute(data: DisputeEvent) -> Change:
+    values = {"disputed": data.disputed.amount}
+    noted = {"dispute_id": data.dispute_id, **values}
+    return Change(model=MODEL, key=(data.payment_id,), values=values, entity=data.payment_id, noted=noted)
 
 
 def _changed(data: PaymentEvent, account: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -231,6 +261,7 @@ def _created(created: PaymentCreated, account: str) -> dict[str, Any]:
         "method_label": None,
         "refunded": 0,
         "refunding": 0,
+        "disputed": 0,
         "created_at": created.created_at,
         "expires_at": created.expires_at,
         "paid_at": None,
@@ -270,7 +301,7 @@ def _view(row: Any) -> PaymentView:
         id=row.id,
         account=row.account,
         order_id=row.order_id,
-        status=shown_status(row.status, paid=row.amount, refunded=row.refunded),
+        status=shown_status(row.status, paid=row.amount, refunded=row.refunded, disputed=row.disputed),
         amount=Money(amount=row.amount, currency=row.currency),
         provider=row.provider,
         reference=row.reference,
@@ -280,6 +311,7 @@ def _view(row: Any) -> PaymentView:
         method_label=row.method_label,
         refunded=Money(amount=row.refunded, currency=row.currency),
         refunding=Money(amount=row.refunding, currency=row.currency),
+        disputed=Money(amount=row.disputed, currency=row.currency),
         created_at=utc(row.created_at),
         expires_at=utc(row.expires_at),
         paid_at=utc_or_none(row.paid_at),
@@ -287,8 +319,10 @@ def _view(row: Any) -> PaymentView:
     )
 
 
-def shown_status(status: str, *, paid: int, refunded: int) -> str:
+def shown_status(status: str, *, paid: int, refunded: int, disputed: int) -> str:
     """Return the status that the outside sees: what went back shows on a payment that succeeded."""
+    if status == PaymentStatus.SUCCEEDED and disputed > 0:
+        return PaymentStatus.DISPUTED
     if status != PaymentStatus.SUCCEEDED or refunded == 0:
         return status
     return PaymentStatus.REFUNDED if refunded >= paid else PaymentStatus.PARTIALLY_REFUNDED

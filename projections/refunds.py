@@ -14,6 +14,7 @@ from domain.refunds.events import (
     RefundEvent,
     RefundFailed,
     RefundRequested,
+    RefundReversed,
     RefundSubmitted,
     RefundSucceeded,
 )
@@ -57,7 +58,7 @@ refunds = Table(
 Index("refunds_account_requested_at_idx", refunds.c.account, refunds.c.requested_at.desc(), refunds.c.id.desc())
 
 MODEL = ReadModel(table=refunds, history=history_table("refunds"))
-HEARS = (RefundRequested, RefundSubmitted, RefundCallRepeated, RefundSucceeded, RefundFailed)
+HEARS = (RefundRequested, RefundSubmitted, RefundCallRepeated, RefundSucceeded, RefundFailed, RefundReversed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             values, noted = {}, {"attempt": data.attempt, "repeat_at": data.repeat_at}
         case RefundSucceeded():
             values = {"status": RefundStatus.SUCCEEDED, "reference": data.reference}
-        case RefundFailed():
+        case RefundFailed() | RefundReversed():
             values = {"status": RefundStatus.FAILED, "failure_reason": data.reason}
         case _:
             assert_never(data)

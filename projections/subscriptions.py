@@ -21,6 +21,7 @@ from domain.subscriptions.events import (
     SubscriptionExtended,
     SubscriptionGraceStarted,
     SubscriptionRenewed,
+    SubscriptionRestored,
     SubscriptionResumed,
     SubscriptionShortened,
     SubscriptionStarted,
@@ -89,6 +90,7 @@ HEARS = (
     SubscriptionResumed,
     SubscriptionExtended,
     SubscriptionShortened,
+    SubscriptionRestored,
     SubscriptionGraceStarted,
     SubscriptionEnded,
     AccessBlocked,
@@ -160,6 +162,8 @@ def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | 
             return values, {**values, "days": data.days, "reason": data.reason}
         case SubscriptionShortened():
             return _shortened(data), None
+        case SubscriptionRestored():
+            return {"anchor": data.anchor, "period_start": data.period_start, **_running(data)}, None
         case SubscriptionGraceStarted():
             return {"status": SubscriptionStatus.GRACE, "access_end": data.access_end}, None
         case SubscriptionEnded():
@@ -171,7 +175,7 @@ def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | 
             assert_never(data)
 
 
-def _running(data: SubscriptionRenewed | SubscriptionExtended) -> dict[str, Any]:
+def _running(data: SubscriptionRenewed | SubscriptionExtended | SubscriptionRestored) -> dict[str, Any]:
     return {
         "status": SubscriptionStatus.ACTIVE,
         "is_past_due": False,

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from domain.payments.state import ActionRequired, PaymentStatus, Succeeded
 from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
+from projections.disputes import disputes
 from projections.entitlements import entitlements
 from projections.model import storable
 from projections.orders import orders
@@ -60,6 +61,7 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (subscriptions, "id", _subscriptions),
         (entitlements, "resource", _entitlements),
         (refunds, "id", _refunds),
+        (disputes, "id", _disputes),
         (payment_methods, "id", _methods),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
@@ -119,6 +121,7 @@ def _payments(_account: str, state: Account) -> Rows:
             "status": _bare(payment.status),
             "refunded": payment.refunded,
             "refunding": payment.refunding,
+            "disputed": payment.disputed,
             "amount": payment.amount.amount,
             "currency": payment.amount.currency,
             "provider": payment.provider,
@@ -133,8 +136,8 @@ def _payments(_account: str, state: Account) -> Rows:
 
 
 def _bare(status: PaymentStatus) -> PaymentStatus:
-    """The table keeps what went back in columns of their own, and shows the status from both."""
-    is_paid = status in {PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED}
+    """The table keeps what went back in columns of their own, and shows the status from all of them."""
+    is_paid = status in {PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED, PaymentStatus.DISPUTED}
     return PaymentStatus.SUCCEEDED if is_paid else status
 
 
@@ -194,6 +197,25 @@ def _refunds(_account: str, state: Account) -> Rows:
             "requested_at": refund.requested_at,
         }
         for refund in state.refunds.values()
+    }
+
+
+def _disputes(_account: str, state: Account) -> Rows:
+    return {
+        dispute.id: {
+            "payment_id": dispute.payment_id,
+            "provider": dispute.provider,
+            "reference": dispute.reference,
+            "status": dispute.status,
+            "is_inquiry": dispute.is_inquiry,
+            "amount": dispute.amount.amount,
+            "currency": dispute.amount.currency,
+            "reason": dispute.reason,
+            "evidence_due_at": dispute.evidence_due_at,
+            "opened_at": dispute.opened_at,
+            "closed_at": None if dispute.is_open else dispute.told_at,
+        }
+        for dispute in state.disputes.values()
     }
 
 

@@ -251,9 +251,7 @@ def _evolve_methods(account: Account, event: MethodEvent) -> Account:
     match event:
         case PaymentMethodSaved(method=method):
             others = tuple(held for held in account.methods if held.method_reference != method.method_reference)
-            payment = replace(
-                account.payments[event.payment_id], call=None, kept_method=method.method_reference
-            )
+            payment = replace(account.payments[event.payment_id], call=None, kept_method=method.method_reference)
             payments = {**account.payments, payment.id: payment}
             return replace(account, methods=(method, *others), payments=payments)
         case PaymentMethodRemoved():

@@ -35,9 +35,7 @@ def evolve(before: Dispute | None, event: DisputeEvent) -> Dispute:
                 taken=event.taken,
             )
         case DisputeWon():
-            return replace(
-                before, amount=event.amount, status=DisputeStatus.WON, told_at=event.told_at, taken=()
-            )
+            return replace(before, amount=event.amount, status=DisputeStatus.WON, told_at=event.told_at, taken=())
         case DisputeLost():
             return replace(
                 before,
@@ -48,9 +46,7 @@ def evolve(before: Dispute | None, event: DisputeEvent) -> Dispute:
                 taken=event.taken,
             )
         case DisputeClosed():
-            return replace(
-                before, amount=event.amount, status=DisputeStatus.CLOSED, told_at=event.told_at, taken=()
-            )
+            return replace(before, amount=event.amount, status=DisputeStatus.CLOSED, told_at=event.told_at, taken=())
         case _:
             assert_never(event)
 

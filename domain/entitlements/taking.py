@@ -39,9 +39,7 @@ def taken_by(
 
 def _period_of(subscription: Subscription, order_id: OrderId, now: datetime) -> list[TakenAccess]:
     return [
-        TakenAccess(
-            resource=subscription.resource, taken_at=now, subscription_id=subscription.id, period=period
-        )
+        TakenAccess(resource=subscription.resource, taken_at=now, subscription_id=subscription.id, period=period)
         for period in subscription.paid
         if period.order_id == order_id and period.end > now
     ]

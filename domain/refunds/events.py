@@ -92,6 +92,4 @@ class RefundReversed:
     """The access that has no reason to be gone any more."""
 
 
-RefundEvent = (
-    RefundRequested | RefundSubmitted | RefundCallRepeated | RefundSucceeded | RefundFailed | RefundReversed
-)
+RefundEvent = RefundRequested | RefundSubmitted | RefundCallRepeated | RefundSucceeded | RefundFailed | RefundReversed

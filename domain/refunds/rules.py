@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from domain.errors import NothingToRefund, PaymentDisputed, PaymentNotRefundable, RefundAmountInvalid, RefundExceedsPayment
+from domain.errors import (
+    NothingToRefund,
+    PaymentDisputed,
+    PaymentNotRefundable,
+    RefundAmountInvalid,
+    RefundExceedsPayment,
+)
 from domain.ids import EffectId, RefundId, derive
 from domain.money import Money
 from domain.payments.state import Succeeded

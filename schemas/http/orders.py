@@ -118,6 +118,8 @@ class PaymentAnswer(AnswerModel):
     """What the customer knows the means of payment by, such as `visa •••• 4242`."""
     refunded: MoneyAnswer
     refunding: MoneyAnswer
+    disputed: MoneyAnswer
+    """What the customer's bank has taken in disputes."""
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None

@@ -274,7 +274,7 @@ class TestLost:
         assert [type(event) for event in lost[2:]] == [SubscriptionShortened, EntitlementGranted]
 
     def test_months_later_what_was_paid_since_stays_and_the_card_renews_no_more(self) -> None:
-        """The period that the lost payment bought is over; the charge of the same card that followed is not disputed."""
+        """The period that the lost payment bought is over; the later charge of the same card is not disputed."""
         renewed = charge_answered(until(subscribed(), END - 3 * DAY), AnswerStatus.SUCCEEDED, at=END - 3 * DAY)
         lost = hears(renewed, told(NEEDS), told(LOST, after=9), at=END + 5 * DAY)
         held = subscription(lost)
@@ -345,9 +345,7 @@ class TestAnyOrder:
 
     def test_lost_before_the_money_was_heard_of(self) -> None:
         spec = hears(opened("cinema:month"), told(NEEDS), told(LOST, after=9))
-        after = spec.when(
-            reported(paid(customer_reference="cus_1", method_reference="pm_1")), at=T0 + HOUR
-        ).happens()
+        after = spec.when(reported(paid(customer_reference="cus_1", method_reference="pm_1")), at=T0 + HOUR).happens()
         assert after.account.entitlements == {}
         assert subscription(after).status is SubscriptionStatus.ENDED
         assert after.account.methods == ()

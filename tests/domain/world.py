@@ -222,9 +222,7 @@ class World:
     def _hook_of(self, report: DisputeReport) -> None:
         payment_id = PaymentId(self.provider.disputes[report.reference].payment_id)
         report_id = f"evt {len(self.hooks)}"
-        self.hooks.append(
-            ReportDispute(payment_id=payment_id, provider="stripe", report_id=report_id, dispute=report)
-        )
+        self.hooks.append(ReportDispute(payment_id=payment_id, provider="stripe", report_id=report_id, dispute=report))
 
     def settle(self) -> None:
         """Let the provider answer everything and time go on until nothing of money waits any more."""
@@ -452,8 +450,8 @@ def the_books_agree(world: World) -> None:
         assert payment.refunding == 0
         assert collected.disputed == payment.disputed
     for found in world.provider.disputes.values():
-        held = next(dispute for dispute in world.account.disputes.values() if dispute.reference == found.reference)
-        assert (held.status, held.amount, held.is_inquiry) == (found.status, found.amount, found.is_inquiry)
+        known = next(dispute for dispute in world.account.disputes.values() if dispute.reference == found.reference)
+        assert (known.status, known.amount, known.is_inquiry) == (found.status, found.amount, found.is_inquiry)
     returned = sum(event.amount.amount for event in of(world, RefundSucceeded))
     returned -= sum(event.amount.amount for event in of(world, RefundReversed))
     assert returned == sum(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from domain.disputes.commands import DisputeReport, ReportDispute
+from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
 from domain.ids import PriceId
 from domain.orders.commands import OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment
 from domain.policies.reactions import pending
 from domain.refunds.commands import AnswerRefund, RequestRefund
+from domain.refunds.state import RefundStatus
 from domain.subscriptions.commands import (
     CancelAt,
     CancelSubscription,
@@ -28,6 +32,7 @@ from tests.sample_log import OFFERS, SampleLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from random import Random
 
     from domain.account.state import Account
@@ -57,7 +62,7 @@ def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
         elif choice < 0.40:
             log.cancel(account, random.choice(payments).order_id)
         elif choice < 0.62 and state is not None:
-            log.do(account, _asked(state, random))
+            log.do(account, _asked(state, log.now, random))
         else:
             asked = [payment for payment in payments if payment.call is not None]
             log.do(account, _told(random.choice(asked if asked and random.random() < 0.6 else payments), random))
@@ -87,7 +92,7 @@ def rare_stories(log: SampleLog) -> None:
     log.do("account-1", AnswerRefund(refund_id=refund.id, effect_id=None, attempt=1, answer=answer))
 
 
-def _asked(state: Account, random: Random) -> Any:
+def _asked(state: Account, now: datetime, random: Random) -> Any:
     """What a customer, a manager or the gateway says about refunds, subscriptions and saved means of payment."""
     payment = random.choice(list(state.payments.values()))
     asked: list[Any] = [
@@ -101,6 +106,7 @@ def _asked(state: Account, random: Random) -> Any:
             status=random.choice([RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus]), reference=f"re_{refund.id}"
         )
         asked.append(AnswerRefund(refund_id=refund.id, effect_id=effect_id, attempt=1, answer=answer))
+    asked += _of_the_bank(state, now, random)
     for subscription in state.subscriptions.values():
         at = random.choice(list(CancelAt))
         asked += [
@@ -111,6 +117,28 @@ def _asked(state: Account, random: Random) -> Any:
     if random.random() < 0.2:
         asked += [RemovePaymentMethod(method_reference=method.method_reference) for method in state.methods]
     return random.choice(asked)
+
+
+def _of_the_bank(state: Account, now: datetime, random: Random) -> list[Any]:
+    """What the provider tells of the customer's bank: disputes as they go on, and refunds that it did not take."""
+    told: list[Any] = []
+    for payment in state.payments.values():
+        dispute = DisputeReport(
+            reference=f"du_{payment.id}",
+            status=random.choice(list(DisputeStatus)),
+            is_inquiry=random.random() < 0.3,
+            amount=payment.amount,
+            reason="fraudulent",
+            evidence_due_at=payment.created_at + timedelta(days=7),
+            opened_at=payment.created_at,
+            told_at=now,
+        )
+        told.append(ReportDispute(payment_id=payment.id, provider="stripe", report_id="evt", dispute=dispute))
+    for refund in state.refunds.values():
+        if refund.status is RefundStatus.SUCCEEDED:
+            answer = RefundAnswer(status=RefundAnswerStatus.FAILED, reference=refund.reference, detail="bounced")
+            told += [AnswerRefund(refund_id=refund.id, effect_id=None, attempt=0, answer=answer)] * 3
+    return [random.choice(told)] if told else []
 
 
 def _told(payment: Payment, random: Random) -> AnswerCall | ReportPayment:
