@@ -14,6 +14,7 @@ from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import topics_of
 from infra.oidc_keys import verifier_of
 from infra.postgres.engine import create_engine
+from infra.stripe.disputes import Owners
 from projections.positions import PositionWatcher
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Services:
     lookups: CommandLookups
     intake: Intake
     metrics: Metrics
+    owners: Owners | None
+    """Finds whose disputes are; None where the provider is not configured."""
     rereads: asyncio.Semaphore
     """Whoever waits for something takes one of these to look again, so that queries always find a connection."""
 
@@ -76,6 +79,9 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
         stack.push_async_callback(sender.stop)
         verifier = verifier_of(settings, SystemClock())
         stack.push_async_callback(verifier.close)
+        owners = Owners.of(settings)
+        if owners is not None:
+            stack.push_async_callback(owners.close)
         yield Services(
             settings=settings,
             clock=clock,
@@ -86,5 +92,6 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             lookups=lookups,
             intake=Intake(sender, lookups, clock, metrics),
             metrics=metrics,
+            owners=owners,
             rereads=asyncio.Semaphore(_REREADS_MAX),
         )

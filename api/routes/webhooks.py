@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter, Request, Response
 
 from api import docs
@@ -15,7 +17,11 @@ from domain.ids import CommandId, derive
 from infra.logging import get_logger
 from infra.oidc import is_account
 from infra.stripe import webhooks as stripe
+from infra.stripe.disputes import OwnerUnknownError
 from schemas.envelope import new_command
+
+if TYPE_CHECKING:
+    from api.services import Services
 
 log = get_logger(__name__)
 
@@ -41,6 +47,8 @@ async def take_webhook(request: Request) -> Response:
         found = stripe.read(payload, headers.get(b"stripe-signature", b"").decode("latin-1"), secrets)
     except stripe.WebhookRejectedError as error:
         raise Problem("webhook_invalid", f"This is no webhook of {provider}: {error}.") from error
+    if isinstance(found, stripe.DisputeWebhook):
+        found = await _with_owner(services, found)
     if found is None or not is_account(found.account):
         log.info("webhook.ignored", provider=provider, request_id=request_id_of(request.scope))
         return Response(status_code=200)
@@ -57,3 +65,18 @@ async def take_webhook(request: Request) -> Response:
         )
     )
     return Response(status_code=200)
+
+
+async def _with_owner(services: Services, found: stripe.DisputeWebhook) -> stripe.WebhookReport | None:
+    """The same with the account whose payment it is about. Raises Problem: the provider sends it again."""
+    if services.owners is None:
+        return None
+    try:
+        owner = await services.owners.find(found.intent)
+    except OwnerUnknownError as error:
+        raise Problem(
+            "payment_provider_unavailable",
+            "The provider did not say whose payment is disputed; send it again.",
+            headers={"Retry-After": "10"},
+        ) from error
+    return None if owner is None else found.report_for(owner)

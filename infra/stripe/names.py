@@ -17,6 +17,8 @@ KIND = "kind"
 CHARGE = "charge"
 """Metadata that tells our charges of saved methods from the payment intents that Checkout makes for its pages."""
 
+DISPUTE_PREFIX = "charge.dispute."
+
 HANDLED_EVENTS = (
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
@@ -27,5 +29,10 @@ HANDLED_EVENTS = (
     "refund.updated",
     "refund.failed",
     "charge.refund.updated",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.closed",
 )
 """The types of webhooks that an endpoint at Stripe has to be subscribed to."""

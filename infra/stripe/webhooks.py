@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import orjson
 import stripe
 
+from domain.disputes.commands import DisputeReport, ReportDispute
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswerStatus
 from domain.ids import AccountId, PaymentId, RefundId
 from domain.payments.commands import ReportPayment
 from domain.refunds.commands import AnswerRefund
-from infra.stripe import intents, refunds
+from infra.stripe import disputes, intents, refunds
 from infra.stripe.calls import Json, Told
 from infra.stripe.currencies import money_of
 from infra.stripe.declines import reason_of
-from infra.stripe.names import HANDLED_EVENTS, PROVIDER
+from infra.stripe.names import DISPUTE_PREFIX, HANDLED_EVENTS, PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,23 @@ class WebhookReport:
     account: AccountId
     report_id: str
     """Stripe's name of the webhook: the same one may come several times."""
-    command: ReportPayment | AnswerRefund
+    command: ReportPayment | AnswerRefund | ReportDispute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeWebhook:
+    """What a webhook says of a dispute. Whose payment it is about, the payment intent knows."""
+
+    intent: str
+    report_id: str
+    dispute: DisputeReport
+
+    def report_for(self, owner: disputes.Owner) -> WebhookReport:
+        """The same as a command for the account whose payment it is."""
+        command = ReportDispute(
+            payment_id=owner.payment_id, provider=PROVIDER, report_id=self.report_id, dispute=self.dispute
+        )
+        return WebhookReport(account=owner.account, report_id=self.report_id, command=command)
 
 
 def verify(payload: bytes, signature: str | None, secrets: Sequence[str], *, tolerance_s: int = TOLERANCE_S) -> None:
@@ -59,7 +76,7 @@ def verify(payload: bytes, signature: str | None, secrets: Sequence[str], *, tol
     raise WebhookRejectedError("no live secret signed this body within the tolerance")
 
 
-def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> WebhookReport | None:
+def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> WebhookReport | DisputeWebhook | None:
     """The report that a webhook brings; None where it is verified but tells nothing of a payment or refund of ours."""
     verify(payload, signature, secrets)
     try:
@@ -71,6 +88,8 @@ def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> Webho
     body = event["data"].get("object") if isinstance(event.get("data"), dict) else None
     if not isinstance(body, dict) or event.get("type") not in HANDLED_EVENTS or not _is_text(body.get("id")):
         return None
+    if event["type"].startswith(DISPUTE_PREFIX):
+        return _of_dispute(event, body)
     metadata = body.get("metadata")
     if not isinstance(metadata, dict) or not _is_text(metadata.get("account")):
         return None
@@ -78,6 +97,13 @@ def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> Webho
     if command is None:
         return None
     return WebhookReport(account=AccountId(metadata["account"]), report_id=event["id"], command=command)
+
+
+def _of_dispute(event: Json, body: Json) -> DisputeWebhook | None:
+    intent, dispute = disputes.intent_of(body), disputes.report_of(body, event.get("created"))
+    if intent is None or dispute is None:
+        return None
+    return DisputeWebhook(intent=intent, report_id=event["id"], dispute=dispute)
 
 
 def _command(event: Json, body: Json, metadata: Json) -> ReportPayment | AnswerRefund | None:

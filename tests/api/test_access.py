@@ -40,6 +40,8 @@ GUARDED = [
     ("GET", "/v1/entitlements"),
     ("GET", "/v1/entitlements/film:dune"),
     ("GET", "/v1/commands/1"),
+    ("GET", "/v1/admin/disputes"),
+    ("GET", "/v1/admin/disputes/1"),
     ("PUT", "/v1/admin/products/dune"),
     ("POST", "/v1/admin/products/dune/archive"),
 ]

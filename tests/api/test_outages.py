@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -67,6 +68,31 @@ async def test_starts_with_nothing_there(local: Settings) -> None:
             assert answer.headers["Retry-After"]
         answer = await http.post("/v1/orders", json=BODY, headers=headers | {"Idempotency-Key": "a"})
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+
+
+async def test_dispute_whose_owner_nobody_says_is_to_be_sent_again(local: Settings) -> None:
+    settings = local.model_copy(update={"stripe_api_base": "http://127.0.0.1:1"})
+    dispute = {
+        "id": "du_1",
+        "object": "dispute",
+        "status": "needs_response",
+        "amount": 999,
+        "currency": "usd",
+        "created": 1_800_000_000,
+        "payment_intent": "pi_1",
+    }
+    event = {
+        "id": "evt_1",
+        "object": "event",
+        "type": "charge.dispute.created",
+        "created": 1_800_000_000,
+        "data": {"object": dispute},
+    }
+    body = json.dumps(event).encode()
+    async with serving(settings) as http:
+        answer = await http.post(PATH, content=body, headers=signed(body))
+        assert (answer.status_code, answer.json()["code"]) == (503, "payment_provider_unavailable")
+        assert answer.headers["Retry-After"]
 
 
 async def test_broker_comes_goes_and_comes_back(
@@ -165,7 +191,5 @@ async def test_frozen_database_is_no_endless_wait(
 
 
 def _webhook() -> bytes:
-    import json
-
     order = {"total": {"amount": 999, "currency": "USD"}, "payment": {"id": "payment-1"}}
     return json.dumps(paid(order, "alice", "cs_1")).encode()
