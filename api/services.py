@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from api.intake import Intake
 from api.lookups import CommandLookups
+from domain.policies.settings import Policies
 from infra.clock import SystemClock, clock_of
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import topics_of
@@ -46,6 +47,7 @@ class Services:
     watcher: PositionWatcher
     lookups: CommandLookups
     intake: Intake
+    policies: Policies
     metrics: Metrics
     owners: Owners | None
     """Finds whose disputes are; None where the provider is not configured."""
@@ -91,6 +93,7 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             watcher=watcher,
             lookups=lookups,
             intake=Intake(sender, lookups, clock, metrics),
+            policies=Policies(),
             metrics=metrics,
             owners=owners,
             rereads=asyncio.Semaphore(_REREADS_MAX),

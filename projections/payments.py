@@ -274,7 +274,7 @@ async def get(connection: AsyncConnection, account: str, payment_id: str) -> Pay
         return None
     statement = select(payments).where(payments.c.account == account, payments.c.id == payment_id)
     row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    return None if row is None else view(row)
 
 
 async def list_page(
@@ -287,7 +287,7 @@ async def list_page(
     statement = select(payments).where(payments.c.account == account)
     statement = newest_first(statement, (payments.c.created_at, payments.c.id), after).limit(checked_limit(limit) + 1)
     rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, _view, lambda row: (row.created_at, row.id))
+    return page_of(rows, limit, view, lambda row: (row.created_at, row.id))
 
 
 async def history(connection: AsyncConnection, account: str, payment_id: str) -> tuple[HistoryEntry, ...]:
@@ -296,7 +296,8 @@ async def history(connection: AsyncConnection, account: str, payment_id: str) ->
     return await read_history(connection, MODEL.history, account, payment_id)
 
 
-def _view(row: Any) -> PaymentView:
+def view(row: Any) -> PaymentView:
+    """Return the payment of a row."""
     return PaymentView(
         id=row.id,
         account=row.account,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, select
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, select
 
 from domain.money import Money
 from domain.refunds.events import (
@@ -52,7 +52,9 @@ refunds = Table(
     Column("requested_by", Text, nullable=False),
     Column("reference", Text),
     Column("failure_reason", Text),
+    Column("ends_access", Boolean, nullable=False),
     Column("requested_at", Moment, nullable=False),
+    Column("reversed_at", Moment),
     Column("updated_at", Moment, nullable=False),
 )
 Index("refunds_account_requested_at_idx", refunds.c.account, refunds.c.requested_at.desc(), refunds.c.id.desc())
@@ -92,8 +94,11 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             values, noted = {}, {"attempt": data.attempt, "repeat_at": data.repeat_at}
         case RefundSucceeded():
             values = {"status": RefundStatus.SUCCEEDED, "reference": data.reference}
-        case RefundFailed() | RefundReversed():
+        case RefundFailed():
             values = {"status": RefundStatus.FAILED, "failure_reason": data.reason}
+        case RefundReversed():
+            ended = {"status": RefundStatus.FAILED, "failure_reason": data.reason}
+            values = {**ended, "reversed_at": data.reversed_at}
         case _:
             assert_never(data)
     change = Change(
@@ -120,7 +125,9 @@ def _requested(account: str, requested: RefundRequested) -> dict[str, Any]:
         "requested_by": requested.requested_by,
         "reference": None,
         "failure_reason": None,
+        "ends_access": requested.ends_access,
         "requested_at": requested.requested_at,
+        "reversed_at": None,
     }
 
 

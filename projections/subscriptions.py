@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.calendar import Period, PeriodUnit
 from domain.money import Money
@@ -69,6 +70,7 @@ subscriptions = Table(
     Column("period_end", Moment, nullable=False),
     Column("access_end", Moment, nullable=False),
     Column("renew_at", Moment),
+    Column("paid", JSONB, nullable=False),
     Column("ended_at", Moment),
     Column("updated_at", Moment, nullable=False),
 )
@@ -143,7 +145,12 @@ def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | 
         case SubscriptionStarted():
             return {}, None
         case SubscriptionRenewed():
-            running = {"anchor": data.anchor, "period_start": data.period_start, "auto_renew": data.auto_renew}
+            running = {
+                "anchor": data.anchor,
+                "period_start": data.period_start,
+                "auto_renew": data.auto_renew,
+                "paid": data.paid,
+            }
             return {**running, **_running(data)}, None
         case RenewalAttempted():
             values = {"renew_at": None}
@@ -163,7 +170,8 @@ def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | 
         case SubscriptionShortened():
             return _shortened(data), None
         case SubscriptionRestored():
-            return {"anchor": data.anchor, "period_start": data.period_start, **_running(data)}, None
+            again = {"anchor": data.anchor, "period_start": data.period_start, "paid": data.paid}
+            return {**again, **_running(data)}, None
         case SubscriptionGraceStarted():
             return {"status": SubscriptionStatus.GRACE, "access_end": data.access_end}, None
         case SubscriptionEnded():
@@ -193,6 +201,7 @@ def _shortened(data: SubscriptionShortened) -> dict[str, Any]:
         "is_past_due": False,
         "renewal_failure": None,
         "anchor": data.anchor,
+        "paid": data.paid,
         "period_end": data.period_end,
         "access_end": data.period_end,
         "auto_renew": False,
@@ -226,6 +235,7 @@ def _started(account: str, started: SubscriptionStarted) -> dict[str, Any]:
         "period_end": started.period_end,
         "access_end": started.access_end,
         "renew_at": started.renew_at,
+        "paid": started.paid,
         "ended_at": None,
     }
 

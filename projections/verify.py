@@ -165,6 +165,7 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "anchor": subscription.anchor,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
+            "paid": [msgspec.to_builtins(period) for period in subscription.paid],
         }
         for subscription in state.subscriptions.values()
     }
@@ -195,6 +196,9 @@ def _refunds(_account: str, state: Account) -> Rows:
             "currency": refund.amount.currency,
             "reason": refund.reason,
             "requested_at": refund.requested_at,
+            "reversed_at": refund.reversed_at,
+            "ends_access": refund.ends_access,
+            "rule": refund.rule,
         }
         for refund in state.refunds.values()
     }

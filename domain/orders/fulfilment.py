@@ -15,6 +15,7 @@ from domain.payments.state import CloseReason, Closing, Ended, Succeeded
 from domain.promo import uses as promo_uses
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionStarted
+from domain.subscriptions.state import PaidPeriod
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -138,6 +139,7 @@ def _started(
             period_end=end,
             access_end=access_end,
             renew_at=renewal.first_attempt_at(start, end, command.policies) if order.auto_renew else None,
+            paid=(PaidPeriod(order_id=order.id, start=start, end=end),),
         ),
         EntitlementGranted(
             resource=line.resource,

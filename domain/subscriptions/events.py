@@ -29,6 +29,7 @@ class SubscriptionStarted:
     period_end: datetime
     access_end: datetime
     renew_at: datetime | None
+    paid: tuple[PaidPeriod, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class SubscriptionRenewed:
     auto_renew: bool
     renew_at: datetime | None
     renewed_at: datetime
+    paid: tuple[PaidPeriod, ...]
+    """The paid periods that have not ended, this one the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

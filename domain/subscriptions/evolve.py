@@ -21,7 +21,7 @@ from domain.subscriptions.events import (
     SubscriptionShortened,
     SubscriptionStarted,
 )
-from domain.subscriptions.state import PaidPeriod, Subscription, SubscriptionStatus
+from domain.subscriptions.state import Subscription, SubscriptionStatus
 
 
 def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscription:
@@ -36,7 +36,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 before,
                 anchor=event.anchor,
                 units=event.units,
-                paid=_with_paid(before, event),
+                paid=event.paid,
                 period_start=event.period_start,
                 period_end=event.period_end,
                 access_end=event.access_end,
@@ -120,19 +120,13 @@ def _started(event: SubscriptionStarted) -> Subscription:
         order_id=event.order_id,
         anchor=event.period_start,
         units=event.periods * event.period.count,
-        paid=(PaidPeriod(order_id=event.order_id, start=event.period_start, end=event.period_end),),
+        paid=event.paid,
         period_start=event.period_start,
         period_end=event.period_end,
         access_end=event.access_end,
         auto_renew=event.auto_renew,
         renew_at=event.renew_at,
     )
-
-
-def _with_paid(before: Subscription, event: SubscriptionRenewed) -> tuple[PaidPeriod, ...]:
-    """What has ended by now is forgotten, so that the state does not grow with the years."""
-    lasting = (period for period in before.paid if period.end > event.renewed_at)
-    return (*lasting, PaidPeriod(order_id=event.order_id, start=event.period_start, end=event.period_end))
 
 
 def _unpaid(subscription: Subscription) -> SubscriptionStatus:

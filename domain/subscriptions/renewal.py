@@ -16,14 +16,14 @@ from domain.subscriptions.events import (
     SubscriptionRenewed,
     SubscriptionShortened,
 )
-from domain.subscriptions.state import one_unit
+from domain.subscriptions.state import PaidPeriod, one_unit
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.calendar import Period
     from domain.decider import Command
     from domain.orders.state import Order
-    from domain.subscriptions.state import PaidPeriod, Subscription
+    from domain.subscriptions.state import Subscription
 
 
 def access_end(period_end: datetime, *, auto_renew: bool, policies: Policies) -> datetime:
@@ -68,6 +68,7 @@ def renewed(
     anchor, units, end = _counted_on(subscription, line.period, line.quantity, start, is_running=is_running)
     auto_renew = subscription.auto_renew if order.purpose is OrderPurpose.RENEWAL else order.auto_renew
     ends = access_end(end, auto_renew=auto_renew, policies=policies)
+    lasting = (period for period in subscription.paid if period.end > now)
     return (
         SubscriptionRenewed(
             subscription_id=subscription.id,
@@ -80,6 +81,7 @@ def renewed(
             auto_renew=auto_renew,
             renew_at=first_attempt_at(start, end, policies) if auto_renew else None,
             renewed_at=now,
+            paid=(*lasting, PaidPeriod(order_id=order.id, start=start, end=end)),
         ),
         access(subscription, ends, order.id),
     )

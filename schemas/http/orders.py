@@ -120,6 +120,10 @@ class PaymentAnswer(AnswerModel):
     refunding: MoneyAnswer
     disputed: MoneyAnswer
     """What the customer's bank has taken in disputes."""
+    refundable: MoneyAnswer | None = None
+    """What may be given back now; only in a list that is asked for it."""
+    refund_rule: str | None = None
+    """What allows that."""
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None

@@ -88,6 +88,7 @@ def test_a_plan_begins_with_the_payment() -> None:
             period_end=end,
             access_end=end + POLICIES.grace,
             renew_at=end - 3 * DAY,
+            paid=(PaidPeriod(order_id=ORDER.order, start=start, end=end),),
         ),
         EntitlementGranted(
             resource=ROLE,

@@ -32,7 +32,7 @@ from domain.subscriptions.events import (
     SubscriptionGraceStarted,
     SubscriptionRenewed,
 )
-from domain.subscriptions.state import SubscriptionStatus
+from domain.subscriptions.state import PaidPeriod, SubscriptionStatus
 from tests.domain.histories import (
     METHOD,
     charge,
@@ -152,6 +152,10 @@ class TestTheCharge:
                 auto_renew=True,
                 renew_at=NEXT_END - 3 * DAY,
                 renewed_at=FIRST + MINUTE,
+                paid=(
+                    PaidPeriod(order_id=ORDER.order, start=T0, end=END),
+                    PaidPeriod(order_id=RENEWAL, start=END, end=NEXT_END),
+                ),
             ),
             EntitlementGranted(
                 resource=ROLE, until=access_end, reason="subscription", order_id=RENEWAL, subscription_id=PLAN

@@ -107,6 +107,7 @@ def test_lost_ends_the_access_and_the_card(up: RunningUp, manager: httpx.Client,
     dispute = _disputed(up, manager, customer, order)
     assert customer.entitlements() != [], "by default access goes when the dispute is lost"
     assert _refund(customer, order).json()["code"] == "payment_disputed"
+    assert _refundable(customer) == []
 
     lost = _decided(up, manager, dispute, "lost")
     assert lost["closed_at"] is not None
@@ -167,7 +168,10 @@ def test_a_refund_that_bounces(up: RunningUp, customer: Customer) -> None:
     payment = _payment(customer, order)
     assert (payment["status"], payment["refunded"]["amount"]) == ("succeeded", 0)
     wait_until(lambda: customer.entitlements() != [], what="the film again")
-    assert _refund(customer, order).status_code == 201, "it may be asked for again"
+    assert billing("clock", "advance", "2h", data_dir=up.data_dir).returncode == 0
+    owed = "an earlier refund did not reach the customer"
+    assert _refundable(customer) == [(order["payment"]["id"], order["total"]["amount"], owed)]
+    assert _refund(customer, order).status_code == 201, "it may be asked for again, however late"
     _verify(up)
 
 
@@ -190,6 +194,16 @@ def test_two_of_sixty_from_a_hundred_are_one(up: RunningUp, customer: Customer) 
     assert sorted(answer.json().get("code", "") for answer in answers) == ["", "refund_exceeds_payment"]
     _wait_for_payment(customer, order, "partially_refunded")
     assert _returned(up, customer) == [part["amount"]]
+    rest = order["total"]["amount"] - part["amount"]
+    assert _refundable(customer) == [(order["payment"]["id"], rest, "within the refund window")]
+    assert billing("clock", "advance", "2h", data_dir=up.data_dir).returncode == 0
+    assert _refundable(customer) == []
+    assert _refund(customer, order).json()["code"] == "nothing_to_refund"
+
+
+def _refundable(customer: Customer) -> list[tuple[str, int, str]]:
+    items = customer.http.get("/v1/payments", params={"refundable": "true"}).json()["items"]
+    return [(item["id"], item["refundable"]["amount"], item["refund_rule"]) for item in items]
 
 
 def test_each_impossible_refund_has_its_own_code(customer: Customer, up: RunningUp) -> None:

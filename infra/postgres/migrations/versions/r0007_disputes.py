@@ -1,4 +1,7 @@
-"""What disputes show: their table and history, and what a payment has in dispute."""
+"""What disputes show, and what tells how much of a payment may be given back.
+
+Read models are folds of the log: what is there is thrown away and folded anew, with the columns that are new.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,16 @@ branch_labels = None
 depends_on = None
 
 SCHEMA = "billing"
+KEPT = frozenset({"migrations"})
 
 
 def upgrade() -> None:
-    """Add the tables and the column. No log has disputes yet, so what is there stays right."""
-    op.add_column("payments", sa.Column("disputed", sa.BigInteger, nullable=False, server_default="0"), schema=SCHEMA)
-    op.alter_column("payments", "disputed", server_default=None, schema=SCHEMA)
+    """Add the tables and columns, and let the projector fold everything anew."""
+    _start_again()
+    op.add_column("payments", sa.Column("disputed", sa.BigInteger, nullable=False), schema=SCHEMA)
+    op.add_column("subscriptions", sa.Column("paid", JSONB, nullable=False), schema=SCHEMA)
+    op.add_column("refunds", sa.Column("ends_access", sa.Boolean, nullable=False), schema=SCHEMA)
+    op.add_column("refunds", _moment("reversed_at", nullable=True), schema=SCHEMA)
     op.create_table(
         "disputes",
         _text("id", primary_key=True),
@@ -48,7 +55,22 @@ def downgrade() -> None:
     """Go back."""
     for name in ("disputes", "disputes_history"):
         op.drop_table(name, schema=SCHEMA)
-    op.drop_column("payments", "disputed", schema=SCHEMA)
+    for table, name in (
+        ("refunds", "reversed_at"),
+        ("refunds", "ends_access"),
+        ("subscriptions", "paid"),
+        ("payments", "disputed"),
+    ):
+        op.drop_column(table, name, schema=SCHEMA)
+    _start_again()
+
+
+def _start_again() -> None:
+    """Throw every read model away that there is by now, with the positions up to which they were folded."""
+    names = sa.text("SELECT table_name FROM information_schema.tables WHERE table_schema = :schema")
+    for (name,) in op.get_bind().execute(names, {"schema": SCHEMA}).fetchall():
+        if name not in KEPT:
+            op.execute(f'TRUNCATE {SCHEMA}."{name}"')
 
 
 def _text(name: str, *, nullable: bool = False, primary_key: bool = False) -> sa.Column[str]:
