@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from prometheus_client import start_http_server
 
 from domain.policies.settings import Policies
 from infra.clock import clock_of
+from infra.garbage import collect_rarely
 from infra.kafka.catalog_view import CatalogView
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.faust_transport import EngineApp, QuietMonitor, RawSchema
@@ -44,7 +44,7 @@ EXIT_CODE_RETRY = 70
 
 def run(settings: Settings) -> None:
     """Run one engine worker until it is told to stop."""
-    collect_garbage_rarely()
+    collect_rarely()
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
     if settings.metrics_port:
@@ -52,12 +52,6 @@ def run(settings: Settings) -> None:
     app = build_app(settings)
     worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False)
     worker.execute_from_commandline()
-
-
-def collect_garbage_rarely() -> None:
-    """Streams live long and refer to nothing in circles: looking for circles in them costs a tenth of the CPU."""
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def build_app(settings: Settings) -> faust.App:
@@ -157,7 +151,7 @@ class Engine:
         new = {number: self._worker(number) for number in sorted(assigned - set(self._workers))}
         self._workers.update(new)
         await asyncio.gather(*(worker.open() for worker in new.values()))
-        gc.freeze()
+        collect_rarely()
         log.info(
             "engine.partitions.ready",
             partitions=sorted(self._workers),

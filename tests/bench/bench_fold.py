@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from domain.catalog.state import StillCatalogue
 from domain.policies.settings import Policies
 from infra.clock import SystemClock
+from infra.garbage import collect_rarely
 from infra.kafka.fenced_log import FencedLog
 from infra.kafka.log_reader import open_log
 from infra.kafka.topics import Topics, create_topics
 from infra.rocksdb.store import open_store
-from processors.engine import collect_garbage_rarely
 from processors.journal import Journal
 from tests.bench import workload
 from tests.bench.bench_producer import in_batches
@@ -35,7 +35,7 @@ def run(stack: Stack) -> dict[str, Any]:
     commands, events = asyncio.run(_write(stack.kafka_bootstrap, topics))
     thresholds = gc.get_threshold()
     gc.collect()
-    collect_garbage_rarely()  # as the worker does, whose heap is as empty
+    collect_rarely()  # as the worker does, whose heap is as empty
     try:
         return asyncio.run(_measure(stack.kafka_bootstrap, topics, commands, events))
     finally:
