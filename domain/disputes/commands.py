@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.disputes.state import DisputeStatus
 from domain.ids import PaymentId
 from domain.money import Money
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.disputes.state import DisputeStatus
@@ -10,6 +9,7 @@ from domain.entitlements.state import TakenAccess
 from domain.ids import DisputeId, OrderId, PaymentId
 from domain.money import Money
 from domain.policies.settings import DisputeAccess
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from domain.disputes.events import (
@@ -14,6 +13,7 @@ from domain.disputes.events import (
     DisputeWon,
 )
 from domain.disputes.state import Dispute, DisputeStatus
+from domain.records import replace
 
 
 def evolve(before: Dispute | None, event: DisputeEvent) -> Dispute:

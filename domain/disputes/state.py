@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.entitlements.state import TakenAccess
 from domain.ids import DisputeId, OrderId, PaymentId
 from domain.money import Money
+from domain.records import dataclass
 
 
 class DisputeStatus(StrEnum):

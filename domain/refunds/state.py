@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +9,7 @@ from domain.entitlements.state import TakenAccess
 from domain.ids import OrderId, PaymentId, RefundId
 from domain.money import Money
 from domain.payments.state import ProviderCall
+from domain.records import dataclass
 
 
 class RefundStatus(StrEnum):
