@@ -23,6 +23,7 @@ class PaymentStatus(StrEnum):
     EXPIRED = "expired"
     PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
+    DISPUTED = "disputed"
 
 
 class CallKind(StrEnum):

@@ -59,6 +59,24 @@ class Policies:
     cancel_now_refunds: bool = True
     """Whether cancelling at once gives the unused part of the period back."""
 
+    plan_change_expiry: timedelta = timedelta(hours=1)
+    """How long a change of plan may wait for its payment: the credit was reckoned for the moment of the order."""
+
+    plan_change_refunds: bool = True
+    """Whether what is left of the old plan goes back when the new one costs less."""
+
+    migration_notice: timedelta = timedelta(days=30)
+    """How long before a new price may hold for a running subscription it has to be announced."""
+
+    pause_max: timedelta = timedelta(days=90)
+    """How long a subscription may be paused; then it goes on by itself."""
+
+    pauses_per_period_max: int = 1
+    """How often a subscription may be paused before it is paid again."""
+
+    dispute_ends_access: bool = True
+    """Whether a dispute that the bank decided for the customer takes back what the payment bought."""
+
     late_payment_fulfils: bool = True
     """Whether money that arrives after its order expired or failed buys what was ordered, if still wanted."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.catalog.state import ProductKind
 from domain.ids import EffectId, OrderId, PaymentId, derive
 from domain.orders.events import OrderPlaced
 from domain.orders.evolve import placed as order_of
 from domain.orders.starting import waive
-from domain.orders.state import OrderLine, OrderPurpose
+from domain.orders.state import OrderPurpose
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import delay
 from domain.pricing.quote import Candidates, quote
 from domain.subscriptions.events import RenewalAttempted
+from domain.subscriptions.lines import line_of
 from domain.subscriptions.renewal import failed
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
         placed = _order(account, subscription, command, order_id=order_id, payment_id=payment_id, provider=provider)
     total = account.orders[order_id].total if placed is None else placed.total
     if placed is not None and total.amount == 0:
-        return (placed, *waive(account, order_of(placed), command))
+        return (placed, *waive(account, order_of(placed), command, "the discount covers the whole price"))
     if not account.methods:
         return (failed(subscription, command, attempt=number, reason=NO_METHOD, hard=False),)
     payment = PaymentCreated(
@@ -73,18 +73,7 @@ def _order(
     provider: str,
 ) -> OrderPlaced:
     """Order the next period at the agreed price, with the best discount that holds now, and without a promo code."""
-    line = OrderLine(
-        product_id=subscription.product_id,
-        price_id=subscription.price_id,
-        kind=ProductKind.SUBSCRIPTION,
-        title=subscription.title,
-        resource=subscription.resource,
-        unit_price=subscription.price,
-        quantity=1,
-        total=subscription.price,
-        period=subscription.period,
-        subscription_id=subscription.id,
-    )
+    line = line_of(subscription.next_plan, subscription.id)
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     quoted = quote((line,), candidates, command.at)
     return OrderPlaced(
