@@ -13,6 +13,7 @@ import faust
 import structlog
 import uvloop
 from faust.types import TP
+from prometheus_client import start_http_server
 
 from domain.policies.settings import Policies
 from infra.clock import clock_of
@@ -47,6 +48,8 @@ def run(settings: Settings) -> None:
     gc.set_threshold(50_000, 50, 100)
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.api_host)
     app = build_app(settings)
     worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False)
     worker.execute_from_commandline()

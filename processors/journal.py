@@ -18,7 +18,7 @@ from processors.decisions import Decider
 from processors.partition import LogMismatchError, PartitionState
 from processors.stream import Position
 from schemas.codec import WireError
-from schemas.envelope import new_command, read_event
+from schemas.envelope import new_command, read_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -210,7 +210,7 @@ class Journal:
             events = [(record.offset, _event(record)) for record in records]
             if not is_known and events:
                 is_known = True
-                if events[0][0] != last or events[0][1].id != state.position.last_event_id:
+                if events[0][0] != last or events[0][1].id.decode() != state.position.last_event_id:
                     raise LogMismatchError("it was folded from another log")
                 events = events[1:]
             if is_known:
@@ -221,6 +221,6 @@ class Journal:
 
 def _event(record: Any) -> Any:
     try:
-        return read_event(record.key, record.value, record.headers)
+        return read_step(record.key, record.value, record.headers)
     except WireError as error:
         raise LogMismatchError(f"offset {record.offset} holds no event of ours: {error}") from error

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from domain.ids import CommandId
-    from schemas.envelope import EventRecord
+    from schemas.envelope import EventStep
 
 CACHE_MAX = 20_000
 """How many decoded streams are kept in memory."""
@@ -148,7 +148,7 @@ class PartitionState:
         self._store.write(puts, deletes)
         self.position = changes.position
 
-    def fold(self, records: Iterable[tuple[int, EventRecord]], next_offset: int) -> None:
+    def fold(self, records: Iterable[tuple[int, EventStep]], next_offset: int) -> None:
         """Fold events of the log, with their offsets, and stand at `next_offset`. Raises LogMismatchError."""
         changes = Changes(position=self.position)
         command_offset, last_offset, last_id = (
@@ -172,7 +172,7 @@ class PartitionState:
                 sequence=event.sequence, chain_hash=event.chain_hash, state=state, due_at=stream.due_at
             )
             command_offset = event.command_offset
-            last_offset, last_id = offset, event.id
+            last_offset, last_id = offset, event.id.decode()
         changes.position = Position(
             next_offset=next_offset, last_offset=last_offset, last_event_id=last_id, command_offset=command_offset
         )

@@ -99,14 +99,17 @@ class CatalogView:
 
     async def _read(self) -> None:
         consumer: AIOKafkaConsumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, isolation_level="read_committed", enable_auto_commit=False
+            bootstrap_servers=self._bootstrap,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            # Not by a seek: the reset to the end that an assignment begins with may finish after it, and skip all.
+            auto_offset_reset="earliest",
         )
         try:
             await consumer.start()
             partitions = [TopicPartition(self._topic, number) for number in range(self._partitions)]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
             while True:
                 if not self._is_ready.is_set():
                     positions = [await consumer.position(partition) for partition in partitions]

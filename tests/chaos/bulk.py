@@ -32,7 +32,7 @@ RETRY_S = 0.5
 POISON_EACH = 200
 """One record that nobody can read for so many good ones."""
 SEND_DEADLINE_S = 10.0
-PACE_S = 0.02
+PACE_S = 0.08
 
 
 def products() -> list[DefineProduct]:
@@ -87,7 +87,7 @@ class BulkSender:
             account = f"bulk-{lane}-{self._dice.randrange(200)}"
             chance = self._dice.random()
             name = f"{lane}-{number}"
-            if chance < 0.05:
+            if chance < 0.04:
                 item = OrderItem(price_id=PriceId(self._dice.choice(FILMS)))
                 command = _command(account, PlaceOrder(items=(item,), provider="stripe"), name)
                 self._market.abandoned.add(derive(command.id, "order"))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 240.0
 """How long a customer repeats a request before giving up; no fault of a run lasts so long."""
+PAGE_PATIENCE_S = 60.0
+"""How long a customer waits for the page where they pay, or for what was paid, before they leave. The provider is
+frozen and silent in a run, and an unanswered call is repeated after 20 s, 1 min, 5 min: some customers do leave."""
 RETRY_S = 0.5
 POLL_S = 0.4
 FILMS = [f"film-{number}:usd" for number in range(12)]
@@ -33,6 +36,10 @@ GOOD_CARD, AUTHENTICATED_CARD = "4242424242424242", "4000002500003155"
 
 class GaveUpError(Exception):
     """The service did not answer in all of a customer's patience."""
+
+
+class LeftError(Exception):
+    """The customer was answered, but what they waited for did not come in time; they will not come back."""
 
 
 @dataclass(slots=True)
@@ -47,6 +54,8 @@ class Market:
     answers: dict[str, int] = field(default_factory=dict)
     """How often each status (or `lost`) was answered."""
     gave_up: list[str] = field(default_factory=list)
+    left: int = 0
+    """Customers who left before the page or the access came."""
 
     def accepted(self) -> int:
         """How many different commands are promised so far."""
@@ -124,14 +133,16 @@ class Customer:
         self.market.gave_up.append(f"{self.account} GET {path}")
         raise GaveUpError
 
-    async def until(self, path: str, holds: Callable[[Any], bool]) -> Any:
+    async def until(self, path: str, holds: Callable[[Any], bool], *, patience_s: float = PATIENCE_S) -> Any:
         """Look at a resource until it is as wanted."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             answer = await self.get(path)
             if answer.status == 200 and holds(found := answer.json()):
                 return found
             await asyncio.sleep(POLL_S * self.dice.uniform(0.5, 1.5))
+        if patience_s < PATIENCE_S:
+            raise LeftError
         self.market.gave_up.append(f"{self.account} waiting at {path}")
         raise GaveUpError
 
@@ -156,6 +167,7 @@ class Customer:
         found = await self.until(
             f"/v1/orders/{order['id']}",
             lambda now: now["payment"]["confirmation_url"] or now["status"] not in {"pending", "awaiting_payment"},
+            patience_s=PAGE_PATIENCE_S,
         )
         return found["payment"]["confirmation_url"] or ""
 
@@ -210,7 +222,8 @@ async def buyer(me: Customer) -> None:
         await me.order(price_id)  # already open, already entitled: either way nothing is charged
         await me.order(price_id, key)  # the same request again
         if me.dice.random() < 0.2:
-            await me.until(f"/v1/orders/{order['id']}", lambda found: found["status"] == "fulfilled")
+            address = f"/v1/orders/{order['id']}"
+            await me.until(address, lambda found: found["status"] == "fulfilled", patience_s=PAGE_PATIENCE_S)
 
 
 async def subscriber(me: Customer) -> None:
@@ -313,7 +326,10 @@ async def shop(market: Market, dice: random.Random, name: str, *, is_over: Calla
     while not is_over():
         story = dice.choices(stories, weights)[0]
         customer = Customer(market, f"{name}-{served}-{story.__name__}", dice)
-        with suppress(GaveUpError):  # it is on the list
-            await story(customer)
+        try:
+            with suppress(GaveUpError):  # it is on the list
+                await story(customer)
+        except LeftError:
+            market.left += 1
         served += 1
     return served

@@ -62,6 +62,7 @@ def print_load(market: Market, evidence: Evidence, seconds: float) -> None:
         "calls to the provider repeated": kinds["billing.payment.call_repeated"],
         "provider asked about silent payments": kinds["billing.payment.fetch_requested"],
         "poison records": len(evidence.poison),
+        "customers who left before their page or access came": market.left,
     }
     for name, count in rows.items():
         table.add_row(name, str(count))

@@ -15,6 +15,7 @@ from domain.ids import CommandId, PriceId, derive
 from domain.orders.commands import OrderItem, PlaceOrder
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.log_reader import open_log
+from infra.kafka.topics import Topics, create_topics, topics_of
 from schemas.envelope import new_command
 from tests.chaos.evidence import Evidence
 from tests.chaos.journal_harness import HandClock, as_evidence
@@ -27,10 +28,9 @@ from tests.chaos.verifier import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from infra.embedded.process import ChildProcess
-    from infra.kafka.topics import Topics
     from infra.settings import Settings
 
 pytestmark = pytest.mark.chaos
@@ -118,8 +118,9 @@ async def until_ready(child: ChildProcess) -> None:
     await eventually(is_ready, what="an engine with partitions")
 
 
-@pytest.mark.parametrize("meddle", [rewind, delete], ids=["rewound", "deleted"])
-async def test_offsets_of_the_group_change_nothing(settings: Settings, topics: Topics, meddle: object) -> None:
+async def trial(settings: Settings, meddle: Callable[[Settings, Topics, str], Awaitable[None]]) -> None:
+    """Let an engine decide, meddle with its group while it is away, and look at what it does when it comes back."""
+    topics = topics_of(settings)
     group = f"{topics.prefix}-engine"
     async with sender(settings, topics) as commands:
         with role(settings, "worker", "engine", name="engine-0") as engine:
@@ -130,7 +131,7 @@ async def test_offsets_of_the_group_change_nothing(settings: Settings, topics: T
         await leave_group(settings, group)
         before = await evidence(settings, topics)
 
-        await meddle(settings, topics, group)  # type: ignore[operator]
+        await meddle(settings, topics, group)
 
         await send(commands, COMMANDS, 10)
         await send(commands, 0, 10)  # repeats
@@ -143,3 +144,12 @@ async def test_offsets_of_the_group_change_nothing(settings: Settings, topics: T
     assert {record.position for record in before.log} <= {record.position for record in after.log}
     for check in (no_outcome_is_doubled, groups_end_with_their_outcome, sequences_have_no_gap, chains_hold):
         assert check(after).faults == []
+
+
+async def test_offsets_of_the_group_change_nothing(settings: Settings, topics: Topics) -> None:
+    """Two engines with topics of their own, side by side: each trial waits for the end of a session."""
+    others = Topics(f"{topics.prefix}-deleted")
+    await create_topics(settings.kafka_bootstrap, others, partitions=settings.partitions)
+    other = settings.model_copy(update={"topic_prefix": others.prefix, "data_dir": settings.data_dir / "deleted"})
+
+    await asyncio.gather(trial(settings, rewind), trial(other, delete))

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from cli.common import UsageError
+from cli.main import app
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import Topics, create_topics, topics_of
 from infra.postgres.migrations import upgrade
@@ -43,7 +46,18 @@ class Ran:
 
 
 async def audit(settings: Settings, *arguments: str) -> Ran:
-    """Run `billing audit` as an operator does."""
+    """Run `billing audit` in this process, which has paid for its imports already."""
+    told = environment(settings, COLUMNS="200")
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["audit", *arguments], env=told)
+    if isinstance(result.exception, UsageError):  # what cli.main.main makes a sentence of
+        return Ran(1, result.stdout, f"billing: {result.exception}")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+async def audit_process(settings: Settings, *arguments: str) -> Ran:
+    """Run it as an operator does."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -153,7 +167,7 @@ async def test_what_is_not_there_is_said(sound: tuple[Settings, SampleLog], argu
 
 async def test_verify_of_what_is_sound(sound: tuple[Settings, SampleLog]) -> None:
     settings, log = sound
-    ran = await audit(settings, "verify")
+    ran = await audit_process(settings, "verify")
     one = (await audit(settings, "verify", "--account", "alice", "--json")).json()
 
     assert ran.code == 0, ran.out + ran.err
@@ -190,6 +204,18 @@ async def test_verify_finds_rows_of_nobody(settings: Settings, log: SampleLog) -
     found = await faults(settings)
 
     assert any(fault.startswith("read_models mallory ") for fault in found)
+
+
+async def test_a_fault_ends_the_process_with_1(settings: Settings, log: SampleLog) -> None:
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute("update billing.payments set status = 'failed' where account = 'alice'")
+
+    ran = await audit_process(settings, "verify")
+    nobody = await audit_process(settings, "history", "--account", "nobody")
+
+    assert ran.code == 1
+    assert "FAULT  alice: payments" in ran.out
+    assert (nobody.code, nobody.err) == (1, "billing: the log has nothing of 'nobody'\n")
 
 
 async def test_verify_finds_a_log_that_was_cut(settings: Settings, log: SampleLog) -> None:
