@@ -14,6 +14,7 @@ from domain.errors import (
     PlanChangeNeeded,
     PriceChanged,
     PromoCodeUnknown,
+    SubscriptionIsPaused,
 )
 from domain.ids import OrderId, PaymentId, derive, spelled
 from domain.orders import starting
@@ -29,6 +30,7 @@ from domain.promo import uses as promo_uses
 from domain.promo.commands import PromoOutcome
 from domain.promo.events import PromoUseHeld, PromoUseRefused, PromoUseReleased, PromoUseRequested
 from domain.promo.state import PromoUseStatus
+from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -180,11 +182,13 @@ def _is_same(earlier: Order, order: PlaceOrder, quoted: Quote) -> bool:
 def _joined(account: Account, line: OrderLine) -> OrderLine:
     """Return the line with the running subscription that it adds periods to, where there is one.
 
-    Raises PlanChangeNeeded when another plan already gives the role.
+    Raises PlanChangeNeeded when another plan already gives the role, SubscriptionIsPaused when it rests.
     """
-    for subscription in account.subscriptions.values():
-        if subscription.is_running and subscription.resource == line.resource:
-            if subscription.product_id != line.product_id:
-                raise PlanChangeNeeded(subscription_id=subscription.id)
-            return replace(line, subscription_id=subscription.id)
-    return line
+    subscription = holder_of(account, line.resource)
+    if subscription is None:
+        return line
+    if subscription.product_id != line.product_id:
+        raise PlanChangeNeeded(subscription_id=subscription.id)
+    if subscription.paused_at is not None:
+        raise SubscriptionIsPaused(subscription_id=subscription.id)
+    return replace(line, subscription_id=subscription.id)

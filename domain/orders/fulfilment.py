@@ -16,6 +16,7 @@ from domain.promo import uses as promo_uses
 from domain.subscriptions import pauses, plans, renewal
 from domain.subscriptions.events import SubscriptionContinued, SubscriptionStarted
 from domain.subscriptions.evolve import evolve
+from domain.subscriptions.roles import holder_of
 from domain.subscriptions.state import PaidPeriod, Source
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def fulfil(
 def undeliverable(account: Account, order: Order) -> tuple[OrderLine, ...]:
     """Return the lines whose money would buy nothing, because something else was bought since the order was placed."""
     if order.purpose is OrderPurpose.RENEWAL:
-        return ()
+        return tuple(line for line in order.lines if holder_of(account, line.resource, besides=line.subscription_id))
     if order.purpose is OrderPurpose.PLAN_CHANGE:
         return () if plans.still_fits(account, order) else order.lines
     return tuple(line for line in order.lines if _buys_nothing(account, line))
@@ -66,9 +67,7 @@ def _running(account: Account, line: OrderLine) -> Subscription | None:
     """Return the running subscription that gives the line's role, whatever the line knew when it was ordered."""
     if line.kind is not ProductKind.SUBSCRIPTION:
         return None
-    return next(
-        (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
-    )
+    return holder_of(account, line.resource)
 
 
 def _give(
@@ -105,13 +104,13 @@ def _subscription(
     running = None if order.purpose is OrderPurpose.RENEWAL else _running(account, line)
     running = running or account.subscriptions.get(line.subscription_id)
     if running is not None:
-        continued = pauses.go_on(running, command) if running.paused_at is not None else ()
+        continued = pauses.go_on(running, command)
         for event in continued:
             if isinstance(event, SubscriptionContinued):
                 running = evolve(running, event)
         renewed = renewal.renewed(running, order, line, sources, command)
         return (*continued, *renewed, *_close_other_payments(account, running, order, payment_id, command))
-    return _started(order, line, line.subscription_id, line.period, sources, command)
+    return _started(order, line, command, subscription_id=line.subscription_id, period=line.period, sources=sources)
 
 
 def _close_other_payments(
@@ -136,10 +135,11 @@ def sources_of(order: Order, line: OrderLine, payment_id: PaymentId) -> tuple[So
 def _started(
     order: Order,
     line: OrderLine,
+    command: Command[object],
+    *,
     subscription_id: SubscriptionId,
     period: Period,
     sources: tuple[Source, ...],
-    command: Command[object],
 ) -> tuple[AccountEvent, ...]:
     start = command.at
     end = end_of(start, period, line.quantity)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def collect(account: Account, order: Order, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Ask the provider for a page, or charge the saved method for a change of plan; an order for which nothing is to be paid is given at once."""
+    """Ask the provider for a page, or charge the saved method for a change of plan.
+
+    An order for which nothing is to be paid is given at once.
+    """
     if order.due.amount == 0:
         reason = "the discount covers the whole price" if order.credit is None else "the credit covers the price"
         return waive(account, order, command, reason)

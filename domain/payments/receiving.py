@@ -76,7 +76,7 @@ def _use(account: Account, payment: Payment, reference: str, command: Command[ob
         return give_back(payment.amount.amount, PAID_TWICE)
     if order.status is OrderStatus.CANCELLED:
         return give_back(payment.amount.amount, PAID_AFTER_CANCEL)
-    if is_open and _is_unwanted_renewal(order, payment):
+    if is_open and _is_unwanted_charge(payment):
         return (OrderCancelled(order_id=order.id), *give_back(payment.amount.amount, PAID_AFTER_CANCEL))
     if not is_open and not (command.policies.late_payment_fulfils and _is_wanted(account, order)):
         return give_back(payment.amount.amount, PAID_AFTER_END)
@@ -95,11 +95,11 @@ def _use(account: Account, payment: Payment, reference: str, command: Command[ob
     return (*fulfil(account, order, order_paid, command, without=useless), *give_back(amount, HELD_ALREADY))
 
 
-def _is_unwanted_renewal(order: Order, payment: Payment) -> bool:
-    """Tell whether the customer gave the renewal up, or paid the period otherwise, while it was being charged."""
+def _is_unwanted_charge(payment: Payment) -> bool:
+    """Tell whether the customer gave the order up, or paid it otherwise, while the saved method was being charged."""
     phase = payment.phase
     is_given_up = isinstance(phase, Closing) and phase.reason is CloseReason.CANCELLED
-    return order.purpose is OrderPurpose.RENEWAL and is_given_up
+    return payment.method is not None and is_given_up
 
 
 def _is_wanted(account: Account, order: Order) -> bool:

@@ -68,6 +68,9 @@ class Policies:
     migration_notice: timedelta = timedelta(days=30)
     """How long before a new price may hold for a running subscription it has to be announced."""
 
+    migration_ahead_max: timedelta = timedelta(days=3660)
+    """How long before it holds a new price may be announced at most."""
+
     pause_max: timedelta = timedelta(days=90)
     """How long a subscription may be paused; then it goes on by itself."""
 
@@ -82,6 +85,9 @@ class Policies:
 
     extension_days_max: int = 3660
     """How many days a manager may give at once."""
+
+    period_ahead_max: timedelta = timedelta(days=36_525)
+    """How far in the future the end of a subscription may come to lie by what a manager gives."""
 
     repeated_order: RepeatedOrder = RepeatedOrder.FIRST
     """What a double click gets."""

@@ -15,6 +15,7 @@ from domain.pricing.quote import Candidates, quote
 from domain.subscriptions.events import RenewalAttempted
 from domain.subscriptions.lines import line_of
 from domain.subscriptions.renewal import failed
+from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from domain.subscriptions.state import Subscription
 
 NO_METHOD = "no_payment_method"
+ROLE_HELD = "already_entitled"
+"""The plan that was to begin gives a role that the customer got by another subscription in the meantime."""
 
 
 def attempt(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -32,6 +35,8 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
     own: it may be declined or paid by itself.
     """
     number = subscription.attempts + 1
+    if holder_of(account, subscription.next_plan.resource, besides=subscription.id) is not None:
+        return (failed(subscription, command, attempt=number, reason=ROLE_HELD, hard=True),)
     known = subscription.renewal_order_id
     order_id = known or OrderId(derive(command.id, "order"))
     payment_id = PaymentId(derive(order_id, f"attempt {number}"))

@@ -14,7 +14,7 @@ from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
-from domain.subscriptions import attempts, pauses, plans, renewal
+from domain.subscriptions import attempts, pauses, plans, renewal, trials
 from domain.subscriptions.commands import CancelAt, ChangeAt
 from domain.subscriptions.events import (
     AccessBlocked,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from domain.subscriptions.commands import (
         CancelSubscription,
         ChangePlan,
+        ContinueSubscription,
         EndGrace,
         EndPeriod,
         ExtendSubscription,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         PauseSubscription,
         RenewSubscription,
         ResumeSubscription,
+        StartTrial,
     )
     from domain.subscriptions.state import Subscription
 
@@ -90,8 +92,10 @@ def resume(account: Account, asked: ResumeSubscription, command: Command[object]
 def extend(account: Account, asked: ExtendSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Give days for nothing; later periods are counted from the new end, and renewed when that comes."""
     subscription = _running(account, asked.subscription_id)
-    if not 0 < asked.days <= command.policies.extension_days_max:
-        raise ExtensionInvalid(days=asked.days, days_max=command.policies.extension_days_max)
+    room = command.at + command.policies.period_ahead_max - subscription.period_end
+    days_max = max(0, min(command.policies.extension_days_max, room.days))
+    if not 0 < asked.days <= days_max:
+        raise ExtensionInvalid(days=asked.days, days_max=days_max)
     period_end = subscription.period_end + timedelta(days=asked.days)
     end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=command.policies)
     first = renewal.first_attempt(subscription, subscription.period_start, period_end, command.policies)
@@ -129,6 +133,18 @@ def migrate_price(account: Account, asked: MigratePrice, command: Command[object
 def pause(account: Account, asked: PauseSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Let the subscription rest. Raises DomainError."""
     return pauses.pause(account, _running(account, asked.subscription_id), command)
+
+
+def continue_after_pause(
+    account: Account, asked: ContinueSubscription, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """The pause has lasted as long as it may."""
+    return pauses.end_pause(account, asked, command)
+
+
+def start_trial(account: Account, asked: StartTrial, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Give a plan for nothing for some days. Raises DomainError."""
+    return trials.start(account, asked, command)
 
 
 def renew(account: Account, asked: RenewSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:

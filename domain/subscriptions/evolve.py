@@ -95,6 +95,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
         case PlanChanged(plan=plan):
             return replace(
                 before,
+                order_id=event.order_id,
                 product_id=plan.product_id,
                 price_id=plan.price_id,
                 title=plan.title,
@@ -170,9 +171,9 @@ def _started(event: SubscriptionStarted) -> Subscription:
 
 
 def _active(subscription: Subscription) -> SubscriptionStatus:
-    """What is given or taken while it is paused does not end the pause."""
-    is_paused = subscription.status is SubscriptionStatus.PAUSED
-    return SubscriptionStatus.PAUSED if is_paused else SubscriptionStatus.ACTIVE
+    """What is given or taken ends neither a pause nor a trial."""
+    stays = subscription.status in {SubscriptionStatus.PAUSED, SubscriptionStatus.TRIALING}
+    return subscription.status if stays else SubscriptionStatus.ACTIVE
 
 
 def _unpaid(subscription: Subscription) -> SubscriptionStatus:

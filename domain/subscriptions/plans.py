@@ -1,11 +1,11 @@
-"""Changes of plan: now, with the rest of the old plan as credit; at the end of the period; and new prices with notice."""
+"""Changes of plan: now, with the rest of the old one as credit; at the end of the period; new prices with notice."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.calendar import end_of
-from domain.catalog.state import ProductKind
 from domain.errors import (
     AlreadyEntitled,
     CurrencyMismatch,
@@ -13,8 +13,6 @@ from domain.errors import (
     OrderOpen,
     PlanChangeRefused,
     PlanUnchanged,
-    PriceInvalid,
-    PriceUnknown,
 )
 from domain.ids import OrderId, PaymentId, derive
 from domain.money import Money
@@ -33,11 +31,11 @@ from domain.subscriptions.events import (
     SubscriptionRenewed,
 )
 from domain.subscriptions.evolve import evolve
-from domain.subscriptions.lines import line_of, plan_of
+from domain.subscriptions.lines import line_of, offer_of, plan_of, plan_on_sale
+from domain.subscriptions.roles import holder_of
 from domain.subscriptions.state import PaidPeriod, Plan, PlannedChange, Source, SubscriptionStatus, one_unit
 
 if TYPE_CHECKING:
-
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
@@ -87,7 +85,8 @@ def _is_leaving(subscription: Subscription) -> bool:
 
 def _drop(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Stay with the present plan after all."""
-    first = renewal.first_attempt_at(subscription.period_start, subscription.period_end, command.policies)
+    staying = replace(subscription, planned=None)
+    first = renewal.first_attempt(staying, staying.period_start, staying.period_end, command.policies)
     dropped = PlanChangeDropped(
         subscription_id=subscription.id, renew_at=max(first, command.at) if _renews(subscription) else None
     )
@@ -101,9 +100,11 @@ def migrate(
     plan = _plan(account, subscription, asked.price_id, command)
     if plan.product_id != subscription.product_id or plan.period != subscription.period:
         raise MigrationInvalid(reason="the new price must be of the same product and for the same period")
-    notice = command.policies.migration_notice
+    notice, ahead_max = command.policies.migration_notice, command.policies.migration_ahead_max
     if asked.effective_at < command.at + notice:
         raise MigrationInvalid(reason=f"it needs {notice.days} days of notice")
+    if asked.effective_at > command.at + ahead_max:
+        raise MigrationInvalid(reason=f"it may be announced {ahead_max.days} days ahead at most")
     change = PlannedChange(plan=plan, not_before=asked.effective_at)
     if _is_leaving(subscription) or subscription.planned == change:
         return ()
@@ -150,13 +151,15 @@ def now(
 
 
 def still_fits(account: Account, order: Order) -> bool:
-    """Tell whether the subscription is still as it was when the change was ordered, so that its credit is still there."""
+    """Tell whether the subscription is still as it was when the change was ordered: its credit is still there."""
     subscription = _of(account, order)
     if subscription is None or subscription.status not in _CHANGEABLE:
         return False
     held = {period.order_id for period in subscription.paid}
+    line = order.lines[0]
     return (
-        subscription.price_id != order.lines[0].price_id
+        subscription.price_id != line.price_id
+        and holder_of(account, line.resource, besides=subscription.id) is None
         and held >= set(order.credited)
         and not any(refunds.is_being_paid_back(account, order_id) for order_id in held)
     )
@@ -231,28 +234,14 @@ def _split(sources: tuple[Source, ...], amount: int) -> tuple[tuple[Source, ...]
 
 
 def _plan(account: Account, subscription: Subscription, price_id: PriceId, command: Command[object]) -> Plan:
-    offer = command.prices.get(price_id)
-    if offer is None or not offer.product.active or not offer.price.active:
-        raise PriceUnknown(price_id=price_id)
-    product, price = offer.product, offer.price
-    if product.kind is not ProductKind.SUBSCRIPTION or price.period is None:
-        raise PriceInvalid(price_id=price_id, reason="it is no plan")
-    if price.id == subscription.price_id:
+    plan = plan_on_sale(offer_of(price_id, command))
+    if plan.price_id == subscription.price_id:
         raise PlanUnchanged(subscription_id=subscription.id, price_id=price_id)
-    if price.amount.currency != subscription.price.currency:
-        raise CurrencyMismatch(left=subscription.price.currency, right=price.amount.currency)
-    held = account.entitlements.get(product.resource)
-    is_other = held is not None and held.subscription_id != subscription.id
-    if is_other and held is not None and (held.until is None or held.until > command.at):
-        raise AlreadyEntitled(resource=product.resource)
-    return Plan(
-        product_id=product.id,
-        price_id=price.id,
-        title=product.title,
-        price=price.amount,
-        period=price.period,
-        resource=product.resource,
-    )
+    if plan.price.currency != subscription.price.currency:
+        raise CurrencyMismatch(left=subscription.price.currency, right=plan.price.currency)
+    if holder_of(account, plan.resource, besides=subscription.id) is not None:
+        raise AlreadyEntitled(resource=plan.resource)
+    return plan
 
 
 def _open_change(account: Account, subscription_id: SubscriptionId) -> Order | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from domain.calendar import end_of
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
-from domain.ids import OrderId, Resource
+from domain.ids import OrderId, Resource, SubscriptionId
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.policies.settings import Policies
 from domain.subscriptions.events import (
@@ -19,7 +19,7 @@ from domain.subscriptions.events import (
 )
 from domain.subscriptions.evolve import evolve
 from domain.subscriptions.lines import plan_of
-from domain.subscriptions.state import PaidPeriod, Plan, one_unit
+from domain.subscriptions.state import PaidPeriod, Plan, SubscriptionStatus, one_unit
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -40,9 +40,13 @@ def first_attempt_at(period_start: datetime, period_end: datetime, policies: Pol
 
 
 def first_attempt(subscription: Subscription, start: datetime, end: datetime, policies: Policies) -> datetime:
-    """Return the same for a subscription: a plan that the customer changes at the end is charged at the end."""
+    """Return the same for a subscription: a trial, and a plan that the customer changes at the end, at the end.
+
+    So nobody pays while there is still something for nothing, and the new plan's role is not given before its time.
+    """
     planned = subscription.planned
-    if planned is not None and not planned.is_migration:
+    is_leaving = planned is not None and not planned.is_migration
+    if is_leaving or subscription.status is SubscriptionStatus.TRIALING:
         return end
     return first_attempt_at(start, end, policies)
 
@@ -83,9 +87,10 @@ def renewed(
         subscription = evolve(subscription, event)
     is_running = subscription.is_running and now <= subscription.access_end
     start = subscription.period_end if is_running else now
-    anchor, units, end = _counted(before, subscription.plan, line, start if is_running else None, now)
+    anchor, units, end = counted(before, subscription.plan, line, start if is_running else None, now)
     auto_renew = subscription.auto_renew if order.purpose is OrderPurpose.RENEWAL else order.auto_renew
     ends = access_end(end, auto_renew=auto_renew, policies=policies)
+    paying = replace(subscription, status=SubscriptionStatus.ACTIVE)
     lasting = (period for period in subscription.paid if period.end > now)
     return (
         *changed,
@@ -98,7 +103,7 @@ def renewed(
             period_end=end,
             access_end=ends,
             auto_renew=auto_renew,
-            renew_at=first_attempt(subscription, start, end, policies) if auto_renew else None,
+            renew_at=first_attempt(paying, start, end, policies) if auto_renew else None,
             renewed_at=now,
             paid=(*lasting, PaidPeriod(order_id=order.id, start=start, end=end, sources=sources)),
         ),
@@ -106,7 +111,7 @@ def renewed(
     )
 
 
-def _counted(
+def counted(
     before: Subscription, plan: Plan, line: OrderLine, end: datetime | None, now: datetime
 ) -> tuple[datetime, int, datetime]:
     """Return anchor, units and end after the periods of a line, which follow `end` or begin now.
@@ -166,10 +171,13 @@ def _anchor_before(subscription: Subscription, gone: PaidPeriod, end: datetime) 
 
 def access(subscription: Subscription, until: datetime, order_id: OrderId | None = None) -> EntitlementGranted:
     """Return the event that gives the subscription's access until a moment."""
+    return granted(subscription.resource, until, order_id or subscription.order_id, subscription.id)
+
+
+def granted(
+    resource: Resource, until: datetime, order_id: OrderId, subscription_id: SubscriptionId
+) -> EntitlementGranted:
+    """Return the event that gives a role by a subscription."""
     return EntitlementGranted(
-        resource=subscription.resource,
-        until=until,
-        reason="subscription",
-        order_id=subscription.order_id if order_id is None else order_id,
-        subscription_id=subscription.id,
+        resource=resource, until=until, reason="subscription", order_id=order_id, subscription_id=subscription_id
     )

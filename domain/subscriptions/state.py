@@ -68,7 +68,7 @@ class PaidPeriod:
     start: datetime
     end: datetime
     sources: tuple[Source, ...] = ()
-    """Where its money came from: one payment, and after a change of plan the rest of earlier ones. None: for nothing."""
+    """Where its money came from: a payment, and after a change of plan the rest of earlier ones. None: for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class Subscription:
     period: Period
     resource: Resource
     order_id: OrderId
-    """The order that started it."""
+    """The order that started it, or that brought the present plan."""
     anchor: datetime
     """The moment from which periods are counted: the day of the month of every end comes from it."""
     units: int
