@@ -23,7 +23,6 @@ class PaymentStatus(StrEnum):
     EXPIRED = "expired"
     PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
-    DISPUTED = "disputed"
 
 
 class CallKind(StrEnum):

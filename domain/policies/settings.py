@@ -77,9 +77,6 @@ class Policies:
     pauses_per_period_max: int = 1
     """How often a subscription may be paused before it is paid again."""
 
-    dispute_ends_access: bool = True
-    """Whether a dispute that the bank decided for the customer takes back what the payment bought."""
-
     late_payment_fulfils: bool = True
     """Whether money that arrives after its order expired or failed buys what was ordered, if still wanted."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from domain.errors import NothingToRefund, PaymentNotRefundable, RefundAmountInvalid, RefundExceedsPayment
 from domain.ids import EffectId, RefundId, derive
 from domain.money import Money
-from domain.payments.state import PaymentStatus, Succeeded
+from domain.payments.state import Succeeded
 from domain.policies.settings import Policies, delay
 from domain.refunds.events import RefundRequested
 from domain.refunds.state import UNDER_WAY, RefundedBy
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 WINDOW = "within the refund window"
 UNUSED = "the unused part of the period"
 MANAGER = "a manager decides"
-_REFUNDABLE = frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED})
 NOT_USED = "money that bought nothing goes back"
 
 
@@ -42,9 +41,7 @@ class Allowance:
 
 
 def left(payment: Payment) -> int:
-    """Return the minor units that were neither given back nor promised to be, nor lost in a dispute."""
-    if payment.status is PaymentStatus.DISPUTED:
-        return 0
+    """Return the minor units that were neither given back nor promised to be."""
     return payment.amount.amount - payment.refunded - payment.refunding
 
 
@@ -53,7 +50,7 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
 
     What a change of plan carried over into another order is given back with that order, not with the one it came from.
     """
-    if payment.status not in _REFUNDABLE or not isinstance(payment.phase, Succeeded):
+    if not isinstance(payment.phase, Succeeded):
         raise PaymentNotRefundable(payment_id=payment.id, status=payment.status)
     remaining = left(payment)
     if remaining <= 0:
@@ -63,7 +60,7 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     free = remaining - _carried_over(account, payment)
     if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
         return Allowance(amount=free, rule=WINDOW, ends_access=False, credit=_credit_in(account, payment, None))
-    unused = min(free, _unused_part(account, payment, now)) if policies.refund_unused else 0
+    unused = min(free, unused_part(account, payment, now)) if policies.refund_unused else 0
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
     return Allowance(amount=unused, rule=UNUSED, ends_access=True, credit=_credit_in(account, payment, now))
@@ -104,7 +101,7 @@ def unused_sources(account: Account, subscription: Subscription, now: datetime) 
     return tuple(Source(payment_id=payment_id, amount=amount) for payment_id, amount in amounts.items() if amount > 0)
 
 
-def _unused_part(account: Account, payment: Payment, now: datetime) -> int:
+def unused_part(account: Account, payment: Payment, now: datetime) -> int:
     """Return the minor units for the time that is left of what the payment's own order bought."""
     if is_being_paid_back(account, payment.order_id):
         return 0
