@@ -67,6 +67,7 @@ orders = Table(
     Column("updated_at", Moment, nullable=False),
 )
 Index("orders_account_placed_at_idx", orders.c.account, orders.c.placed_at.desc(), orders.c.id.desc())
+Index("orders_placed_at_idx", orders.c.placed_at.desc(), orders.c.id.desc())
 
 MODEL = ReadModel(table=orders, history=history_table("orders"))
 HEARS = (

@@ -15,6 +15,8 @@ branch_labels = None
 depends_on = None
 
 SCHEMA = "billing"
+NEWEST_FIRST = {"orders": "placed_at", "payments": "created_at", "refunds": "requested_at"}
+"""Managers list these of all accounts at once."""
 TABLES = ("personal_discounts", "months_discounts", "promo_codes", "promo_uses")
 
 
@@ -22,6 +24,10 @@ def upgrade() -> None:
     """Add the tables and the column, and let the projector fold everything anew."""
     _start_again()
     op.add_column("orders", sa.Column("applied", JSONB), schema=SCHEMA)
+    op.add_column("commands", _text("actor"), schema=SCHEMA)
+    for table, moment in NEWEST_FIRST.items():
+        columns: list[str | sa.TextClause] = [sa.text(f"{moment} DESC"), sa.text("id DESC")]
+        op.create_index(f"{table}_{moment}_idx", table, columns, schema=SCHEMA)
     _personal_discounts()
     _months_discounts()
     _promo_codes()
@@ -35,6 +41,9 @@ def downgrade() -> None:
     for name in TABLES:
         op.drop_table(f"{name}_history", schema=SCHEMA)
         op.drop_table(name, schema=SCHEMA)
+    for table, moment in NEWEST_FIRST.items():
+        op.drop_index(f"{table}_{moment}_idx", table, schema=SCHEMA)
+    op.drop_column("commands", "actor", schema=SCHEMA)
     op.drop_column("orders", "applied", schema=SCHEMA)
     _start_again()
 
