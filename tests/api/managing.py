@@ -40,7 +40,7 @@ class Manager:
         answer = await self.put(f"/v1/admin/promo-codes/{code.lower()}", terms)
         assert answer.status_code == 200, answer.text
         assert (answer.json()["code"], answer.json()["active"], answer.json()["uses"]) == (code, True, 0)
-        probe = {"promo_code": code, "expected_total": {"amount": 1, "currency": "USD"}}
+        probe: dict[str, Any] = {"promo_code": code, "expected_total": {"amount": 1, "currency": "USD"}}
         price = await self.product.film()
         await self.product.until(
             lambda: self.product.order(price, **probe), lambda answer: answer.json()["code"] != "promo_code_unknown"
