@@ -13,7 +13,9 @@ from starlette.routing import Match, Route
 
 from api import docs
 from api.access_log import access_logger
+from api.admin import discounts as admin_discounts
 from api.admin import products as admin_products
+from api.admin import promo_codes as admin_promo_codes
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
 from api.metrics import Metrics
@@ -27,6 +29,7 @@ from api.routes import (
     payment_providers,
     payments,
     products,
+    quotes,
     refunds,
     subscriptions,
     webhooks,
@@ -43,7 +46,10 @@ if TYPE_CHECKING:
 _VERSION = "0.1.0"
 _ROUTERS = (
     orders.router,
+    quotes.router,
     admin_products.router,
+    admin_discounts.router,
+    admin_promo_codes.router,
     webhooks.router,
     products.router,
     payment_providers.router,

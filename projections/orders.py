@@ -25,6 +25,7 @@ from domain.orders.events import (
 from domain.orders.state import OrderLine, OrderStatus
 from domain.payments.events import PaymentActionRequired, PaymentCreated, PaymentProcessing
 from domain.payments.state import PaymentStatus
+from domain.pricing.state import AppliedDiscount
 from projections.model import (
     Change,
     HistoryEntry,
@@ -62,9 +63,11 @@ orders = Table(
     Column("failure_reason", Text),
     Column("placed_at", Moment, nullable=False),
     Column("paid_at", Moment),
+    Column("applied", JSONB),
     Column("updated_at", Moment, nullable=False),
 )
 Index("orders_account_placed_at_idx", orders.c.account, orders.c.placed_at.desc(), orders.c.id.desc())
+Index("orders_placed_at_idx", orders.c.placed_at.desc(), orders.c.id.desc())
 
 MODEL = ReadModel(table=orders, history=history_table("orders"))
 HEARS = (
@@ -100,6 +103,8 @@ class OrderView:
     status: str
     subtotal: Money
     discount: Money
+    applied: AppliedDiscount | None
+    """The discount that won, and why."""
     total: Money
     lines: tuple[OrderLine, ...]
     auto_renew: bool
@@ -156,6 +161,7 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
         "currency": placed.total.currency,
         "subtotal": placed.subtotal.amount,
         "discount": placed.discount.amount,
+        "applied": placed.applied,
         "total": placed.total.amount,
         "auto_renew": placed.auto_renew,
         "lines": placed.lines,
@@ -210,6 +216,7 @@ def _view(row: Any) -> OrderView:
         status=row.status,
         subtotal=Money(amount=row.subtotal, currency=row.currency),
         discount=Money(amount=row.discount, currency=row.currency),
+        applied=None if row.applied is None else msgspec.convert(row.applied, AppliedDiscount),
         total=Money(amount=row.total, currency=row.currency),
         lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
         auto_renew=row.auto_renew,

@@ -15,11 +15,13 @@ from sqlalchemy import func, select
 from domain.payments.state import ActionRequired, PaymentStatus, Succeeded
 from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
+from projections.discounts import personal_discounts
 from projections.entitlements import entitlements
 from projections.model import storable
 from projections.orders import orders
 from projections.payment_methods import payment_methods
 from projections.payments import payments
+from projections.promo_uses import UseStatus, promo_uses
 from projections.refunds import refunds
 from projections.subscriptions import subscriptions
 
@@ -61,6 +63,8 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (entitlements, "resource", _entitlements),
         (refunds, "id", _refunds),
         (payment_methods, "id", _methods),
+        (personal_discounts, "id", _discounts),
+        (promo_uses, "order_id", _promo_uses),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
     ):
@@ -69,6 +73,10 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
             statement = statement.where(entitlements.c.ended_at.is_(None))
         elif table is payment_methods:
             statement = statement.where(payment_methods.c.removed_at.is_(None))
+        elif table is personal_discounts:
+            statement = statement.where(personal_discounts.c.revoked_at.is_(None))
+        elif table is promo_uses:
+            statement = statement.where(promo_uses.c.status.not_in([UseStatus.REFUSED, UseStatus.RELEASED]))
         shown = await _shown(connection, statement, key)
         for account, state in states.items():
             found[account] += _differences(table, expected_of(account, state), shown.get(account, {}))
@@ -177,6 +185,23 @@ def _entitlements(_account: str, state: Account) -> Rows:
         }
         for held in state.entitlements.values()
     }
+
+
+def _discounts(_account: str, state: Account) -> Rows:
+    return {
+        discount.id: {
+            "basis_points": discount.basis_points,
+            "reason": discount.reason,
+            "products": list(discount.products),
+            "valid_from": discount.valid_from,
+            "valid_until": discount.valid_until,
+        }
+        for discount in state.personal_discounts.values()
+    }
+
+
+def _promo_uses(_account: str, state: Account) -> Rows:
+    return {use.order_id: {"code": use.code, "is_limited": use.is_limited} for use in state.promo_uses.values()}
 
 
 def _customers(account: str, state: Account) -> Rows:

@@ -22,6 +22,7 @@ from domain.ids import CommandId, PriceId, ProductId, derive
 from domain.money import Money
 from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, ReportPayment
+from domain.pricing.state import PromoCode
 from infra.kafka.log_reader import LogRecord, partition_of
 from schemas.codec import encode, type_of
 from schemas.envelope import CHAIN_START, chain, headers_of_type, timestamp
@@ -53,6 +54,12 @@ OFFERS = {
     price.id: Offer(product=product, price=price) for product in (FILM, PLAN) for price in product.prices.values()
 }
 
+PROMOS = {
+    "TEN": PromoCode(code="TEN", basis_points=1000),
+    "FIRST": PromoCode(code="FIRST", basis_points=5000, uses_max=10),
+}
+"""Of the second one, its own key counts the uses."""
+
 
 @dataclass(slots=True)
 class SampleLog:
@@ -72,7 +79,16 @@ class SampleLog:
         self.now += timedelta(seconds=1)
         command_id = CommandId(derive(account, name or f"command {self.commands}"))
         before = self.accounts.get(account, INITIAL)
-        command = Command(id=command_id, key=account, at=self.now, actor=f"user:{account}", data=data, prices=OFFERS)
+        named = data.promo_code if isinstance(data, PlaceOrder) else None
+        command = Command(
+            id=command_id,
+            key=account,
+            at=self.now,
+            actor=f"user:{account}",
+            data=data,
+            prices=OFFERS,
+            promo_code=None if named is None else PROMOS.get(named),
+        )
         events: tuple[Any, ...]
         outcome: CommandAccepted | CommandRejected
         try:

@@ -12,10 +12,11 @@ from api.commanding import Answer, Ask, carry_out, path_id, read_ask
 from api.dependencies import CurrentPrincipal, Cursor, Limit, Reader, ResourceId
 from api.problems import Problem
 from api.reading import reading
+from api.routes.quotes import promo_refusal
 from api.views import order_answer
 from domain.ids import OrderId, derive
 from domain.orders.commands import CancelOrder
-from domain.orders.state import OPEN_STATUSES
+from domain.orders.state import OPEN_STATUSES, OrderStatus
 from domain.payments.state import PaymentStatus
 from projections import orders
 from projections.commands import CommandView
@@ -24,6 +25,9 @@ from schemas.http.fields import PageAnswer
 from schemas.http.orders import NoBody, OrderAnswer, PlaceOrderRequest
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+_PROMO_REFUSALS = "promo_code_"
+"""How the reasons of orders begin that failed because of their promo code; each is the code of a problem."""
 
 
 @router.post("", **docs.command(PlaceOrderRequest, OrderAnswer, status=201))
@@ -37,6 +41,7 @@ async def place_order(request: Request) -> Response:
         order = await _wait_for_order(ask, order_id, deadline, _has_no_page)
         if order is None:
             return None
+        _require_promo_code(order, view)
         # A double click: the first order is the answer to the second command, and nothing new was made.
         is_new = order_id == derive(view.id, "order")
         return Answer(order_answer(order), 201 if is_new else 200, f"/v1/orders/{order_id}" if is_new else None)
@@ -85,6 +90,16 @@ def _provider(ask: Ask[PlaceOrderRequest]) -> str:
             f"There is no payment provider {asked!r}; GET /v1/payment-providers lists what is configured.",
         )
     return asked
+
+
+def _require_promo_code(order: OrderView, view: CommandView) -> None:
+    """Raises Problem where the order ended because its promo code had no use for it: nothing was charged."""
+    reason = order.failure_reason
+    if order.status != OrderStatus.FAILED or reason is None or not reason.startswith(_PROMO_REFUSALS):
+        return
+    code = "" if order.applied is None else order.applied.reference
+    extra = {"order_id": order.id, "command_id": view.id}
+    raise Problem(reason, promo_refusal(reason, code), extra=extra)
 
 
 async def _wait_for_order(

@@ -13,14 +13,13 @@ from domain.errors import (
     OrderUnknown,
     PlanChangeNeeded,
     PriceChanged,
-    PromoCodeUnknown,
     SubscriptionIsPaused,
 )
-from domain.ids import OrderId, PaymentId, derive, spelled
+from domain.ids import OrderId, PaymentId, derive
 from domain.orders import starting
 from domain.orders.events import OrderAlreadyPlaced, OrderCancelled, OrderExpired, OrderFailed, OrderPlaced
 from domain.orders.evolve import placed as order_of
-from domain.orders.lines import quote_items
+from domain.orders.lines import named_promo, quote_items
 from domain.orders.state import OPEN_STATUSES, Order, OrderLine, OrderPurpose, OrderStatus
 from domain.payments.closing import request_close
 from domain.payments.state import CloseReason, Closing
@@ -60,9 +59,9 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
             raise OrderOpen(order_id=earlier.id)
         return (OrderAlreadyPlaced(order_id=earlier.id),)
     order_id = OrderId(derive(command.id, "order"))
+    if command.promo_code is not None and promo_uses.wins(quoted):
+        promo_uses.require_left(command.promo_code, promo_uses.held_by(account, command.promo_code.code))
     using = promo_uses.use(quoted, order_id, command)
-    if using:
-        promo_uses.require_left(account, command)
     event = OrderPlaced(
         order_id=order_id,
         payment_id=PaymentId(derive(command.id, "payment")),
@@ -132,13 +131,10 @@ def answer_promo(
 
 
 def _quoted(account: Account, order: PlaceOrder, command: Command[object]) -> Quote:
-    promo = command.promo_code
-    if order.promo_code is not None and (promo is None or not promo.active or promo.code != spelled(order.promo_code)):
-        raise PromoCodeUnknown(promo_code=order.promo_code)
     candidates = Candidates(
         personal=tuple(account.personal_discounts.values()),
         months=command.months_discounts,
-        promo=None if order.promo_code is None else promo,
+        promo=named_promo(order.promo_code, command.promo_code),
     )
     quoted = quote_items(
         order.items,

@@ -52,6 +52,7 @@ from domain.subscriptions.events import (
     SubscriptionShortened,
     SubscriptionStarted,
 )
+from projections.audit import discount_sentences
 from projections.audit.words import Names, amount, moment, period, until
 from schemas.messages import CommandAccepted, CommandRejected
 
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from domain.orders.state import OrderLine
 
 Event = TypeVar("Event")
-SENTENCES: dict[type, Callable[[Any, Names], str]] = {}
+SENTENCES: dict[type, Callable[[Any, Names], str]] = dict(discount_sentences.SENTENCES)
 """The sentence of each kind of event; a test holds it equal to all events of the wire."""
 
 INTENTS = {
@@ -86,6 +87,7 @@ INTENTS = {
     "billing.entitlement.end": "to take back access whose time is over",
     "billing.product.define": "to describe a product",
     "billing.product.archive": "to take a product off the list",
+    **discount_sentences.INTENTS,
 }
 """What each kind of command asks for; a test holds it equal to all commands of the wire."""
 
@@ -118,7 +120,8 @@ def _rejected(event: CommandRejected, names: Names) -> str:
 def _order_placed(event: OrderPlaced, names: Names) -> str:
     lines = ", ".join(_line(line) for line in event.lines)
     discount = f", less a discount of {amount(event.discount)}" if event.discount.amount else ""
-    return f"{names('Order', event.order_id)} was placed: {lines}{discount}; in total {amount(event.total)}."
+    why = "" if event.applied is None else f" {event.applied.reason}"
+    return f"{names('Order', event.order_id)} was placed: {lines}{discount}; in total {amount(event.total)}.{why}"
 
 
 def _line(line: OrderLine) -> str:

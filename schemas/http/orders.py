@@ -72,8 +72,8 @@ class OrderPaymentAnswer(AnswerModel):
     confirmation_url: str | None
 
 
-class OrderLineAnswer(AnswerModel):
-    """One thing in an order, at the price that was agreed."""
+class QuoteLineAnswer(AnswerModel):
+    """One thing at its price; `discount` is its part of what the discount takes off `total`."""
 
     product_id: str
     price_id: str
@@ -83,8 +83,23 @@ class OrderLineAnswer(AnswerModel):
     unit_price: MoneyAnswer
     quantity: int
     total: MoneyAnswer
+    discount: MoneyAnswer
     period: PeriodAnswer | None
+
+
+class OrderLineAnswer(QuoteLineAnswer):
+    """One thing in an order, at the price that was agreed."""
+
     subscription_id: str | None
+
+
+class AppliedDiscountAnswer(AnswerModel):
+    """The discount that won: a personal one, one for months, or a promo code; `reason` says why in a sentence."""
+
+    kind: str
+    reference: str
+    amount: MoneyAnswer
+    reason: str
 
 
 class OrderAnswer(AnswerModel):
@@ -96,6 +111,7 @@ class OrderAnswer(AnswerModel):
     subtotal: MoneyAnswer
     discount: MoneyAnswer
     total: MoneyAnswer
+    applied_discount: AppliedDiscountAnswer | None
     auto_renew: bool
     payment: OrderPaymentAnswer
     failure_reason: str | None

@@ -42,6 +42,20 @@ GUARDED = [
     ("GET", "/v1/commands/1"),
     ("PUT", "/v1/admin/products/dune"),
     ("POST", "/v1/admin/products/dune/archive"),
+    ("POST", "/v1/quotes"),
+    ("GET", "/v1/admin/months-discounts"),
+    ("PUT", "/v1/admin/months-discounts"),
+    ("GET", "/v1/admin/months-discounts/history"),
+    ("GET", "/v1/admin/personal-discounts"),
+    ("POST", "/v1/admin/accounts/ada/personal-discounts"),
+    ("POST", "/v1/admin/accounts/ada/personal-discounts/1/revoke"),
+    ("GET", "/v1/admin/accounts/ada/personal-discounts/1/history"),
+    ("GET", "/v1/admin/promo-codes"),
+    ("PUT", "/v1/admin/promo-codes/HALF"),
+    ("GET", "/v1/admin/promo-codes/HALF"),
+    ("POST", "/v1/admin/promo-codes/HALF/archive"),
+    ("GET", "/v1/admin/promo-codes/HALF/uses"),
+    ("GET", "/v1/admin/promo-codes/HALF/history"),
 ]
 OPEN = ["/v1/products", "/v1/payment-providers", "/health/live", "/health/ready", "/openapi.json", "/docs", "/metrics"]
 
