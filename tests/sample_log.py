@@ -53,6 +53,26 @@ PLAN = Product(
 OFFERS = {
     price.id: Offer(product=product, price=price) for product in (FILM, PLAN) for price in product.prices.values()
 }
+OTHER_PLANS = {
+    price.id: Offer(product=product, price=price)
+    for product, price in (
+        (
+            Product(id=ProductId(name), kind=ProductKind.SUBSCRIPTION, title=name.title(), role=name),
+            Price(
+                id=PriceId(price_id),
+                amount=Money(amount=amount, currency="USD"),
+                period=Period(count=1, unit=PeriodUnit.MONTH),
+                trial_days=trial_days,
+            ),
+        )
+        for name, price_id, amount, trial_days in (
+            ("basic", "basic:month", 499, None),
+            ("arthouse", "arthouse:month", 700, 14),
+            ("premium", "premium:new", 1299, None),
+        )
+    )
+}
+"""Plans to change to, to try and to be migrated to; nobody orders them."""
 
 PROMOS = {
     "TEN": PromoCode(code="TEN", basis_points=1000),
@@ -86,7 +106,7 @@ class SampleLog:
             at=self.now,
             actor=f"user:{account}",
             data=data,
-            prices=OFFERS,
+            prices=OFFERS | OTHER_PLANS,
             promo_code=None if named is None else PROMOS.get(named),
         )
         events: tuple[Any, ...]
