@@ -16,6 +16,7 @@ from api.access_log import access_logger
 from api.admin import discounts as admin_discounts
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
+from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
 from api.metrics import Metrics
@@ -32,6 +33,7 @@ from api.routes import (
     quotes,
     refunds,
     subscriptions,
+    trials,
     webhooks,
 )
 from api.services import services_of
@@ -50,6 +52,7 @@ _ROUTERS = (
     admin_products.router,
     admin_discounts.router,
     admin_promo_codes.router,
+    admin_subscriptions.router,
     webhooks.router,
     products.router,
     payment_providers.router,
@@ -57,6 +60,7 @@ _ROUTERS = (
     refunds.router,
     payment_methods.router,
     subscriptions.router,
+    trials.router,
     entitlements.router,
     commands.router,
     health.router,
