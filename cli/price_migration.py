@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _OUTCOMES_TIMEOUT_S = 600.0
 _POLL_INTERVAL_S = 0.1
 _BATCH_SIZE = 500
+_TRIES_MAX = 20
 _SOURCE = "billing/cli"
 _ACTOR = "operator"
 
@@ -69,10 +70,12 @@ async def announce(
 ) -> dict[str, CommandView]:
     """Send a command for each subscriber and wait for the outcomes; outcomes by subscription.
 
-    The ids of the commands come from subscription, price and moment: whoever was told before is not told again.
+    The ids of the commands come from subscription, price and moment: whoever was told before is not told again, and
+    what was rejected before is tried once more.
+
     Raises SendRefusedError, SendUnknownError, TimeoutError.
     """
-    from domain.ids import CommandId, PriceId, SubscriptionId, derive
+    from domain.ids import PriceId, SubscriptionId
     from domain.subscriptions.commands import MigratePrice
     from infra.clock import clock_of
     from infra.kafka.command_sender import CommandSender
@@ -88,9 +91,13 @@ async def announce(
     try:
         async for page in _subscribers(engine, old_price):
             commands = []
+            names = {
+                subscription_id: f"migrate {subscription_id} to {new_price} at {effective_at.isoformat()}"
+                for _, subscription_id in page
+            }
+            ids = await _ids(engine, page, names)
             for account, subscription_id in page:
-                name = f"migrate {subscription_id} to {new_price} at {effective_at.isoformat()}"
-                command_id = CommandId(derive(account, name))
+                command_id = ids[subscription_id]
                 data = MigratePrice(
                     subscription_id=SubscriptionId(subscription_id),
                     price_id=PriceId(new_price),
@@ -121,6 +128,25 @@ async def _subscribers(engine: AsyncEngine, price_id: str) -> AsyncIterator[tupl
             return
         yield page
         _, after = page[-1]
+
+
+async def _ids(engine: AsyncEngine, page: tuple[tuple[str, str], ...], names: dict[str, str]) -> dict[str, CommandId]:
+    """The id of each subscription's command: the first of its name that was not rejected."""
+    from domain.ids import CommandId, derive
+    from projections.commands import REJECTED, get_many
+
+    found: dict[str, CommandId] = {}
+    left = {subscription_id: account for account, subscription_id in page}
+    for number in range(_TRIES_MAX):
+        ids = {name: CommandId(derive(account, f"{names[name]} {number}")) for name, account in left.items()}
+        async with engine.connect() as connection:
+            views = await get_many(connection, list(ids.values()))
+        rejected = {command_id for command_id, view in views.items() if view.status == REJECTED}
+        found |= ids
+        left = {name: account for name, account in left.items() if ids[name] in rejected}
+        if not left:
+            break
+    return found
 
 
 async def _outcomes(engine: AsyncEngine, sent: dict[CommandId, str]) -> dict[str, CommandView]:
