@@ -11,6 +11,7 @@ from api.intake import Intake
 from api.lookups import CommandLookups
 from domain.policies.settings import Policies
 from infra.clock import SystemClock, clock_of
+from infra.kafka.catalog_view import CatalogView
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import topics_of
 from infra.oidc_keys import verifier_of
@@ -47,6 +48,8 @@ class Services:
     watcher: PositionWatcher
     lookups: CommandLookups
     intake: Intake
+    catalogue: CatalogView
+    """What is on sale, as the engines have it: quotes are made of it."""
     policies: Policies
     metrics: Metrics
     owners: Owners | None
@@ -79,6 +82,11 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
         )
         sender.start()
         stack.push_async_callback(sender.stop)
+        catalogue = CatalogView(
+            bootstrap=settings.kafka_bootstrap, topic=topics.catalog, partitions=settings.partitions
+        )
+        catalogue.begin()
+        stack.push_async_callback(catalogue.stop)
         verifier = verifier_of(settings, SystemClock())
         stack.push_async_callback(verifier.close)
         owners = Owners.of(settings)
@@ -96,5 +104,6 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             policies=Policies(),
             metrics=metrics,
             owners=owners,
+            catalogue=catalogue,
             rereads=asyncio.Semaphore(_REREADS_MAX),
         )

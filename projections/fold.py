@@ -9,12 +9,15 @@ import msgspec
 from projections import (
     commands,
     customers,
+    discounts,
     disputes,
     entitlements,
     orders,
     payment_methods,
     payments,
     products,
+    promo_codes,
+    promo_uses,
     refunds,
     subscriptions,
 )
@@ -45,6 +48,10 @@ READ_MODELS: tuple[ReadModel, ...] = (
     entitlements.MODEL,
     products.MODEL,
     products.PRICES,
+    discounts.MODEL,
+    discounts.MONTHS,
+    promo_codes.MODEL,
+    promo_uses.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -54,8 +61,20 @@ READ_MODELS: tuple[ReadModel, ...] = (
 
 def _listeners() -> dict[type, tuple[Project, ...]]:
     found: dict[type, tuple[Project, ...]] = {}
-    slices = (orders, payments, refunds, disputes, payment_methods, subscriptions, entitlements, products, customers)
-    for slice_ in slices:
+    for slice_ in (
+        orders,
+        payments,
+        refunds,
+        disputes,
+        payment_methods,
+        subscriptions,
+        entitlements,
+        products,
+        discounts,
+        promo_codes,
+        promo_uses,
+        customers,
+    ):
         project: Project = slice_.project
         hears: tuple[type, ...] = slice_.HEARS
         for event_type in hears:

@@ -152,13 +152,14 @@ def _subscription(row: Any) -> Subscription:
         resource=Resource(row.resource),
         order_id=OrderId(row.order_id),
         anchor=utc(row.anchor),
-        units=0,
+        units=row.units,
         paid=msgspec.convert(row.paid, tuple[PaidPeriod, ...]),
         period_start=utc(row.period_start),
         period_end=utc(row.period_end),
         access_end=utc(row.access_end),
         auto_renew=row.auto_renew,
         status=SubscriptionStatus(row.status),
+        paused_at=utc_or_none(row.paused_at),
     )
 
 

@@ -11,6 +11,7 @@ from domain.payments.state import CloseReason
 from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
+from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,10 +39,11 @@ def taken_by(
 
 
 def _period_of(subscription: Subscription, order_id: OrderId, now: datetime) -> list[TakenAccess]:
+    at = subscription.clock(now)
     return [
-        TakenAccess(resource=subscription.resource, taken_at=now, subscription_id=subscription.id, period=period)
+        TakenAccess(resource=subscription.resource, taken_at=at, subscription_id=subscription.id, period=period)
         for period in subscription.paid
-        if period.order_id == order_id and period.end > now
+        if period.order_id == order_id and period.end > at
     ]
 
 
@@ -81,19 +83,17 @@ def _period_again(account: Account, taken: TakenAccess, command: Command[object]
     if period is None or taken.subscription_id is None:
         return ()
     before = account.subscriptions[taken.subscription_id]
-    running = next(
-        (held for held in account.subscriptions.values() if held.is_running and held.resource == taken.resource), None
-    )
+    running = holder_of(account, taken.resource)
     if running is not None and running.product_id != before.product_id:
         return ()
     subscription = before if running is None else running
-    now, policies = command.at, command.policies
+    now, policies = subscription.clock(command.at), command.policies
     start = now if running is None else max(running.period_end, now)
     end = start + (period.end - max(period.start, taken.taken_at))
     # It stands where its unused part begins at `start`, so that what was used of it before stays used.
     again = replace(period, start=end - (period.end - period.start), end=end)
     lasting = () if running is None else tuple(each for each in running.paid if each.end > now)
-    auto_renew = subscription.auto_renew
+    auto_renew, is_paused = subscription.auto_renew, subscription.paused_at is not None
     ends = renewal.access_end(end, auto_renew=auto_renew, policies=policies)
     restored = SubscriptionRestored(
         subscription_id=subscription.id,
@@ -103,8 +103,9 @@ def _period_again(account: Account, taken: TakenAccess, command: Command[object]
         period_start=start if running is None else running.period_start,
         period_end=end,
         access_end=ends,
-        renew_at=renewal.first_attempt_at(start, end, policies) if auto_renew else None,
-        restored_at=now,
+        renew_at=renewal.first_attempt(subscription, start, end, policies) if auto_renew and not is_paused else None,
+        restored_at=command.at,
     )
     closing = () if running is None else close_renewal(account, running, command, CloseReason.CANCELLED)
-    return (*closing, restored, renewal.access(subscription, ends, period.order_id))
+    rests = () if is_paused else (renewal.access(subscription, ends, period.order_id),)
+    return (*closing, restored, *rests)

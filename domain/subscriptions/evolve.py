@@ -7,14 +7,19 @@ from typing import assert_never
 from domain.records import replace
 from domain.subscriptions.events import (
     AccessBlocked,
+    PlanChanged,
+    PlanChangeDropped,
+    PlanChangeScheduled,
     RenewalAttempted,
     RenewalAuthenticationRequired,
     RenewalFailed,
     SubscriptionCancelled,
+    SubscriptionContinued,
     SubscriptionEnded,
     SubscriptionEvent,
     SubscriptionExtended,
     SubscriptionGraceStarted,
+    SubscriptionPaused,
     SubscriptionRenewed,
     SubscriptionRestored,
     SubscriptionResumed,
@@ -45,6 +50,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 attempts=0,
                 renewal_order_id=None,
                 status=SubscriptionStatus.ACTIVE,
+                pauses=0,
             )
         case RenewalAttempted():
             return replace(before, attempts=event.attempt, renewal_order_id=event.order_id, renew_at=None)
@@ -66,7 +72,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 renew_at=event.renew_at,
                 attempts=0,
                 renewal_order_id=None,
-                status=SubscriptionStatus.ACTIVE,
+                status=_active(before),
             )
         case SubscriptionShortened():
             return replace(
@@ -80,7 +86,48 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 auto_renew=False,
                 renew_at=None,
                 renewal_order_id=None,
+                status=_active(before),
+            )
+        case PlanChangeScheduled():
+            renewal = before.renewal_order_id if event.change.is_migration else None
+            return replace(before, planned=event.change, renew_at=event.renew_at, renewal_order_id=renewal)
+        case PlanChangeDropped():
+            return replace(before, planned=None, renew_at=event.renew_at, renewal_order_id=None)
+        case PlanChanged(plan=plan):
+            return replace(
+                before,
+                order_id=event.order_id,
+                product_id=plan.product_id,
+                price_id=plan.price_id,
+                title=plan.title,
+                price=plan.price,
+                period=plan.period,
+                resource=plan.resource,
+                planned=None,
+            )
+        case SubscriptionPaused():
+            return replace(
+                before,
+                status=SubscriptionStatus.PAUSED,
+                paused_at=event.paused_at,
+                resume_by=event.resume_by,
+                pauses=before.pauses + 1,
+                renew_at=None,
+                renewal_order_id=None,
+            )
+        case SubscriptionContinued():
+            return replace(
+                before,
                 status=SubscriptionStatus.ACTIVE,
+                paused_at=None,
+                resume_by=None,
+                anchor=event.anchor,
+                units=0,
+                paid=event.paid,
+                period_start=event.period_start,
+                period_end=event.period_end,
+                access_end=event.access_end,
+                renew_at=event.renew_at,
             )
         case SubscriptionRestored():
             return replace(
@@ -94,13 +141,21 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 renew_at=event.renew_at,
                 attempts=0,
                 renewal_order_id=None,
-                status=SubscriptionStatus.ACTIVE,
+                status=_active(before),
             )
         case SubscriptionGraceStarted():
             return replace(before, status=SubscriptionStatus.GRACE, access_end=event.access_end)
         case SubscriptionEnded():
             return replace(
-                before, status=SubscriptionStatus.ENDED, auto_renew=False, renew_at=None, renewal_order_id=None
+                before,
+                status=SubscriptionStatus.ENDED,
+                auto_renew=False,
+                renew_at=None,
+                renewal_order_id=None,
+                paid=(),
+                planned=None,
+                paused_at=None,
+                resume_by=None,
             )
         case AccessBlocked():
             return before
@@ -118,15 +173,22 @@ def _started(event: SubscriptionStarted) -> Subscription:
         period=event.period,
         resource=event.resource,
         order_id=event.order_id,
-        anchor=event.period_start,
-        units=event.periods * event.period.count,
+        anchor=event.period_end if event.is_trial else event.period_start,
+        units=0 if event.is_trial else event.periods * event.period.count,
         paid=event.paid,
         period_start=event.period_start,
         period_end=event.period_end,
         access_end=event.access_end,
         auto_renew=event.auto_renew,
         renew_at=event.renew_at,
+        status=SubscriptionStatus.TRIALING if event.is_trial else SubscriptionStatus.ACTIVE,
     )
+
+
+def _active(subscription: Subscription) -> SubscriptionStatus:
+    """What is given or taken ends neither a pause nor a trial."""
+    stays = subscription.status in {SubscriptionStatus.PAUSED, SubscriptionStatus.TRIALING}
+    return subscription.status if stays else SubscriptionStatus.ACTIVE
 
 
 def _unpaid(subscription: Subscription) -> SubscriptionStatus:

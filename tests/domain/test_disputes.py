@@ -29,7 +29,7 @@ from domain.policies.settings import DisputeAccess, Policies
 from domain.refunds.commands import RequestRefund
 from domain.subscriptions.commands import ResumeSubscription
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
-from domain.subscriptions.state import PaidPeriod, SubscriptionStatus
+from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import CLOSED as PAGE_CLOSED
 from tests.domain.histories import (
     answered,
@@ -40,6 +40,7 @@ from tests.domain.histories import (
     charge_answered,
     opened,
     paid,
+    paid_period,
     place,
     refund_answer,
     reported,
@@ -205,7 +206,7 @@ class TestWon:
                 subscription_id=PLAN,
                 order_id=ORDER.order,
                 anchor=end,
-                paid=(PaidPeriod(order_id=ORDER.order, start=end - 28 * DAY, end=end),),
+                paid=(paid_period(ORDER, end - 28 * DAY, end),),
                 period_start=END + 10 * DAY,
                 period_end=end,
                 access_end=end,

@@ -32,12 +32,13 @@ from domain.subscriptions.events import (
     SubscriptionGraceStarted,
     SubscriptionRenewed,
 )
-from domain.subscriptions.state import PaidPeriod, SubscriptionStatus
+from domain.subscriptions.state import PaidPeriod, Source, SubscriptionStatus
 from tests.domain.histories import (
     METHOD,
     charge,
     charge_answered,
     due,
+    paid_period,
     subscribed,
     subscription,
     until,
@@ -153,8 +154,13 @@ class TestTheCharge:
                 renew_at=NEXT_END - 3 * DAY,
                 renewed_at=FIRST + MINUTE,
                 paid=(
-                    PaidPeriod(order_id=ORDER.order, start=T0, end=END),
-                    PaidPeriod(order_id=RENEWAL, start=END, end=NEXT_END),
+                    paid_period(ORDER, T0, END),
+                    PaidPeriod(
+                        order_id=RENEWAL,
+                        start=END,
+                        end=NEXT_END,
+                        sources=(Source(payment_id=FIRST_CHARGE, amount=999),),
+                    ),
                 ),
             ),
             EntitlementGranted(

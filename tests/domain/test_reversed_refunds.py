@@ -16,8 +16,8 @@ from domain.refunds.events import RefundFailed, RefundReversed
 from domain.refunds.state import Refund, RefundStatus
 from domain.subscriptions.commands import CancelAt, CancelSubscription
 from domain.subscriptions.events import SubscriptionRestored
-from domain.subscriptions.state import PaidPeriod, SubscriptionStatus
-from tests.domain.histories import bought, bought_too, refund_answer, subscribed, subscription
+from domain.subscriptions.state import SubscriptionStatus
+from tests.domain.histories import bought, bought_too, paid_period, refund_answer, subscribed, subscription
 from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, usd
 
 FILM = Resource("film:solaris")
@@ -142,7 +142,7 @@ def test_the_rest_of_a_period_is_given_again() -> None:
     end = END + 2 * DAY + 14 * DAY
     restored = after.events[1]
     assert isinstance(restored, SubscriptionRestored)
-    assert restored.paid == (PaidPeriod(order_id=ORDER.order, start=end - 28 * DAY, end=end),)
+    assert restored.paid == (paid_period(ORDER, end - 28 * DAY, end),)
     spec = after.happens()
     assert spec.account.entitlements[ROLE].until == end
     half = spec.when(RequestRefund(payment_id=ORDER.payment), at=END + 3 * DAY, command_id="refund 2").happens()
