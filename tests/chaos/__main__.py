@@ -37,8 +37,10 @@ SHOPPERS = 64
 BULK_LANES = 4
 WORKERS = 2
 AUDIT_TIMEOUT_S = 300
-LEAP_EACH_S, LEAP_DAYS_MAX = 12.0, 6
+LEAP_EACH_S, LEAP_DAYS_MAX = 15.0, 12
 """So often the clock leaps, and so far at most: every stage of dunning and grace is met."""
+DAYS_MIN = 75
+"""Time that passes under fire at least, so that many a subscription renews twice."""
 RENEWALS_MIN, REFUNDS_MIN = 20, 20
 """Fewer would prove nothing."""
 
@@ -91,8 +93,9 @@ async def _run(stack: Stack, options: argparse.Namespace) -> bool:
 
     torturer = Torturer(stack, random.Random(f"{options.seed} faults"))
     is_over = asyncio.Event()
+    clock = DevelopmentClock(stack.data_dir / "clock")
     load = [
-        _let_time_pass(stack, random.Random(f"{options.seed} time"), is_over),
+        _let_time_pass(clock, random.Random(f"{options.seed} time"), is_over),
         *(
             shop(market, random.Random(f"{options.seed} shop {lane}"), f"c{lane}", is_over=is_over.is_set)
             for lane in range(SHOPPERS)
@@ -101,7 +104,7 @@ async def _run(stack: Stack, options: argparse.Namespace) -> bool:
     ]
     working = [asyncio.create_task(_as_none(work)) for work in load]
     begin = time.monotonic()
-    await _torture(torturer, market, options, working)
+    await _torture(torturer, market, clock, options, working)
     is_over.set()
     say(f"enough after {time.monotonic() - begin:.0f} s; the last customers are served")
     await asyncio.gather(*working)
@@ -133,9 +136,8 @@ async def _run(stack: Stack, options: argparse.Namespace) -> bool:
     return is_good(findings)
 
 
-async def _let_time_pass(stack: Stack, dice: random.Random, is_over: asyncio.Event) -> None:
+async def _let_time_pass(clock: DevelopmentClock, dice: random.Random, is_over: asyncio.Event) -> None:
     """Move the clock ahead again and again, under fire, so that subscriptions renew, are dunned and end."""
-    clock = DevelopmentClock(stack.data_dir / "clock")
     while not is_over.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAP_EACH_S):
@@ -149,11 +151,15 @@ async def _as_none(work: object) -> None:
 
 
 async def _torture(
-    torturer: Torturer, market: Market, options: argparse.Namespace, working: list[asyncio.Task[None]]
+    torturer: Torturer,
+    market: Market,
+    clock: DevelopmentClock,
+    options: argparse.Namespace,
+    working: list[asyncio.Task[None]],
 ) -> None:
-    """Round after round, until there were enough of them and enough commands."""
+    """Round after round, until there were enough of them, enough commands, and enough time has passed."""
     rounds = 0
-    while rounds < options.rounds or market.accepted() < options.commands:
+    while rounds < options.rounds or market.accepted() < options.commands or clock.offset() < timedelta(days=DAYS_MIN):
         if options.calm:
             await asyncio.sleep(1)
             rounds += 1
