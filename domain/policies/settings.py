@@ -59,6 +59,9 @@ class Policies:
     cancel_now_refunds: bool = True
     """Whether cancelling at once gives the unused part of the period back."""
 
+    end_lead_without_grace: timedelta = timedelta(hours=1)
+    """Where there is no grace: how long before the end trials and plans that change then are charged."""
+
     plan_change_expiry: timedelta = timedelta(hours=1)
     """How long a change of plan may wait for its payment: the credit was reckoned for the moment of the order."""
 

@@ -69,10 +69,11 @@ def at_end(
     if _is_leaving(subscription) and subscription.next_plan == plan:
         return ()
     change = PlannedChange(plan=plan)
+    charge_at = renewal.at_end(subscription.period_start, subscription.period_end, command.policies)
     scheduled = PlanChangeScheduled(
         subscription_id=subscription.id,
         change=change,
-        renew_at=max(subscription.period_end, command.at) if _renews(subscription) else None,
+        renew_at=max(charge_at, command.at) if _renews(subscription) else None,
         announced_at=command.at,
     )
     return (*close_renewal(account, subscription, command, CloseReason.CANCELLED), scheduled)

@@ -86,7 +86,7 @@ def _started(
         period_start=command.at,
         period_end=end,
         access_end=renewal.access_end(end, auto_renew=asked.auto_renew, policies=command.policies),
-        renew_at=end if asked.auto_renew else None,
+        renew_at=renewal.at_end(command.at, end, command.policies) if asked.auto_renew else None,
         is_trial=True,
     )
 
