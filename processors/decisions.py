@@ -7,6 +7,7 @@ follow, and its outcome. The order of the records is the order of the commands.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
@@ -313,11 +314,17 @@ def _resources(events: tuple[Any, ...]) -> dict[str, str]:
     """Return the first id of each noun that the events name."""
     found: dict[str, str] = {}
     for event in events:
-        for attribute, noun in _NOUNS.items():
-            value = getattr(event, attribute, None)
+        for attribute, noun in _named(event.__class__):
+            value = getattr(event, attribute)
             if value is not None:
                 found.setdefault(noun, value)
     return found
+
+
+@cache
+def _named(event_type: type) -> tuple[tuple[str, str], ...]:
+    """Return which of its fields name something, with their nouns."""
+    return tuple((attribute, noun) for attribute, noun in _NOUNS.items() if hasattr(event_type, attribute))
 
 
 def _bury(decided: Decided, incoming: Incoming, reason: str) -> None:

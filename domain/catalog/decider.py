@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.calendar import PeriodUnit
@@ -13,6 +12,7 @@ from domain.catalog.state import NoProduct, Price, Product, ProductKind, Product
 from domain.errors import PriceImmutable, PriceInvalid, ProductInvalid, ProductUnknown
 from domain.ids import product_of
 from domain.money import checked
+from domain.records import replace
 
 if TYPE_CHECKING:
     from domain.decider import Command

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from domain.calendar import Period
 from domain.ids import PriceId, ProductId, Resource
 from domain.money import Money
 from domain.pricing.state import MonthsDiscounts, PromoCode
+from domain.records import dataclass, field
 
 
 class ProductKind(StrEnum):

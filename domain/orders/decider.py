@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.catalog.state import ProductKind
@@ -29,6 +28,7 @@ from domain.promo import uses as promo_uses
 from domain.promo.commands import PromoOutcome
 from domain.promo.events import PromoUseHeld, PromoUseRefused, PromoUseReleased, PromoUseRequested
 from domain.promo.state import PromoUseStatus
+from domain.records import replace
 from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:

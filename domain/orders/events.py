@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.ids import OrderId, PaymentId
 from domain.money import Money
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.pricing.state import AppliedDiscount
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

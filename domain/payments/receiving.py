@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.errors import PaidAmountMismatch, ReferenceMismatch
@@ -14,6 +13,7 @@ from domain.payments.events import PaymentFetchRequested, PaymentMethodSaved, Pa
 from domain.payments.state import CallKind, CloseReason, Closing, Payment, SavedMethod, Succeeded
 from domain.promo import uses as promo_uses
 from domain.promo.state import PromoUseStatus
+from domain.records import replace
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.plans import CHANGED_MEANWHILE

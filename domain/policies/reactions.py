@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domain.effects import (
@@ -28,6 +27,7 @@ from domain.payments.state import ActionRequired, CallKind, Created, Payment, Pr
 from domain.promo.commands import RepeatPromoCall
 from domain.promo.events import PromoUseEvent
 from domain.promo.reactions import ask
+from domain.records import dataclass
 from domain.refunds.commands import RepeatRefund, SweepRefund
 from domain.refunds.events import RefundCallRepeated, RefundRequested
 from domain.refunds.state import Refund

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domain.errors import NothingToRefund, PaymentNotRefundable, RefundAmountInvalid, RefundExceedsPayment
@@ -10,6 +9,7 @@ from domain.ids import EffectId, RefundId, derive
 from domain.money import Money
 from domain.payments.state import Succeeded
 from domain.policies.settings import Policies, delay
+from domain.records import dataclass
 from domain.refunds.events import RefundRequested
 from domain.refunds.state import UNDER_WAY, RefundedBy
 from domain.subscriptions.state import Source

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import OrderId, PaymentId, RefundId
 from domain.money import Money
 from domain.payments.state import ProviderCall
+from domain.records import dataclass
 
 
 class RefundStatus(StrEnum):

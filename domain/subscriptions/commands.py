@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import PriceId, SubscriptionId
+from domain.records import dataclass
 
 
 class CancelAt(StrEnum):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
+from domain.records import replace
 from domain.subscriptions.events import (
     AccessBlocked,
     PlanChanged,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.calendar import end_of
@@ -21,6 +20,7 @@ from domain.orders.state import OPEN_STATUSES, OrderPurpose
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
 from domain.pricing.quote import Candidates, quote
+from domain.records import replace
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.ids import OrderId, Resource, SubscriptionId
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.policies.settings import Policies
+from domain.records import replace
 from domain.subscriptions.events import (
     PlanChanged,
     RenewalFailed,
