@@ -21,6 +21,7 @@ from domain.errors import DomainError
 from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
+from domain.subscriptions.commands import ChangePlan, MigratePrice, StartTrial
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
 from processors.partition import Changes, evolve
@@ -163,9 +164,12 @@ class Decider:
         return entries.decide(state, command)
 
     def _offers(self, data: Any) -> dict[PriceId, Offer]:
-        if not isinstance(data, PlaceOrder):
-            return {}
-        found = ((item.price_id, self._catalogue.prices.get(item.price_id)) for item in data.items)
+        wanted: tuple[PriceId, ...] = ()
+        if isinstance(data, PlaceOrder):
+            wanted = tuple(item.price_id for item in data.items)
+        elif isinstance(data, ChangePlan | MigratePrice | StartTrial):
+            wanted = (data.price_id,)
+        found = ((price_id, self._catalogue.prices.get(price_id)) for price_id in wanted)
         return {price_id: offer for price_id, offer in found if offer is not None}
 
     def _promo_code(self, data: Any) -> PromoCode | None:

@@ -22,6 +22,7 @@ from domain.ids import CommandId, PriceId, ProductId, RefundId, derive
 from domain.money import Money
 from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, ReportPayment
+from domain.pricing.state import PromoCode
 from domain.refunds.commands import AnswerRefund, RequestRefund
 from infra.kafka.log_reader import LogRecord, partition_of
 from schemas.codec import encode, type_of
@@ -53,6 +54,32 @@ PLAN = Product(
 OFFERS = {
     price.id: Offer(product=product, price=price) for product in (FILM, PLAN) for price in product.prices.values()
 }
+OTHER_PLANS = {
+    price.id: Offer(product=product, price=price)
+    for product, price in (
+        (
+            Product(id=ProductId(name), kind=ProductKind.SUBSCRIPTION, title=name.title(), role=name),
+            Price(
+                id=PriceId(price_id),
+                amount=Money(amount=amount, currency="USD"),
+                period=Period(count=1, unit=PeriodUnit.MONTH),
+                trial_days=trial_days,
+            ),
+        )
+        for name, price_id, amount, trial_days in (
+            ("basic", "basic:month", 499, None),
+            ("arthouse", "arthouse:month", 700, 14),
+            ("premium", "premium:new", 1299, None),
+        )
+    )
+}
+"""Plans to change to, to try and to be migrated to; nobody orders them."""
+
+PROMOS = {
+    "TEN": PromoCode(code="TEN", basis_points=1000),
+    "FIRST": PromoCode(code="FIRST", basis_points=5000, uses_max=10),
+}
+"""Of the second one, its own key counts the uses."""
 
 
 @dataclass(slots=True)
@@ -74,7 +101,16 @@ class SampleLog:
         self.now += timedelta(seconds=1)
         command_id = CommandId(derive(account, name or f"command {self.commands}"))
         before = self.accounts.get(account, INITIAL)
-        command = Command(id=command_id, key=account, at=self.now, actor=f"user:{account}", data=data, prices=OFFERS)
+        named = data.promo_code if isinstance(data, PlaceOrder) else None
+        command = Command(
+            id=command_id,
+            key=account,
+            at=self.now,
+            actor=f"user:{account}",
+            data=data,
+            prices=OFFERS | OTHER_PLANS,
+            promo_code=None if named is None else PROMOS.get(named),
+        )
         events: tuple[Any, ...]
         outcome: CommandAccepted | CommandRejected
         try:

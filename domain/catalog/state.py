@@ -29,6 +29,8 @@ class Price:
     period: Period | None = None
     """Set for subscription plans, absent for films."""
     active: bool = True
+    trial_days: int | None = None
+    """How many days the plan may be tried for nothing before its first period; absent: not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

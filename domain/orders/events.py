@@ -28,6 +28,10 @@ class OrderPlaced:
     """The discount that won, and why."""
     provider: str = ""
     return_url: str | None = None
+    credit: Money | None = None
+    """What is left of the old plan, in money: `total` − `credit` is to be paid."""
+    credited: tuple[OrderId, ...] = ()
+    """The orders whose periods the credit comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,8 @@ def placed(event: OrderPlaced) -> Order:
         purpose=event.purpose,
         provider=event.provider,
         return_url=event.return_url,
+        credit=event.credit,
+        credited=event.credited,
         promo_code=applied.reference if applied is not None and applied.kind is DiscountKind.PROMO else None,
     )
 

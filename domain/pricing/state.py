@@ -88,6 +88,17 @@ class AppliedDiscount:
     """One sentence for the customer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsideredDiscount:
+    """A discount that would have been possible, and what it would have taken off."""
+
+    kind: DiscountKind
+    reference: str
+    amount: Money
+    what: str
+    """Such as `10 % for 3 months or more`."""
+
+
 def is_valid(start: datetime | None, end: datetime | None, at: datetime) -> bool:
     """Tell whether a moment lies in a time of validity; an open end is valid for ever."""
     return (start is None or start <= at) and (end is None or at < end)

@@ -20,6 +20,10 @@ class RefundStatus(StrEnum):
     FAILED = "failed"
 
 
+UNDER_WAY = frozenset({RefundStatus.REQUESTED, RefundStatus.SUBMITTED})
+"""A refund in one of these may still succeed or fail."""
+
+
 class RefundedBy(StrEnum):
     """Who asked for the money back."""
 
