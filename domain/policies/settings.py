@@ -76,6 +76,9 @@ class Policies:
     dispute_lost_forgets_method: bool = True
     """Whether a lost dispute makes us forget the means of payment, so that nothing renews by it again."""
 
+    end_lead_without_grace: timedelta = timedelta(hours=1)
+    """Where there is no grace: how long before the end trials and plans that change then are charged."""
+
     plan_change_expiry: timedelta = timedelta(hours=1)
     """How long a change of plan may wait for its payment: the credit was reckoned for the moment of the order."""
 

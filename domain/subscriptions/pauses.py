@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.entitlements.events import EntitlementEnded
 from domain.errors import PauseLimitReached, SubscriptionNotPausable
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionContinued, SubscriptionPaused
 from domain.subscriptions.state import SubscriptionStatus

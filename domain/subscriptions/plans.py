@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.calendar import end_of
@@ -21,6 +20,7 @@ from domain.orders.state import OPEN_STATUSES, OrderPurpose
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
 from domain.pricing.quote import Candidates, quote
+from domain.records import replace
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
@@ -69,10 +69,11 @@ def at_end(
     if _is_leaving(subscription) and subscription.next_plan == plan:
         return ()
     change = PlannedChange(plan=plan)
+    charge_at = renewal.at_end(subscription.period_start, subscription.period_end, command.policies)
     scheduled = PlanChangeScheduled(
         subscription_id=subscription.id,
         change=change,
-        renew_at=max(subscription.period_end, command.at) if _renews(subscription) else None,
+        renew_at=max(charge_at, command.at) if _renews(subscription) else None,
         announced_at=command.at,
     )
     return (*close_renewal(account, subscription, command, CloseReason.CANCELLED), scheduled)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from domain.money import Money
 from domain.pricing.quote import quote
+from domain.records import dataclass, replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import PlanChanged
 from domain.subscriptions.evolve import evolve

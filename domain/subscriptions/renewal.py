@@ -47,8 +47,13 @@ def first_attempt(subscription: Subscription, start: datetime, end: datetime, po
     planned = subscription.planned
     is_leaving = planned is not None and not planned.is_migration
     if is_leaving or subscription.status is SubscriptionStatus.TRIALING:
-        return end
+        return at_end(start, end, policies)
     return first_attempt_at(start, end, policies)
+
+
+def at_end(start: datetime, end: datetime, policies: Policies) -> datetime:
+    """Return when something is charged that is to be charged at the end: then, if there still is access then."""
+    return end if policies.grace else max(start, end - policies.end_lead_without_grace)
 
 
 def retry_at(period_end: datetime, now: datetime, policies: Policies) -> datetime | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from domain.ids import OrderId, PaymentId, SubscriptionId, derive
 from domain.money import Money
 from domain.orders.events import OrderFulfilled, OrderPaymentWaived, OrderPlaced
 from domain.orders.state import OrderPurpose, OrderStatus
+from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionStarted
 from domain.subscriptions.lines import line_of, offer_of, plan_on_sale
@@ -86,7 +86,7 @@ def _started(
         period_start=command.at,
         period_end=end,
         access_end=renewal.access_end(end, auto_renew=asked.auto_renew, policies=command.policies),
-        renew_at=end if asked.auto_renew else None,
+        renew_at=renewal.at_end(command.at, end, command.policies) if asked.auto_renew else None,
         is_trial=True,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -344,6 +344,11 @@ class TestAtTheEnd:
         held = subscription(renewed)
         assert (held.plan, held.period_start, held.planned) == (PLUS, END, None)
         assert held.period_end == datetime(2030, 3, 31, 12, 30, tzinfo=UTC), "the anchor day is kept"
+
+    def test_without_grace_it_is_charged_while_there_still_is_access(self) -> None:
+        no_grace = Policies(grace=timedelta(0))
+        spec = subscribed().when(LATER, at=MIDDLE, policies=no_grace).happens()
+        assert charge(until(spec, END - HOUR, policies=no_grace)).amount == usd(1999)
 
     def test_another_role_begins_with_it(self) -> None:
         spec = subscribed().when(change("kids:month", ChangeAt.PERIOD_END), at=MIDDLE).happens()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,7 @@ from domain.orders.events import OrderFulfilled, OrderPaymentWaived, OrderPlaced
 from domain.orders.state import OrderPurpose
 from domain.payments.commands import AnswerCall
 from domain.payments.events import PaymentCreated
+from domain.policies.settings import Policies
 from domain.subscriptions.commands import (
     CancelAt,
     CancelSubscription,
@@ -34,7 +35,7 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import DAY, MONTH, OFFERS, ORDER, POLICIES, SECOND, T0, Spec, given, usd
+from tests.domain.spec import DAY, HOUR, MONTH, OFFERS, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,13 @@ def test_bought_while_it_runs_the_first_period_begins_at_its_end() -> None:
         datetime(2030, 3, 14, 12, 30, tzinfo=UTC),
     )
     assert held.renew_at == held.period_end - 3 * DAY, "what is paid is renewed with the usual lead"
+
+
+def test_without_grace_it_is_charged_while_there_still_is_access() -> None:
+    no_grace = Policies(grace=timedelta(0))
+    spec = subscribed("kids:month").when(TRY, command_id="try", policies=no_grace).happens()
+    charging = until(spec, END - HOUR, policies=no_grace)
+    assert [each.amount for each in charging.account.payments.values()] == [usd(500), usd(700)]
 
 
 def test_without_a_means_of_payment_it_is_dunned_and_ends() -> None:
