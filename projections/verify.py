@@ -180,7 +180,7 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "units": subscription.units,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
-            "paid": [msgspec.to_builtins(period) for period in subscription.paid],
+            "paid": msgspec.json.decode(msgspec.json.encode(subscription.paid)),
         }
         for subscription in state.subscriptions.values()
     }

@@ -14,7 +14,7 @@ from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
 from domain.ids import DiscountId, PriceId, derive
 from domain.orders.commands import OrderItem, PlaceOrder
-from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment
+from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment, SweepPayment
 from domain.policies.reactions import pending
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.promo.commands import AnswerPromoReservation, PromoOutcome, RepeatPromoCall
@@ -103,6 +103,35 @@ def rare_stories(log: SampleLog) -> None:
     answer = RefundAnswer(status=RefundAnswerStatus.SUCCEEDED, reference="re_1")
     log.do("account-1", AnswerRefund(refund_id=refund.id, effect_id=None, attempt=1, answer=answer))
     _discounted_stories(log)
+    _stories_without_an_end(log)
+
+
+def _stories_without_an_end(log: SampleLog) -> None:
+    """A refund that the provider refuses, one that comes back, and a page of which it has nothing new to say."""
+    log.buy("account-8", "premium:month")
+    (plan,) = log.accounts["account-8"].payments
+    log.do("account-8", RequestRefund(payment_id=plan, by_manager=True))
+    (back,) = log.accounts["account-8"].refunds.values()
+    for status in (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.FAILED):
+        answer = RefundAnswer(status=status, reference="re_2", detail="bounced")
+        log.do("account-8", AnswerRefund(refund_id=back.id, effect_id=None, attempt=0, answer=answer))
+    log.buy("account-6")
+    (paid,) = log.accounts["account-6"].payments
+    log.do("account-6", RequestRefund(payment_id=paid, by_manager=True))
+    (refund,) = log.accounts["account-6"].refunds.values()
+    refused = RefundAnswer(status=RefundAnswerStatus.FAILED, detail="the account is closed")
+    log.do("account-6", AnswerRefund(refund_id=refund.id, effect_id=None, attempt=1, answer=refused))
+    film = PlaceOrder(items=(OrderItem(price_id=PriceId("solaris:eur")),), provider="stripe")
+    log.open_page("account-7", derive(log.do("account-7", film), "order"))
+    sweep = next(timer for timer in pending(log.accounts["account-7"]) if isinstance(timer.data, SweepPayment))
+    log.now = max(log.now, sweep.due_at)
+    log.do("account-7", sweep.data)
+    (open_,) = log.accounts["account-7"].payments.values()
+    assert open_.call is not None
+    same = ProviderAnswer(
+        status=AnswerStatus.ACTION_REQUIRED, reference=open_.reference, confirmation_url="http://pay.example/same"
+    )
+    log.do("account-7", AnswerCall(payment_id=open_.id, effect_id=open_.call.effect_id, attempt=1, answer=same))
 
 
 def _discounted_stories(log: SampleLog) -> None:
@@ -186,7 +215,8 @@ def _asked(state: Account, now: datetime, random: Random) -> Any:
             status=random.choice([RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus]), reference=f"re_{refund.id}"
         )
         asked.append(AnswerRefund(refund_id=refund.id, effect_id=effect_id, attempt=1, answer=answer))
-    asked += _of_the_bank(state, now, random)
+    if random.random() < 0.4:
+        asked += _of_the_bank(state, now, random)
     for subscription in state.subscriptions.values():
         at = random.choice(list(CancelAt))
         asked += [
