@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from schemas.http.access import CancelSubscriptionRequest
+from schemas.http.admin import GiveGrantRequest, RevokeGrantRequest
 from schemas.http.catalog import DefineProductRequest
 from schemas.http.commands import PendingAnswer
 from schemas.http.discounts import (
@@ -39,6 +40,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     DefineMonthsDiscountsRequest,
     GrantPersonalDiscountRequest,
     DefinePromoCodeRequest,
+    GiveGrantRequest,
+    RevokeGrantRequest,
     ProblemAnswer,
 )
 _REFERENCE = "#/components/schemas/{model}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from api.views import order_answer, payment_answer, refund_answer
+from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
 from schemas.http.discounts import (
     MonthsDiscountsAnswer,
     MonthsStepAnswer,
@@ -15,9 +17,13 @@ from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer
 
 if TYPE_CHECKING:
     from projections.discounts import MonthsDiscountsView, PersonalDiscountView
+    from projections.grants import GrantView
     from projections.model import HistoryEntry
+    from projections.orders import OrderView
+    from projections.payments import PaymentView
     from projections.promo_codes import PromoCodeView
     from projections.promo_uses import PromoUseView
+    from projections.refunds import RefundView
 
 
 def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntryAnswer]:
@@ -36,6 +42,35 @@ def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntr
             )
             for entry in entries
         )
+    )
+
+
+def account_order(order: OrderView) -> AccountOrderAnswer:
+    """An order with whose it is."""
+    return AccountOrderAnswer(account=order.account, purpose=order.purpose, **dict(order_answer(order)))
+
+
+def account_payment(payment: PaymentView) -> AccountPaymentAnswer:
+    """A payment with whose it is, and what the provider calls it."""
+    return AccountPaymentAnswer(account=payment.account, reference=payment.reference, **dict(payment_answer(payment)))
+
+
+def account_refund(refund: RefundView) -> AccountRefundAnswer:
+    """A refund with whose it is."""
+    return AccountRefundAnswer(account=refund.account, **dict(refund_answer(refund)))
+
+
+def grant_answer(grant: GrantView) -> GrantAnswer:
+    """Access that a manager gave."""
+    return GrantAnswer(
+        account=grant.account,
+        resource=grant.resource,
+        until=grant.until,
+        reason=grant.reason,
+        given_at=grant.given_at,
+        given_by=grant.given_by,
+        ended_at=grant.ended_at,
+        ended_because=grant.ended_because,
     )
 
 

@@ -56,6 +56,20 @@ GUARDED = [
     ("POST", "/v1/admin/promo-codes/HALF/archive"),
     ("GET", "/v1/admin/promo-codes/HALF/uses"),
     ("GET", "/v1/admin/promo-codes/HALF/history"),
+    ("GET", "/v1/admin/orders"),
+    ("GET", "/v1/admin/orders/1"),
+    ("GET", "/v1/admin/orders/1/history"),
+    ("GET", "/v1/admin/payments"),
+    ("GET", "/v1/admin/payments/1"),
+    ("GET", "/v1/admin/payments/1/history"),
+    ("GET", "/v1/admin/refunds"),
+    ("GET", "/v1/admin/refunds/1"),
+    ("GET", "/v1/admin/refunds/1/history"),
+    ("POST", "/v1/admin/payments/1/refunds"),
+    ("GET", "/v1/admin/grants"),
+    ("POST", "/v1/admin/accounts/ada/grants"),
+    ("POST", "/v1/admin/accounts/ada/grants/film:dune/revoke"),
+    ("GET", "/v1/admin/accounts/ada/grants/film:dune/history"),
 ]
 OPEN = ["/v1/products", "/v1/payment-providers", "/health/live", "/health/ready", "/openapi.json", "/docs", "/metrics"]
 
