@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.views import order_answer, payment_answer, refund_answer
+from domain.catalog.state import ProductKind
 from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
+from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer
 from schemas.http.discounts import (
     MonthsDiscountsAnswer,
     MonthsStepAnswer,
@@ -13,7 +15,7 @@ from schemas.http.discounts import (
     PromoCodeAnswer,
     PromoUseAnswer,
 )
-from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer
+from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer, PeriodAnswer
 
 if TYPE_CHECKING:
     from projections.discounts import MonthsDiscountsView, PersonalDiscountView
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from projections.model import HistoryEntry
     from projections.orders import OrderView
     from projections.payments import PaymentView
+    from projections.products import ProductView
     from projections.promo_codes import PromoCodeView
     from projections.promo_uses import PromoUseView
     from projections.refunds import RefundView
@@ -42,6 +45,29 @@ def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntr
             )
             for entry in entries
         )
+    )
+
+
+def managed_product(product: ProductView) -> ManagedProductAnswer:
+    """A product, on sale or not, with every price that it ever had."""
+    return ManagedProductAnswer(
+        id=product.id,
+        kind=ProductKind(product.kind),
+        title=product.title,
+        description=product.description,
+        role=product.role,
+        validity_days=product.validity_days,
+        active=product.active,
+        prices=tuple(
+            ManagedPriceAnswer(
+                id=price.id,
+                amount=MoneyAnswer.of(price.amount),
+                period=None if price.period is None else PeriodAnswer.of(price.period),
+                active=price.active,
+            )
+            for price in product.prices
+        ),
+        updated_at=product.updated_at,
     )
 
 

@@ -22,6 +22,10 @@ def manager(product: Product) -> Manager:
     return Manager(product)
 
 
+def usd(amount: int) -> dict[str, Any]:
+    return {"amount": amount, "currency": "USD"}
+
+
 async def bought(product: Product, account: str) -> dict[str, Any]:
     """A film's order, paid and fulfilled; its payment."""
     order, reference = await webhooks._ordered(product, await product.film(), account)
@@ -178,6 +182,31 @@ async def test_each_refusal_has_its_code(
     answer = await product.http.request(method, f"/v1/admin/{path}", json=body, headers=headers)
     assert answer.json()["code"] == code, answer.text
     assert 400 <= answer.status_code < 500
+
+
+async def test_products_with_all_that_they_ever_cost(product: Product, manager: Manager) -> None:
+    price = await product.film()
+    name = price.partition(":")[0]
+    dearer = {"kind": "film", "title": "Dearer", "prices": [{"id": f"{name}:new", "amount": usd(600)}]}
+    assert (await manager.put(f"/v1/admin/products/{name}", dearer)).status_code == 200
+    shown = (await manager.get(f"/v1/admin/products/{name}")).json()
+    assert {found["id"]: found["active"] for found in shown["prices"]} == {price: False, f"{name}:new": True}
+    await manager.post(f"/v1/admin/products/{name}/archive")
+    assert (await manager.get(f"/v1/admin/products/{name}")).json()["active"] is False
+    assert (await product.http.get(f"/v1/products/{name}")).status_code == 404
+    listed = (await manager.get("/v1/admin/products", limit=100)).json()["items"]
+    assert [item["id"] for item in listed] == sorted(item["id"] for item in listed)
+    history = (await manager.get(f"/v1/admin/products/{name}/history")).json()["items"]
+    kinds = [entry["event_type"].removeprefix("billing.") for entry in history]
+    assert kinds == [
+        "product.defined",
+        "price.added",
+        "product.defined",
+        "price.added",
+        "price.archived",
+        "product.archived",
+    ]
+    assert (await manager.get("/v1/admin/products/none")).json()["code"] == "product_unknown"
 
 
 async def test_a_manager_may_ask_what_became_of_the_own_command(product: Product, manager: Manager) -> None:
