@@ -8,6 +8,7 @@ import typer
 
 from cli import audit, catalog, clock, doctor, projections, roles, sandbox, schemas, setup, token, topics, up
 from cli.common import UsageError
+from domain.policies.settings import PoliciesInvalidError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
 from infra.logging import configure_logging
@@ -42,7 +43,7 @@ def main() -> None:
     configure_logging(level="WARNING")
     try:
         app()
-    except (EmbeddedError, UsageError, WrongTopicError) as error:
+    except (EmbeddedError, PoliciesInvalidError, UsageError, WrongTopicError) as error:
         typer.echo(f"billing: {error}", err=True)
         sys.exit(1)
 

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.policies.settings import Policies
 from infra.embedded.stack_file import read_stack_file
+from infra.policies import load_policies
 
 
 class Settings(BaseSettings):
@@ -74,6 +76,9 @@ class Settings(BaseSettings):
     sandbox_url: str = ""
     sandbox_webhook_url: str = ""
     """Where the sandbox delivers its webhooks; empty means `<public_url>/v1/webhooks/stripe`."""
+
+    # Policies of the business: BILLING_POLICY_<NAME>, see infra/policies.py.
+    policies: Policies = Field(default_factory=load_policies, repr=False)
 
     @field_validator("stripe_webhook_secrets", mode="before")
     @classmethod
