@@ -87,7 +87,7 @@ LEAD_MAX = timedelta(days=28)
 DURATION_MAX = timedelta(days=36_525)
 
 
-class PoliciesInvalidError(ValueError):
+class PoliciesInvalidError(Exception):
     """Policies that make no sense by themselves or together, one sentence each; the process must not start."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
