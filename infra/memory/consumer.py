@@ -121,6 +121,11 @@ class MemoryConsumer:
             self._topics.listeners.remove(self._hear)
         self._group.expel(self)
 
+    def expelled(self) -> None:
+        """The group goes on without this member, which learns of it at its next read."""
+        self._group.expel(self)
+        self.wake()
+
     def wake(self) -> None:
         """Something happened that `getmany` may have waited for."""
         self._changed.set()
