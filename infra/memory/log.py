@@ -50,7 +50,9 @@ class _Partition:
     @property
     def stable_end(self) -> int:
         """Where a reader of what is committed stops: the begin of the oldest open transaction."""
-        return min((offsets[0] for offsets in self.open.values()), default=len(self.entries))
+        if not self.open:
+            return len(self.entries)
+        return min(offsets[0] for offsets in self.open.values())
 
 
 @dataclass(slots=True)

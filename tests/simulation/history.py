@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,6 +30,7 @@ REST_S = 40.0
 RESTS_MIN = 5
 RESTS_MAX = 40
 EVENTS_SHOWN = 12
+FAULTS_SHOWN = 5
 
 
 @dataclass(slots=True)
@@ -51,11 +53,18 @@ class Result:
         """Whether nothing was found."""
         return not self.faults
 
+    def report(self) -> str:
+        """Return what a person needs to see it again."""
+        lines = [f"seed {self.seed}: {len(self.faults)} fault(s)"]
+        lines += [f"  {fault}" for fault in self.faults[:FAULTS_SHOWN]]
+        lines += ["  the last events of those concerned:", *(f"    {event}" for event in self.last_events)]
+        return "\n".join(lines)
+
 
 def run(seed: int, settings: Settings, roles: Roles | None = None, watch: Callable[[World], None] | None = None) -> Result:
     """Let a history happen and judge it."""
     _be_silent()
-    loop = VirtualLoop(Random(f"loop {seed}"), steps_max=settings.steps_max)
+    loop = VirtualLoop(Random(f"loop {seed}"), seed=seed, steps_max=settings.steps_max)
     result = Result(seed)
     asyncio.set_event_loop(loop)
     world = World(loop, seed, settings, roles)
@@ -66,6 +75,8 @@ def run(seed: int, settings: Settings, roles: Roles | None = None, watch: Callab
         _judge(result, evidence)
     except (StuckError, asyncio.CancelledError) as error:
         result.faults.append(f"it comes to rest: {error!r}")
+    except Exception:  # noqa: BLE001  a bug of the simulation or of what it runs: its seed shows it again
+        result.faults.append(f"it runs to its end: {traceback.format_exc()}")
     finally:
         with suppress(StuckError):
             loop.run_until_complete(world.stop())

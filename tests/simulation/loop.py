@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 """The process that a step belongs to; None for the world outside of all processes."""
 CANCELLED_TIMERS_MAX = 2_000
+TASK_BITS = 24
+"""Room for the numbers of the tasks of one history: asyncio keeps the tasks of all of them in one set."""
 
 
 class StuckError(Exception):
@@ -40,9 +42,10 @@ class NumberedTask(asyncio.Task[Any]):
 class VirtualLoop(asyncio.BaseEventLoop):
     """One thread, no sockets, no clock of the machine."""
 
-    def __init__(self, random: Random, *, steps_max: int) -> None:
+    def __init__(self, random: Random, *, seed: int, steps_max: int) -> None:
         """`steps_max`: whoever needs more is taken to run in a circle."""
         super().__init__()
+        self._first_task = seed << TASK_BITS
         self._now_s = 0.0
         self._random = random.random
         self._steps_max = steps_max
@@ -68,7 +71,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, loop: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None
     ) -> asyncio.Task[Any]:
         self._tasks_made += 1
-        task = NumberedTask(coro, number=self._tasks_made, loop=loop, context=context)
+        task = NumberedTask(coro, number=self._first_task + self._tasks_made, loop=loop, context=context)
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
             process.adopt(task)
