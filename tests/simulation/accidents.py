@@ -21,10 +21,12 @@ NEXT_TURN = 0.5
 
 async def happen(world: World) -> None:
     """Let accidents happen until somebody stops this."""
-    accidents = (kill, kill, kill, freeze, freeze, lose_disk, disturb_group, outage, change_refunds)
+    accidents = (kill, kill, kill, freeze, freeze, disturb_group, outage, change_refunds)
     while True:
         await asyncio.sleep(world.random.expovariate(1 / world.settings.accident_s))
-        world.random.choice(accidents)(world)
+        burns = world.random.random() < world.settings.disks_burn
+        accident = lose_disk if burns else world.random.choice(accidents)
+        accident(world)
 
 
 async def fly(world: World) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _decode = msgspec.json.decode
+ENTRIES_KEPT_MAX = 20_000
+BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,20 @@ class Entry:
     def position(self) -> str:
         """`<partition>:<offset>`."""
         return f"{self.partition}:{self.offset}"
+
+
+class Entries:
+    """Records that are read anew for everybody who looks through them: those of years have no room in plain words."""
+
+    def __init__(self, *parts: list[StoredRecord]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[Entry]:
+        for part in self._parts:
+            yield from map(_entry, part)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +88,9 @@ class Evidence:
     now: datetime
     accepted: list[str] = field(default_factory=list)
     """Ids of commands that were acknowledged to their senders."""
-    commands: list[Entry] = field(default_factory=list)
-    events: list[Entry] = field(default_factory=list)
-    effects: list[Entry] = field(default_factory=list)
+    commands: Entries | list[Entry] = field(default_factory=list)
+    events: Entries | list[Entry] = field(default_factory=list)
+    effects: Entries | list[Entry] = field(default_factory=list)
     published: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """By account, what the newest public record says that it may watch, and until when."""
     dead_letters: int = 0
@@ -92,36 +108,49 @@ def gather(world: World) -> Evidence:
     """Take everything down."""
     names, topics = world.names, world.topics
     evidence = Evidence(now=world.clock.now(), accepted=list(world.accepted), tables=world.tables)
-    for number in range(world.partitions):
-        records = topics.read(names.events, number)
-        evidence.commands += _entries(topics.read(names.commands, number))
-        evidence.events += _entries(records)
-        evidence.effects += _entries(topics.read(names.effects, number))
-        for record in _entries(topics.read(names.entitlements, number)):
-            evidence.published[record.key] = {item["resource"]: item["until"] for item in record.body["items"]}
+    numbers = range(world.partitions)
+    written = {
+        name: Entries(*(topics.read(name, number) for number in numbers))
+        for name in (names.commands, names.events, names.effects, names.entitlements)
+    }
+    is_short = len(written[names.events]) < ENTRIES_KEPT_MAX
+    evidence.commands, evidence.events, evidence.effects = (
+        list(written[name]) if is_short else written[name] for name in (names.commands, names.events, names.effects)
+    )
+    for entry in written[names.entitlements]:
+        evidence.published[entry.key] = {item["resource"]: item["until"] for item in entry.body["items"]}
+    for number in numbers:
         evidence.dead_letters += len(topics.read(names.dead_letters, number))
         evidence.folded.update(_fold_anew(world, number))
-        if records:
-            evidence.tables_anew.write(fold(records), number, expected=0, reached=records[-1].offset + 1)
+        _project_anew(evidence.tables_anew, topics.read(names.events, number), number)
     evidence.believed = _believed(world)
     _take_books(world, evidence)
     return evidence
 
 
-def _entries(records: list[StoredRecord]) -> Iterator[Entry]:
-    for record in records:
-        headers = dict(record.headers)
-        value = record.value or b""
-        yield Entry(
-            record.partition,
-            record.offset,
-            (record.key or b"").decode(),
-            headers["ce_type"].decode(),
-            headers["command_id"].decode(),
-            headers,
-            value,
-            _decode(value),
-        )
+def _entry(record: StoredRecord) -> Entry:
+    headers = dict(record.headers)
+    value = record.value or b""
+    return Entry(
+        record.partition,
+        record.offset,
+        (record.key or b"").decode(),
+        headers["ce_type"].decode(),
+        headers["command_id"].decode(),
+        headers,
+        value,
+        _decode(value),
+    )
+
+
+def _project_anew(tables: Tables, records: list[StoredRecord], number: int) -> None:
+    """Fold the log into empty tables, in batches that have nothing to do with those of the projector."""
+    expected = 0
+    for first in range(0, len(records), BATCH):
+        part = records[first : first + BATCH]
+        reached = part[-1].offset + 1
+        tables.write(fold(part), number, expected=expected, reached=reached)
+        expected = reached
 
 
 def _believed(world: World) -> dict[str, Stream]:

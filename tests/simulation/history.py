@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.verifier import Finding
 
-REST_S = 40.0
-RESTS_MIN = 5
-RESTS_MAX = 40
+RESTS_MORE_MAX = 30
 EVENTS_SHOWN = 12
 FAULTS_SHOWN = 5
 
@@ -104,10 +102,11 @@ async def _rest(world: World) -> Evidence:
     """Let nothing bad happen any more, until nothing is late. Within bounds: what stays late then is a fault."""
     world.calm()
     world.provider.refunds_become = RefundAnswerStatus.SUCCEEDED
-    for number in range(RESTS_MAX):
-        await asyncio.sleep(REST_S)
+    settings = world.settings
+    for number in range(settings.rests_min + RESTS_MORE_MAX):
+        await asyncio.sleep(settings.rest_s)
         await world.idle()
-        if number >= RESTS_MIN and number % 2:
+        if number >= settings.rests_min and number % 2:
             evidence = gather(world)
             if not left_behind(evidence, story_of(evidence)):
                 return evidence
@@ -125,7 +124,8 @@ def _judge(result: Result, evidence: Evidence) -> None:
         digest.update(entry.headers["chain_hash"])
     result.digest = digest.hexdigest()
     if result.faults:
-        concerned = [entry for entry in evidence.events if any(entry.key in fault for fault in result.faults)]
+        blamed = " ".join(result.faults[:FAULTS_SHOWN])
+        concerned = [entry for entry in evidence.events if entry.key in blamed]
         shown = sorted(concerned or evidence.events, key=lambda entry: entry.headers["ce_time"])[-EVENTS_SHOWN:]
         result.last_events = [
             f"{entry.headers['ce_time'].decode()} {entry.position} {entry.key} {entry.kind} {entry.value.decode()}"[:300]

@@ -26,7 +26,7 @@ from infra.settings import Settings as ProductSettings
 from schemas.envelope import new_command
 from tests.simulation.catalogue import Shelf
 from tests.simulation.customers import REPERTOIRE, Customer, live
-from tests.simulation.process import Climate, LocalWeather, Process
+from tests.simulation.process import TASKS_LOOKED_THROUGH, Climate, LocalWeather, Process
 from tests.simulation.roles import EngineRole, GatewayRole, ProjectorRole
 from tests.simulation.tables import Tables
 
@@ -63,6 +63,11 @@ class Settings:
     """The mean time between two accidents; 0: there are none."""
     skip_s: float = 25.0
     """The mean time between two jumps of the clock; 0: it goes as the loop's."""
+    disks_burn: float = 0.1
+    """How likely an accident takes a store with it."""
+    rest_s: float = 40.0
+    """How long everybody is left alone between two looks for what is late."""
+    rests_min: int = 5
     steps_max: int = 400_000
     is_long: bool = False
     """A long history has mild weather between its accidents."""
@@ -180,6 +185,8 @@ class World:
     def later(self, work: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Let something of the outside world happen by itself."""
         self._tasks.append(self.loop.create_task(work(*args), context=self._outside.copy()))
+        if len(self._tasks) > TASKS_LOOKED_THROUGH:
+            self._tasks = [task for task in self._tasks if not task.done()]
 
     async def idle(self) -> None:
         """Wait until the outside world has nothing under way."""

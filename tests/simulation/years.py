@@ -24,7 +24,10 @@ def settings_of(years: float, customers: int) -> Settings:
         timer_s=3_600.0,
         patience_s=12 * 3_600.0,
         accident_s=3 * DAY_S,
+        disks_burn=0.002,
         skip_s=0.0,
+        rest_s=4_000.0,
+        rests_min=15,
         steps_max=2**62,
         is_long=True,
     )
