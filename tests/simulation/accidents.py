@@ -45,7 +45,7 @@ def kill(world: World) -> None:
 
 def freeze(world: World) -> None:
     """SIGSTOP and, later, SIGCONT: somebody else may have taken over meanwhile."""
-    world.freeze(_any(world), world.random.choice((1.0, 15.0, 60.0)))
+    world.freeze(_any(world))
 
 
 def lose_disk(world: World) -> None:

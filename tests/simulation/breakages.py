@@ -12,17 +12,19 @@ from processors.partition import PartitionState
 from processors.worker import Delivery
 from tests.simulation.roles import EngineRole, GatewayRole, ProjectorRole
 from tests.simulation.tables import Tables
-from tests.simulation.world import Roles
+from tests.simulation.world import Roles, Settings
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
     from domain.effects import ChargeMethod, CreateCheckout, FetchPayment
     from domain.ids import CommandId, EffectId
-    from domain.ports import PaymentProvider
+    from domain.ports import Clock, PaymentProvider
     from infra.memory.log import StoredRecord
+    from infra.memory.store import MemoryStore
     from processors.journal import Journal
     from projections.fold import Batch
+    from tests.simulation.process import Process
     from tests.simulation.world import World
 
 
@@ -141,19 +143,18 @@ class CarelessTables(Tables):
 class CarelessProjector(ProjectorRole):
     """A projector whose rows and offset are two transactions."""
 
-    def __init__(self, world: World, process: Any) -> None:
-        super().__init__(world, process)
+    def __init__(self, world: World, process: Process, clock: Clock) -> None:
+        super().__init__(world, process, clock)
         if not isinstance(world.tables, CarelessTables):
             world.tables = CarelessTables(world.tables.rows, world.tables.positions, world.tables.by_account)
 
     async def project(self, partition: TopicPartition, records: list[StoredRecord]) -> None:
-        """Write the rows, and the offset in a moment."""
-        before = self._world.tables.positions.get(partition.partition, 0)
-        try:
-            await super().project(partition, records)
-        except BaseException:
-            self._world.tables.positions[partition.partition] = before
-            raise
+        """Write the rows, and the offset at some later time."""
+        positions = self._world.tables.positions
+        before = positions.get(partition.partition, 0)
+        await super().project(partition, records)
+        if records[0].offset % 3:
+            positions[partition.partition] = before
 
 
 class UnfencedTopics(MemoryTopics):
@@ -168,19 +169,19 @@ class UnfencedTopics(MemoryTopics):
 class UnfencedEngine(EngineRole):
     """An engine on a broker that lets zombies write."""
 
-    def __init__(self, world: World, process: Any, disk: Any) -> None:
+    def __init__(self, world: World, process: Process, clock: Clock, disk: dict[int, MemoryStore]) -> None:
         world.topics.__class__ = UnfencedTopics
-        super().__init__(world, process, disk)
+        super().__init__(world, process, clock, disk)
 
 
-BROKEN: dict[str, Roles] = {
-    "a gateway without idempotency key": Roles(gateway=KeylessGateway),
-    "a gateway that takes unknown for failed": Roles(gateway=HastyGateway),
-    "an engine that acks before it commits": Roles(engine=HastyEngine),
-    "an engine that decides a command again": Roles(engine=ForgetfulEngine),
-    "an engine without timers": Roles(engine=TimelessEngine),
-    "an engine that guesses after an unsure commit": Roles(engine=StubbornEngine),
-    "an engine that is not fenced": Roles(engine=UnfencedEngine),
-    "a projector whose offset is written apart": Roles(projector=CarelessProjector),
+BROKEN: dict[str, tuple[Roles, Settings]] = {
+    "a gateway without idempotency key": (Roles(gateway=KeylessGateway), Settings()),
+    "a gateway that takes unknown for failed": (Roles(gateway=HastyGateway), Settings()),
+    "an engine that acks before it commits": (Roles(engine=HastyEngine), Settings()),
+    "an engine that decides a command again": (Roles(engine=ForgetfulEngine), Settings()),
+    "an engine without timers": (Roles(engine=TimelessEngine), Settings()),
+    "an engine that guesses after an unsure commit": (Roles(engine=StubbornEngine), Settings()),
+    "an engine that is not fenced": (Roles(engine=UnfencedEngine), Settings(freeze=0.05)),
+    "a projector whose offset is written apart": (Roles(projector=CarelessProjector), Settings()),
 }
-"""What is broken, and the roles that are."""
+"""What is broken, the roles that are, and the histories that show it."""

@@ -60,9 +60,7 @@ class Customer:
 
     async def order(self, *items: OrderItem, promo_code: str | None = None, auto_renew: bool = True) -> None:
         """Order something, perhaps with a double click, and usually see to the payment."""
-        data = PlaceOrder(
-            items=items, provider=self.world.provider.name, auto_renew=auto_renew, promo_code=promo_code
-        )
+        data = PlaceOrder(items=items, provider=self.world.provider.name, auto_renew=auto_renew, promo_code=promo_code)
         command_id = await self.ask(data)
         if self.random.random() < 0.1:
             await self.ask(data)
@@ -290,5 +288,3 @@ async def live(customer: Customer, deeds: int, pause_s: float, repertoire: tuple
         await asyncio.sleep(customer.random.expovariate(1 / pause_s))
         act = first if number == 0 else customer.random.choices(acts, weights)[0]
         await act(customer)
-
-

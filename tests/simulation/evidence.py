@@ -179,9 +179,7 @@ def _fold_anew(world: World, number: int) -> dict[str, Stream]:
 
 def _streams(world: World, state: PartitionState) -> dict[str, Stream]:
     prefix = b"s"
-    return {
-        key[1:].decode(): state.stream(key[1:].decode()) for key, _ in state._store.scan(prefix, b"t")
-    }
+    return {key[1:].decode(): state.stream(key[1:].decode()) for key, _ in state._store.scan(prefix, b"t")}
 
 
 def _take_books(world: World, evidence: Evidence) -> None:
@@ -190,9 +188,7 @@ def _take_books(world: World, evidence: Evidence) -> None:
         if entry.status == "succeeded":
             amount = entry.amount
             evidence.charges.append(
-                Charge(
-                    entry.reference, entry.payment_id, entry.account, amount.amount, amount.currency, entry.returned
-                )
+                Charge(entry.reference, entry.payment_id, entry.account, amount.amount, amount.currency, entry.returned)
             )
     for refund in provider.refunds.values():
         evidence.refunds.append(

@@ -59,8 +59,15 @@ class Result:
         return "\n".join(lines)
 
 
-def run(seed: int, settings: Settings, roles: Roles | None = None, watch: Callable[[World], None] | None = None) -> Result:
-    """Let a history happen and judge it."""
+def run(
+    seed: int,
+    settings: Settings,
+    roles: Roles | None = None,
+    *,
+    watch: Callable[[World], None] | None = None,
+    keep: Callable[[Evidence], None] | None = None,
+) -> Result:
+    """Let a history happen and judge it. `watch` is given the world at its begin, `keep` what it left."""
     _be_silent()
     loop = VirtualLoop(Random(f"loop {seed}"), seed=seed, steps_max=settings.steps_max)
     result = Result(seed)
@@ -70,6 +77,8 @@ def run(seed: int, settings: Settings, roles: Roles | None = None, watch: Callab
         watch(world)
     try:
         evidence = loop.run_until_complete(_happen(world))
+        if keep is not None:
+            keep(evidence)
         _judge(result, evidence)
     except (StuckError, asyncio.CancelledError) as error:
         result.faults.append(f"it comes to rest: {error!r}")
@@ -128,7 +137,9 @@ def _judge(result: Result, evidence: Evidence) -> None:
         concerned = [entry for entry in evidence.events if entry.key in blamed]
         shown = sorted(concerned or evidence.events, key=lambda entry: entry.headers["ce_time"])[-EVENTS_SHOWN:]
         result.last_events = [
-            f"{entry.headers['ce_time'].decode()} {entry.position} {entry.key} {entry.kind} {entry.value.decode()}"[:300]
+            f"{entry.headers['ce_time'].decode()} {entry.position} {entry.key} {entry.kind} {entry.value.decode()}"[
+                :300
+            ]
             for entry in shown
         ]
 

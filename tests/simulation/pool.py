@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tests.simulation.evidence import Evidence
     from tests.simulation.world import Roles, Settings
 
 SEEDS_AT_ONCE = 10
@@ -40,6 +41,10 @@ class Pool:
         for done in as_completed([self._executor.submit(run_some, chunk, settings, roles) for chunk in chunks]):
             yield from done.result()
 
+    def evidence(self, seed: int, settings: Settings) -> Evidence:
+        """Return what the history of a seed leaves to be judged."""
+        return self._executor.submit(gather_evidence, seed, settings).result()
+
     def first_fault(self, seeds: Sequence[int], settings: Settings, roles: Roles) -> Result | None:
         """Return the result of the first seed that finds something."""
         return self._executor.submit(find_fault, seeds, settings, roles).result()
@@ -51,6 +56,13 @@ def run_some(seeds: Sequence[int], settings: Settings, roles: Roles | None) -> l
     results = [run(seed, settings, roles) for seed in seeds]
     gc.collect()
     return results
+
+
+def gather_evidence(seed: int, settings: Settings) -> Evidence:
+    """Return what a history leaves."""
+    found: list[Evidence] = []
+    run(seed, settings, keep=found.append)
+    return found[0]
 
 
 def find_fault(seeds: Sequence[int], settings: Settings, roles: Roles) -> Result | None:

@@ -36,12 +36,14 @@ class Climate:
     """How likely each fault is."""
     crash: float = 0.0
     """How likely a process dies at a pause."""
+    freeze: float = 0.0
+    """How likely it stands still there for a while."""
 
     def calm(self) -> None:
         """Let no fault strike any more."""
         self.at_once, self.brief, self.delay_s, self.long_delay = 0.9, 1.0, 0.0, 0.0
         self.strikes = {}
-        self.crash = 0.0
+        self.crash = self.freeze = 0.0
 
 
 class LocalWeather(Weather):
@@ -61,6 +63,9 @@ class LocalWeather(Weather):
             if climate.crash and self._random() < climate.crash:
                 process.kill(place)
                 process.require_alive()
+            if climate.freeze and self._random() < climate.freeze:
+                process.stall()
+                await asyncio.sleep(0)
         chance = self._random()
         if chance < climate.at_once:
             return
@@ -90,6 +95,8 @@ class Process:
         self.held: list[asyncio.Handle] = []
         self.weather = LocalWeather(climate, random, self)
         self.on_death: list[Callable[[str], None]] = []
+        self.stall: Callable[[], None] = self.freeze
+        """Freeze it, and see to it that it goes on some time."""
         self._loop = loop
         self.tasks: list[asyncio.Task[Any]] = []
 

@@ -21,7 +21,7 @@ from tests.simulation.tables import PositionTakenError, fold
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-    from domain.ports import PaymentProvider
+    from domain.ports import Clock, PaymentProvider
     from infra.memory.log import StoredRecord
     from infra.memory.store import MemoryStore
     from tests.simulation.process import Process
@@ -47,10 +47,11 @@ class Acknowledged:
 class EngineRole:
     """One engine process: what `processors.engine` does with Faust, done with a consumer in memory."""
 
-    def __init__(self, world: World, process: Process, disk: dict[int, MemoryStore]) -> None:
+    def __init__(self, world: World, process: Process, clock: Clock, disk: dict[int, MemoryStore]) -> None:
         """`disk` outlives the process."""
         self.world = world
         self.process = process
+        self._clock = clock
         self._disk = disk
         weather = process.weather
         self._sender = MemoryCommandSender(
@@ -79,9 +80,7 @@ class EngineRole:
 
     def delivery(self, partition: TopicPartition, record: StoredRecord) -> Delivery:
         """Return a command as Faust hands it over."""
-        incoming = Incoming(
-            record.topic, record.partition, record.offset, record.key, record.value, [*record.headers]
-        )
+        incoming = Incoming(record.topic, record.partition, record.offset, record.key, record.value, [*record.headers])
         return Delivery(incoming, Acknowledged(self.acked, partition, record.offset))
 
     def first_offset(self, partition: TopicPartition) -> int:
@@ -119,7 +118,7 @@ class EngineRole:
             ),
             open_store=lambda: self._disk[number],
             topics=world.names,
-            clock=world.clock,
+            clock=self._clock,
             catalogue=self._catalogue,
             policies=Policies(),
         )
@@ -138,11 +137,9 @@ class EngineRole:
 class GatewayRole:
     """One gateway process, with the real gateway in it."""
 
-    def __init__(self, world: World, process: Process) -> None:
+    def __init__(self, world: World, process: Process, clock: Clock) -> None:
         weather = process.weather
-        commands = MemoryCommandSender(
-            world.topics, world.names.commands, partitions=world.partitions, weather=weather
-        )
+        commands = MemoryCommandSender(world.topics, world.names.commands, partitions=world.partitions, weather=weather)
         letters = MemoryDeadLetterSender(world.topics, world.names.dead_letters, weather=weather)
         self.consumer: MemoryConsumer | None = None
         self._world = world
@@ -150,7 +147,7 @@ class GatewayRole:
         self.gateway = Gateway(
             world.product_settings,
             {world.provider.name: self.connection()},
-            world.clock,
+            clock,
             writer=GatewayWriter(commands, letters),
             new_consumer=self.new_consumer,
         )
@@ -179,7 +176,7 @@ class GatewayRole:
 class ProjectorRole:
     """One projector process: the pure fold of the real one, and the tables in memory."""
 
-    def __init__(self, world: World, process: Process) -> None:
+    def __init__(self, world: World, process: Process, clock: Clock) -> None:
         self._world = world
         self.consumer = MemoryConsumer(
             world.topics, world.projectors, self, weather=process.weather, patience_s=world.settings.patience_s

@@ -166,14 +166,10 @@ def _tell_payment(story: Story, entry: Entry, verb: str) -> None:
     if verb == "created":
         amount = body["amount"]
         order = story.orders.get(body["order_id"])
-        story.require(
-            order is not None and order.body["total"] == amount, entry, f"{amount} is not what was agreed"
-        )
+        story.require(order is not None and order.body["total"] == amount, entry, f"{amount} is not what was agreed")
         is_new = body["payment_id"] not in story.payments
         story.require(is_new, entry, "the payment was created before")
-        story.payments[body["payment_id"]] = Payment(
-            entry.key, body["order_id"], amount["amount"], amount["currency"]
-        )
+        story.payments[body["payment_id"]] = Payment(entry.key, body["order_id"], amount["amount"], amount["currency"])
         return
     payment = story.payments[body["payment_id"]]
     if verb in {"action_required", "processing"}:
@@ -198,6 +194,7 @@ def _tell_refund(story: Story, entry: Entry, verb: str) -> None:
         payment = story.payments[body["payment_id"]]
         amount = body["amount"]["amount"]
         payment.refunding += amount
+        story.require(body["refund_id"] not in story.refunds, entry, "it was requested before")
         story.refunds[body["refund_id"]] = Refund(body["payment_id"], amount)
         story.require(amount > 0, entry, "it gives nothing back")
         promised = payment.refunding + payment.refunded

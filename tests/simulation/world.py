@@ -1,4 +1,4 @@
-"""One history: roles, customers, provider and accidents on one virtual loop, from the first command to the last rest."""
+"""One history: roles, customers, provider and accidents on one virtual loop."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ class Settings:
     pause_s: float = 25.0
     """The mean time between two of them."""
     repertoire: tuple[Deed, ...] = REPERTOIRE
-    engines: int = 2
-    gateways: int = 1
+    engines: int = 3
+    """At most; a short history has fewer, as its seed says."""
+    gateways: int = 2
+    """Likewise."""
     partitions: int = 2
     timer_s: float = 10.0
     patience_s: float = 60.0
@@ -63,6 +65,8 @@ class Settings:
     """The mean time between two accidents; 0: there are none."""
     skip_s: float = 25.0
     """The mean time between two jumps of the clock; 0: it goes as the loop's."""
+    freeze: float | None = None
+    """How likely a process stands still at a pause; the seed says it where nothing else is said."""
     disks_burn: float = 0.1
     """How likely an accident takes a store with it."""
     rest_s: float = 40.0
@@ -87,6 +91,18 @@ class VirtualClock:
     def skip(self, by: timedelta) -> None:
         """Move on."""
         self._ahead += by
+
+
+class SkewedClock:
+    """The clock of one machine: a little before or behind the others."""
+
+    def __init__(self, clock: VirtualClock, skew: timedelta) -> None:
+        self._clock = clock
+        self._skew = skew
+
+    def now(self) -> datetime:
+        """Return what this machine takes for the present moment in UTC."""
+        return self._clock.now() + self._skew
 
 
 @dataclass(slots=True)
@@ -124,6 +140,8 @@ class World:
         self.roles = roles or Roles()
         self.random = Random(f"world {seed}")
         self.climate = _mild() if settings.is_long else _climate(self.random)
+        if settings.freeze is not None:
+            self.climate.freeze = settings.freeze
         self.weather = LocalWeather(self.climate, self.random)
         self.clock = VirtualClock(loop)
         self.names = Topics("billing")
@@ -138,8 +156,8 @@ class World:
         self._api = MemoryCommandSender(
             self.topics, self.names.commands, partitions=self.partitions, weather=self.weather
         )
-        kinds = ["engine"] * settings.engines + ["gateway"] * settings.gateways + ["projector"]
-        self.places = [Place(kind) for kind in kinds]
+        kinds = ["engine"] * self._number(settings.engines) + ["gateway"] * self._number(settings.gateways)
+        self.places = [Place(kind) for kind in (*kinds, "projector")]
         self.processes: list[Process] = []
         """Those that live, and those whose last steps are not done."""
         self.accepted: list[str] = []
@@ -149,6 +167,14 @@ class World:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_over = False
         self._ids = 0
+
+    def _number(self, most: int) -> int:
+        return most if self.settings.is_long else self.random.randint(1, most)
+
+    def _clock(self) -> SkewedClock:
+        """Return the clock of a machine; it is set anew whenever something starts on it."""
+        skew_s = self.random.choice((0.0, 0.0, 0.1, 3.0, 60.0))
+        return SkewedClock(self.clock, timedelta(seconds=skew_s * self.random.uniform(-1, 1)))
 
     def start(self) -> None:
         """Start every role."""
@@ -259,12 +285,13 @@ class World:
             case "engine":
                 for number in range(self.partitions):
                     place.disk.setdefault(number, MemoryStore())
-                role = self.roles.engine(self, process, place.disk)
+                role = self.roles.engine(self, process, self._clock(), place.disk)
             case "gateway":
-                role = self.roles.gateway(self, process)
+                role = self.roles.gateway(self, process, self._clock())
             case _:
-                role = self.roles.projector(self, process)
+                role = self.roles.projector(self, process, self._clock())
         place.role = role
+        process.stall = lambda: self.freeze(place)
         process.on_death.append(lambda _: self._ended(place, role))
         task = process.start(role.run())
         task.add_done_callback(lambda done: self._ended(place, role))
@@ -285,8 +312,9 @@ class World:
         if place.process is None and not self._is_over:
             self._start(place)
 
-    def freeze(self, place: Place, seconds: float) -> None:
+    def freeze(self, place: Place) -> None:
         """Let a process stand still; its group expels it when that lasts too long."""
+        seconds = self.random.choice((1.0, 15.0, 60.0))
         process, role = place.process, place.role
         if process is None or role is None or process.is_frozen:
             return
@@ -340,6 +368,7 @@ def _climate(random: Random) -> Climate:
         long_delay=random.choice((0.0, 0.0, 0.02)),
         strikes={fault: random.choice(rates) for fault in faults},
         crash=random.choice((0.0, 0.001, 0.005)),
+        freeze=random.choice((0.0, 0.002, 0.02)),
     )
 
 

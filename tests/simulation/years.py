@@ -14,16 +14,18 @@ SHOWN_EVERY_S = 5.0
 
 
 def settings_of(years: float, customers: int) -> Settings:
-    """Return a history of that length. Something breaks once in three days; nobody moves the clock."""
+    """Return a history of that length. Something breaks twice a month; nobody moves the clock."""
     deeds = max(2, round(years * DEEDS_A_YEAR))
     return Settings(
         customers=customers,
+        engines=2,
+        gateways=1,
         deeds=deeds,
         pause_s=years * 365.25 * DAY_S / deeds,
         repertoire=LASTING,
         timer_s=3_600.0,
         patience_s=12 * 3_600.0,
-        accident_s=3 * DAY_S,
+        accident_s=15 * DAY_S,
         disks_burn=0.002,
         skip_s=0.0,
         rest_s=4_000.0,
