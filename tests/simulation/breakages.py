@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from domain.effects import AnswerStatus, ProviderAnswer
 from infra.memory.connection import MemoryConnection
 from infra.memory.log import MemoryTopics
 from processors.partition import PartitionState
-from processors.worker import Delivery
 from tests.simulation.roles import EngineRole, GatewayRole, ProjectorRole
 from tests.simulation.tables import Tables
 from tests.simulation.world import Roles, Settings
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from infra.memory.log import StoredRecord
     from infra.memory.store import MemoryStore
     from processors.journal import Journal
+    from processors.worker import Delivery
     from projections.fold import Batch
     from tests.simulation.process import Process
     from tests.simulation.world import World
@@ -118,7 +118,7 @@ class TimelessEngine(EngineRole):
     def journal(self, number: int) -> Journal:
         """Return a journal without timers."""
         journal = super().journal(number)
-        journal.due_timers = list  # type: ignore[method-assign,assignment]
+        journal.due_timers = list  # type: ignore[method-assign]
         return journal
 
 

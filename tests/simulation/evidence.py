@@ -172,7 +172,7 @@ def _fold_anew(world: World, number: int) -> dict[str, Stream]:
     records = world.topics.read(world.names.events, number)
     try:
         state.fold(((record.offset, _event(record)) for record in records), len(records))
-    except Exception:  # noqa: BLE001  what cannot be folded differs from whatever is believed
+    except Exception:  # what cannot be folded differs from whatever is believed
         return {}
     return _streams(world, state)
 

@@ -82,7 +82,7 @@ def run(
         _judge(result, evidence)
     except (StuckError, asyncio.CancelledError) as error:
         result.faults.append(f"it comes to rest: {error!r}")
-    except Exception:  # noqa: BLE001  a bug of the simulation or of what it runs: its seed shows it again
+    except Exception:  # a bug of the simulation or of what it runs: its seed shows it again
         result.faults.append(f"it runs to its end: {traceback.format_exc()}")
     finally:
         with suppress(StuckError):

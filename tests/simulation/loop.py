@@ -89,7 +89,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 index = int(random() * count)
                 if index < count - 1:
                     ready[index], handle = handle, ready[index]
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle._cancelled:
                 continue
             process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
             if process is not None and process.is_frozen:
@@ -103,7 +103,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _jump(self) -> None:
         """Go to the next timer."""
         scheduled = self._scheduled
-        while scheduled and scheduled[0]._cancelled:  # type: ignore[attr-defined]
+        while scheduled and scheduled[0]._cancelled:
             heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
             self._timers_cancelled -= 1
         if not scheduled:
@@ -119,7 +119,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers_cancelled += 1
         scheduled = self._scheduled
         if self._timers_cancelled > CANCELLED_TIMERS_MAX and 2 * self._timers_cancelled > len(scheduled):
-            kept = [timer for timer in scheduled if not timer._cancelled]  # type: ignore[attr-defined]
+            kept = [timer for timer in scheduled if not timer._cancelled]
             heapq.heapify(kept)
             scheduled[:] = kept
             self._timers_cancelled = 0

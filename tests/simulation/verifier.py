@@ -136,11 +136,11 @@ def nothing_was_told_that_must_not_be(evidence: Evidence, story: Story) -> Findi
 def charges_are_payments(evidence: Evidence, story: Story) -> Finding:
     """Every charge in the books has exactly one payment in the log, to the minor unit, and the other way round."""
     finding = Finding("charges and payments are the same")
-    charges = Counter(
+    charges: Counter[tuple[str, str, str | None, int, str]] = Counter(
         (charge.account, charge.payment_id, charge.reference, charge.amount, charge.currency)
         for charge in evidence.charges
     )
-    payments = Counter(
+    payments: Counter[tuple[str, str, str | None, int, str]] = Counter(
         (payment.account, payment_id, payment.reference, payment.amount, payment.currency)
         for payment_id, payment in story.payments.items()
         if payment.successes
