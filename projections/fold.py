@@ -9,11 +9,14 @@ import msgspec
 from projections import (
     commands,
     customers,
+    discounts,
     entitlements,
     orders,
     payment_methods,
     payments,
     products,
+    promo_codes,
+    promo_uses,
     refunds,
     subscriptions,
 )
@@ -43,6 +46,10 @@ READ_MODELS: tuple[ReadModel, ...] = (
     entitlements.MODEL,
     products.MODEL,
     products.PRICES,
+    discounts.MODEL,
+    discounts.MONTHS,
+    promo_codes.MODEL,
+    promo_uses.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -52,7 +59,19 @@ READ_MODELS: tuple[ReadModel, ...] = (
 
 def _listeners() -> dict[type, tuple[Project, ...]]:
     found: dict[type, tuple[Project, ...]] = {}
-    for slice_ in (orders, payments, refunds, payment_methods, subscriptions, entitlements, products, customers):
+    for slice_ in (
+        orders,
+        payments,
+        refunds,
+        payment_methods,
+        subscriptions,
+        entitlements,
+        products,
+        discounts,
+        promo_codes,
+        promo_uses,
+        customers,
+    ):
         project: Project = slice_.project
         hears: tuple[type, ...] = slice_.HEARS
         for event_type in hears:

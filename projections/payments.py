@@ -69,6 +69,7 @@ payments = Table(
     Column("updated_at", Moment, nullable=False),
 )
 Index("payments_account_created_at_idx", payments.c.account, payments.c.created_at.desc(), payments.c.id.desc())
+Index("payments_created_at_idx", payments.c.created_at.desc(), payments.c.id.desc())
 
 MODEL = ReadModel(
     table=payments,

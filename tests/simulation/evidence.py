@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from infra.memory.store import MemoryStore
-from processors.partition import PartitionState
+from processors.partition import LogMismatchError, PartitionState
 from tests.simulation.roles import EngineRole
 from tests.simulation.tables import Tables, fold
 
@@ -172,7 +172,8 @@ def _fold_anew(world: World, number: int) -> dict[str, Stream]:
     records = world.topics.read(world.names.events, number)
     try:
         state.fold(((record.offset, _event(record)) for record in records), len(records))
-    except Exception:  # what cannot be folded differs from whatever is believed
+        state.save()
+    except LogMismatchError:  # what cannot be folded differs from whatever is believed
         return {}
     return _streams(world, state)
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from projections import commands
-from projections.fold import LISTENERS, Batch, Place
+from projections.fold import Batch, Place
 from projections.model import Merge
 from schemas.envelope import read_event
-from schemas.messages import CommandAccepted, CommandRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from projections.model import ReadModel
 
 Key = tuple[str, ...]
-HEARD = {*LISTENERS, CommandAccepted, CommandRejected}
 
 
 class PositionTakenError(Exception):
@@ -75,8 +73,7 @@ def fold(records: Iterable[StoredRecord]) -> Batch:
     batch = Batch()
     for record in records:
         event = read_event(record.key, record.value, [*record.headers])
-        if type(event.data) in HEARD:
-            batch.add_event(event, Place(record.partition, record.offset))
+        batch.add_event(event, Place(record.partition, record.offset))
     batch.rows.pop(commands.MODEL, None)
     batch.history.clear()
     return batch
