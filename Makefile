@@ -76,6 +76,12 @@ schemas-check: $(INSTALLED)
 chaos: $(INSTALLED) ## Kill and freeze everything under load, then verify every account (minutes)
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+SEEDS ?= 2000
+.PHONY: simulate
+simulate: $(INSTALLED) ## Histories in virtual time (SEEDS=2000; SEED=7 one again; YEARS=10 CUSTOMERS=1000 one long one)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(YEARS),--years $(YEARS)) \
+		$(if $(CUSTOMERS),--customers $(CUSTOMERS)) $(ARGS)
+
 .PHONY: bench
 bench: $(INSTALLED) ## Measure, beside the limits of the machine
 	@$(BIN)/python -m tests.bench $(ARGS)

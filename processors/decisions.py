@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SOURCE = b"billing/engine"
+TIMER = "timer"
+"""The actor of a timer's command. It is never decided as of a time before it was fired: an owner whose clock is behind
+the last one's would take it for too early, and since its id is used up it would never come again."""
 
 
 class Incoming(NamedTuple):
@@ -152,7 +155,7 @@ class Decider:
         command: Command[Any] = Command(
             id=record.id,
             key=record.key,
-            at=at,
+            at=max(at, record.time) if record.actor == TIMER else at,
             actor=record.actor,
             data=data,
             prices=self._offers(data),
