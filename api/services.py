@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from api.intake import Intake
 from api.lookups import CommandLookups
-from domain.policies.settings import Policies
 from infra.clock import SystemClock, clock_of
 from infra.kafka.catalog_view import CatalogView
 from infra.kafka.command_sender import CommandSender
@@ -50,7 +49,6 @@ class Services:
     intake: Intake
     catalogue: CatalogView
     """What is on sale, as the engines have it: quotes are made of it."""
-    policies: Policies
     metrics: Metrics
     owners: Owners | None
     """Finds whose disputes are; None where the provider is not configured."""
@@ -101,7 +99,6 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             watcher=watcher,
             lookups=lookups,
             intake=Intake(sender, lookups, clock, metrics),
-            policies=Policies(),
             metrics=metrics,
             owners=owners,
             catalogue=catalogue,

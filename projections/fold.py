@@ -12,6 +12,7 @@ from projections import (
     discounts,
     disputes,
     entitlements,
+    grants,
     orders,
     payment_methods,
     payments,
@@ -52,6 +53,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     discounts.MONTHS,
     promo_codes.MODEL,
     promo_uses.MODEL,
+    grants.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -73,6 +75,7 @@ def _listeners() -> dict[type, tuple[Project, ...]]:
         discounts,
         promo_codes,
         promo_uses,
+        grants,
         customers,
     ):
         project: Project = slice_.project

@@ -35,7 +35,7 @@ async def list_payments(
     """The caller's payments, newest first."""
     if only_refundable:
         found = await refundable.list_page(
-            connection, principal.account, now, services.policies, limit=limit, cursor=cursor
+            connection, principal.account, now, services.settings.policies, limit=limit, cursor=cursor
         )
         return PageAnswer(items=tuple(map(_refundable, found.items)), next_cursor=found.next_cursor)
     page = await payments.list_page(connection, principal.account, limit=limit, cursor=cursor)

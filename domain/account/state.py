@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from domain.disputes.state import Dispute
 from domain.entitlements.state import Entitlement
+from domain.grants.state import Grant
 from domain.ids import DiscountId, DisputeId, OrderId, PaymentId, RefundId, Resource, SubscriptionId
 from domain.orders.state import Order
 from domain.payments.state import Payment, SavedMethod
@@ -28,6 +29,8 @@ class Account:
     disputes: Mapping[DisputeId, Dispute] = field(default_factory=dict)
     promo_uses: Mapping[OrderId, PromoUse] = field(default_factory=dict)
     personal_discounts: Mapping[DiscountId, PersonalDiscount] = field(default_factory=dict)
+    grants: Mapping[Resource, Grant] = field(default_factory=dict)
+    """What managers let the customer watch, beside what was bought."""
     methods: tuple[SavedMethod, ...] = ()
     """Saved means of payment, the one to charge first."""
 

@@ -25,6 +25,7 @@ from domain.errors import (
 from domain.ids import EffectId, OrderId, PaymentId, PriceId, Resource, SubscriptionId, derive
 from domain.orders.events import OrderAlreadyPlaced, OrderFailed, OrderFulfilled, OrderPaid, OrderPaymentWaived
 from domain.orders.state import OrderPurpose, OrderStatus
+from domain.payments.commands import ExpirePayment
 from domain.payments.events import PaymentCreated
 from domain.policies.reactions import react
 from domain.policies.settings import Policies
@@ -57,6 +58,7 @@ from tests.domain.histories import (
     charge,
     charge_answered,
     paid,
+    place,
     refund_answer,
     reported,
     subscribed,
@@ -294,6 +296,32 @@ class TestNowWithoutTheMoney:
         after = spec.when(told(AnswerStatus.SUCCEEDED, 1), at=MIDDLE).happens()
         (back,) = [asked for asked in after.account.refunds.values() if asked.payment_id == CHANGE.payment]
         assert back.amount == usd(1)
+
+
+class TestMoneyForTheOldPlan:
+    """It comes after the plan has changed."""
+
+    def test_for_more_of_it_begins_a_subscription_of_its_own(self) -> None:
+        ordered = subscribed().when(place("cinema:month"), at=MIDDLE, command_id=SECOND.command).happens()
+        kids = changing(ordered, "kids:month").when(told(AnswerStatus.SUCCEEDED, 1), at=MIDDLE).happens()
+        paged = kids.when(answered(SECOND.checkout, OPENED, ids=SECOND), at=MIDDLE).happens()
+        after = paged.when(reported(paid(usd(999)), payment_id=SECOND.payment), at=MIDDLE + HOUR).happens()
+        assert set(after.account.entitlements) == {ROLE, Resource("role:kids")}
+        assert after.account.subscriptions[PLAN] == kids.account.subscriptions[PLAN]
+        (own,) = [each for each in after.account.subscriptions.values() if each.id != PLAN]
+        assert (own.product_id, own.period_start, own.period_end) == ("cinema", MIDDLE + HOUR, NEW_END + HOUR)
+
+    def test_for_its_renewal_goes_back(self) -> None:
+        late = charge_answered(until(subscribed(), FIRST), AnswerStatus.ACTION_REQUIRED, at=FIRST, confirmation_url="u")
+        payment = charge(late)
+        late = late.when(ExpirePayment(payment_id=payment.id), at=payment.expires_at).happens()
+        assert late.account.payments[payment.id].phase.kind == "closing"
+        spec = changing(late, at=END + HOUR).when(told(AnswerStatus.SUCCEEDED, 1999), at=END + HOUR).happens()
+        assert subscription(spec).plan == PLUS
+        money = answer(AnswerStatus.SUCCEEDED, reference=payment.reference, amount=usd(999))
+        after = spec.when(reported(money, payment_id=payment.id), at=END + 2 * HOUR).happens()
+        assert subscription(after).plan == PLUS
+        assert [asked.amount for asked in after.account.refunds.values()] == [usd(999)]
 
 
 class TestMoneyBackAfterAChange:
