@@ -13,6 +13,7 @@ from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPay
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.ids import EffectId, Resource
+from domain.operations.commands import ResumeOverdue
 from domain.orders.commands import CancelOrder, ExpireOrder, PlaceOrder
 from domain.orders.events import (
     OrderAlreadyPlaced,
@@ -182,6 +183,7 @@ COMMANDS: dict[str, type] = {
     "billing.subscription.end_period": EndPeriod,
     "billing.subscription.end_grace": EndGrace,
     "billing.entitlement.end": EndEntitlement,
+    "billing.overdue.resume": ResumeOverdue,
     "billing.product.define": DefineProduct,
     "billing.product.archive": ArchiveProduct,
     "billing.months_discounts.define": DefineMonthsDiscounts,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.commands import EndEntitlement, EntitlementCommand
+from domain.operations import decider as operations
+from domain.operations.commands import OperationsCommand, ResumeOverdue
 from domain.orders import decider as orders
 from domain.orders.commands import CancelOrder, ExpireOrder, OrderCommand, PlaceOrder
 from domain.payments import decider as payments
@@ -48,6 +50,7 @@ AccountCommand = (
     | RefundCommand
     | PromoUseCommand
     | PersonalDiscountCommand
+    | OperationsCommand
 )
 
 
@@ -103,5 +106,7 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return refunds.sweep(account, data, command)
         case EndEntitlement():
             return subscriptions.end_entitlement(account, data, command)
+        case ResumeOverdue():
+            return operations.resume(account, data, command, decide)
         case _:
             assert_never(data)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from domain.effects import AnswerStatus, RefundAnswerStatus
+from domain.operations.commands import ResumeOverdue
+from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
@@ -205,6 +207,13 @@ class AccountMachine(RuleBasedStateMachine):
         timer = self.pick(data, pending(self.world.account), "timer")
         if timer.due_at <= self.world.now:
             self.world.fire(timer)
+
+    @precondition(lambda self: bool(pending(self.world.account)))
+    @rule(data=st.data())
+    def a_manager_resumes_what_waits(self, data: Any) -> None:
+        """At any time, due or not: no law of money may be broken by it."""
+        timer = self.pick(data, pending(self.world.account), "timer")
+        self.world.do(ResumeOverdue(subject=str(subject_of(timer))))
 
     @invariant()
     def the_laws_hold(self) -> None:
