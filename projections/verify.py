@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, select
 
+from domain.entitlements.commands import EndEntitlement
+from domain.operations.decider import subject_of
+from domain.payments.commands import RepeatCall, SweepPayment
 from domain.payments.state import ActionRequired, PaymentStatus, Succeeded
+from domain.policies.reactions import pending
+from domain.promo.commands import RepeatPromoCall
+from domain.refunds.commands import RepeatRefund, SweepRefund
+from domain.subscriptions.commands import RenewSubscription
 from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
+from projections.deadlines import ENTITLEMENT, deadlines, row_id
 from projections.entitlements import entitlements
 from projections.model import storable
 from projections.orders import orders
@@ -63,12 +71,15 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (payment_methods, "id", _methods),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
+        (deadlines, "id", _deadlines),
     ):
         statement = select(table).where(table.c.account == func.any(list(states)))
         if table is entitlements:
             statement = statement.where(entitlements.c.ended_at.is_(None))
         elif table is payment_methods:
             statement = statement.where(payment_methods.c.removed_at.is_(None))
+        elif table is deadlines:
+            statement = statement.where(func.least(*(deadlines.c[name] for name in _DUE)).is_not(None))
         shown = await _shown(connection, statement, key)
         for account, state in states.items():
             found[account] += _differences(table, expected_of(account, state), shown.get(account, {}))
@@ -177,6 +188,26 @@ def _entitlements(_account: str, state: Account) -> Rows:
         }
         for held in state.entitlements.values()
     }
+
+
+_DUE = ("repeat_at", "look_at", "end_at")
+
+
+def _deadlines(account: str, state: Account) -> Rows:
+    """What the account waits for, as its policies say it: the timers that the engine fires."""
+    rows: Rows = {}
+    for timer in pending(state):
+        match timer.data:
+            case RepeatCall() | RepeatRefund() | RepeatPromoCall():
+                column = "repeat_at"
+            case SweepPayment() | SweepRefund() | RenewSubscription():
+                column = "look_at"
+            case _:
+                column = "end_at"
+        noun = ENTITLEMENT if isinstance(timer.data, EndEntitlement) else ""
+        entity = row_id(account, noun, str(subject_of(timer)))
+        rows.setdefault(entity, dict.fromkeys(_DUE))[column] = timer.due_at
+    return rows
 
 
 def _customers(account: str, state: Account) -> Rows:
