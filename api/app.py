@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 
 from api import docs
 from api.access_log import access_logger
+from api.admin import overdue as admin_overdue
 from api.admin import products as admin_products
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
@@ -44,6 +45,7 @@ _VERSION = "0.1.0"
 _ROUTERS = (
     orders.router,
     admin_products.router,
+    admin_overdue.router,
     webhooks.router,
     products.router,
     payment_providers.router,

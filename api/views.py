@@ -10,14 +10,18 @@ from schemas.http.access import EntitlementAnswer, SubscriptionAnswer
 from schemas.http.catalog import PriceAnswer, ProductAnswer
 from schemas.http.commands import CommandAnswer
 from schemas.http.fields import MoneyAnswer, PeriodAnswer, ProblemAnswer
+from schemas.http.operations import OverdueItem, ResumedAnswer
 from schemas.http.orders import OrderAnswer, OrderLineAnswer, OrderPaymentAnswer, PaymentAnswer
 from schemas.http.refunds import PaymentMethodAnswer, RefundAnswer
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.orders.state import OrderLine
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
     from projections.orders import OrderView
+    from projections.overdue import OverdueView, Waiting
     from projections.payment_methods import PaymentMethodView
     from projections.payments import PaymentView
     from projections.products import ProductView
@@ -151,6 +155,35 @@ def product_answer(product: ProductView) -> ProductAnswer:
             for price in product.prices
         ),
         updated_at=product.updated_at,
+    )
+
+
+def overdue_item(item: OverdueView, now: datetime) -> OverdueItem:
+    """What waits too long, with its age now."""
+    return OverdueItem(
+        id=item.id,
+        kind=item.kind,
+        account=item.account,
+        noun=item.noun,
+        subject=item.subject,
+        since=item.since,
+        deadline=item.deadline,
+        age_seconds=int((now - item.since).total_seconds()),
+        attempts=item.attempts,
+        next_at=item.next_at,
+        cause=item.cause,
+        resume=f"/v1/admin/overdue/{item.id}/resume" if item.is_resumable else None,
+    )
+
+
+def resumed_answer(waiting: Waiting) -> ResumedAnswer:
+    """How what was gone on with stands."""
+    return ResumedAnswer(
+        id=waiting.id,
+        noun=waiting.noun,
+        subject=waiting.subject,
+        account=waiting.account,
+        next_at=waiting.next_at,
     )
 
 

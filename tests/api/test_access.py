@@ -42,6 +42,8 @@ GUARDED = [
     ("GET", "/v1/commands/1"),
     ("PUT", "/v1/admin/products/dune"),
     ("POST", "/v1/admin/products/dune/archive"),
+    ("GET", "/v1/admin/overdue"),
+    ("POST", "/v1/admin/overdue/1/resume"),
 ]
 OPEN = ["/v1/products", "/v1/payment-providers", "/health/live", "/health/ready", "/openapi.json", "/docs", "/metrics"]
 
