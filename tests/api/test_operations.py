@@ -29,7 +29,8 @@ async def test_a_call_that_never_arrived_is_made_again_once(product: Product) ->
     sent = await product.http.post(
         "/v1/orders", json={"items": [{"price_id": price}]}, headers=product.headers(account, key="order")
     )
-    named = await product.http.get(sent.headers["Location"], headers=product.headers(account, wait=30))
+    position = {"Billing-Position": sent.headers["Billing-Position"]}
+    named = await product.http.get(sent.headers["Location"], headers=product.headers(account) | position)
     payment_id, path = named.json()["resources"]["payment"], f"/v1/orders/{named.json()['resources']['order']}"
     await _until_asked(product, payment_id)
     answers = await asyncio.gather(*(_resume(product, payment_id, key="the same") for _ in range(5)))
