@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cli import audit, catalog, clock, doctor, projections, roles, sandbox, schemas, setup, token, topics, up
+from cli import audit, catalog, clock, doctor, overdue, projections, roles, sandbox, schemas, setup, token, topics, up
 from cli.common import UsageError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("setup")(setup.setup)
 app.command("doctor")(doctor.doctor)
+app.command("resume")(overdue.resume)
 app.command("token")(token.token)
 app.command("api")(roles.api)
 app.command("projector")(roles.projector)
