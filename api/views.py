@@ -127,14 +127,8 @@ def subscription_answer(subscription: SubscriptionView) -> SubscriptionAnswer:
 
 
 def entitlement_answer(entitlement: EntitlementView) -> EntitlementAnswer:
-    """What may be watched."""
-    return EntitlementAnswer(
-        resource=entitlement.resource,
-        until=entitlement.until,
-        reason=entitlement.reason,
-        order_id=entitlement.order_id,
-        subscription_id=entitlement.subscription_id,
-    )
+    """What may be watched, as `billing.entitlements` has it."""
+    return EntitlementAnswer(resource=entitlement.resource, until=entitlement.until, reason=entitlement.reason)
 
 
 def product_answer(product: ProductView) -> ProductAnswer:

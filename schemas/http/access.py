@@ -46,10 +46,8 @@ class SubscriptionAnswer(AnswerModel):
 
 
 class EntitlementAnswer(AnswerModel):
-    """One thing that may be watched; `until` null means for ever."""
+    """One thing that may be watched; `until` null means for ever. The same item as on `billing.entitlements`."""
 
     resource: str
     until: datetime | None
     reason: str
-    order_id: str
-    subscription_id: str | None
