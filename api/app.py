@@ -22,6 +22,7 @@ from api.problems import CONTENT_TYPE
 from api.routes import (
     commands,
     entitlements,
+    explanations,
     health,
     orders,
     payment_methods,
@@ -54,6 +55,7 @@ _ROUTERS = (
     payment_methods.router,
     subscriptions.router,
     entitlements.router,
+    explanations.router,
     commands.router,
     health.router,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from api.problems import Problem
@@ -10,7 +11,7 @@ from schemas.http.access import EntitlementAnswer, SubscriptionAnswer
 from schemas.http.catalog import PriceAnswer, ProductAnswer
 from schemas.http.commands import CommandAnswer
 from schemas.http.fields import MoneyAnswer, PeriodAnswer, ProblemAnswer
-from schemas.http.operations import OverdueItem, ResumedAnswer
+from schemas.http.operations import ExplanationAnswer, ExplanationStep, OverdueItem, ResumedAnswer
 from schemas.http.orders import OrderAnswer, OrderLineAnswer, OrderPaymentAnswer, PaymentAnswer
 from schemas.http.refunds import PaymentMethodAnswer, RefundAnswer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.orders.state import OrderLine
+    from projections.audit.explanation import Explanation
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
     from projections.orders import OrderView
@@ -178,6 +180,16 @@ def resumed_answer(waiting: Waiting) -> ResumedAnswer:
         subject=waiting.subject,
         account=waiting.account,
         next_at=waiting.next_at,
+    )
+
+
+def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
+    """The chain of an explanation."""
+    return ExplanationAnswer(
+        account=explanation.account,
+        noun=explanation.noun,
+        subject=explanation.subject,
+        steps=tuple(ExplanationStep(**asdict(step)) for step in explanation.steps),
     )
 
 

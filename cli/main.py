@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from cli import audit, catalog, clock, doctor, overdue, projections, roles, sandbox, schemas, setup, token, topics, up
+from cli import (
+    audit,
+    catalog,
+    clock,
+    doctor,
+    explain,
+    overdue,
+    projections,
+    roles,
+    sandbox,
+    schemas,
+    setup,
+    token,
+    topics,
+    up,
+)
 from cli.common import UsageError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
@@ -28,7 +43,7 @@ app.command("token")(token.token)
 app.command("api")(roles.api)
 app.command("projector")(roles.projector)
 app.add_typer(roles.worker_app, name="worker")
-app.add_typer(audit.app, name="audit")
+audit.app.command("explain")(explain.explain)
 app.add_typer(audit.app, name="audit")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(clock.app, name="clock")

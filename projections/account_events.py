@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy import BigInteger, Column, Integer, PrimaryKeyConstraint, Table, Text, func, select
 
 from projections.model import Moment, metadata, storable, utc
 from schemas.codec import decode
-from schemas.messages import EVENTS
+from schemas.messages import EVENTS, TYPE_OF
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -66,6 +67,21 @@ async def list_all(connection: AsyncConnection, account: str) -> tuple[StoredEve
     newest = (
         select(account_events)
         .where(account_events.c.account == account)
+        .order_by(account_events.c.sequence.desc())
+        .limit(EVENTS_MAX)
+    )
+    rows = (await connection.execute(newest)).all()
+    return tuple(_event(row) for row in reversed(rows))
+
+
+async def list_of(connection: AsyncConnection, account: str, kinds: Iterable[type]) -> tuple[StoredEvent, ...]:
+    """Return the account's events of some kinds, oldest first; the newest EVENTS_MAX where there are more."""
+    if not storable(account):
+        return ()
+    types = [TYPE_OF[kind] for kind in kinds]
+    newest = (
+        select(account_events)
+        .where(account_events.c.account == account, account_events.c.type == func.any(types))
         .order_by(account_events.c.sequence.desc())
         .limit(EVENTS_MAX)
     )

@@ -84,6 +84,7 @@ INTENTS = {
     "billing.refund.sweep": "to ask a silent provider about a refund",
     "billing.subscription.end_period": "to end a paid period",
     "billing.entitlement.end": "to take back access whose time is over",
+    "billing.overdue.resume": "to go on with what waited too long",
     "billing.product.define": "to describe a product",
     "billing.product.archive": "to take a product off the list",
 }

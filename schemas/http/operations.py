@@ -47,3 +47,31 @@ class ResumedAnswer(AnswerModel):
     subject: str
     account: str
     next_at: datetime | None
+
+
+class ExplanationStep(AnswerModel):
+    """One sentence of an explanation, with the event that it rests on.
+
+    `kind` is `request`, `timer`, `answer`, `agreement`, `price`, `discount`, `call`, `event` or `refusal`; `effect_id`
+    is the idempotency key of a call.
+    """
+
+    kind: str
+    at: datetime
+    text: str
+    actor: str
+    event_id: str
+    event_type: str
+    command_id: str
+    correlation_id: str
+    position: str
+    effect_id: str | None
+
+
+class ExplanationAnswer(AnswerModel):
+    """Why there is a payment, order or refund, or why a command was refused: the chain, the request first."""
+
+    account: str
+    noun: str
+    subject: str
+    steps: tuple[ExplanationStep, ...]

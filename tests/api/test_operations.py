@@ -59,6 +59,37 @@ async def test_of_what_nobody_knows_and_by_nobody_else(product: Product) -> None
     assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
 
 
+async def test_why_there_is_a_payment_and_why_there_was_a_refusal(product: Product) -> None:
+    account, price = product.account(), await product.film()
+    order = (await product.order(price, account)).json()
+    payment_id = order["payment"]["id"]
+    mine = await product.http.get(f"/v1/payments/{payment_id}/explanation", headers=product.headers(account))
+    assert mine.status_code == 200
+    steps = mine.json()["steps"]
+    assert [step["kind"] for step in steps][:4] == ["request", "agreement", "price", "agreement"]
+    assert steps[0]["correlation_id"]
+    assert f"The price {price} was $9.99." in steps[2]["text"]
+    assert "boss" not in mine.text
+    theirs = await product.http.get(f"/v1/payments/{payment_id}/explanation", headers=product.headers("eve"))
+    assert (theirs.status_code, theirs.json()["code"]) == (404, "payment_unknown")
+    ours = await product.http.get(f"/v1/payments/{payment_id}/explanation", headers=product.headers("boss", "manager"))
+    assert len(ours.json()["steps"]) == len(steps)
+    whole = await product.http.get(f"/v1/orders/{order['id']}/explanation", headers=product.headers(account))
+    assert {step["event_id"] for step in steps} <= {step["event_id"] for step in whole.json()["steps"]}
+    wrong = await product.http.get(f"/v1/refunds/{payment_id}/explanation", headers=product.headers(account))
+    assert (wrong.status_code, wrong.json()["code"]) == (404, "refund_unknown")
+
+    refused = await product.http.post(
+        f"/v1/payments/{payment_id}/refunds", json={}, headers=product.headers(account, key="refund", wait=30)
+    )
+    assert refused.json()["code"] == "payment_not_refundable"
+    path = f"/v1/commands/{refused.json()['command_id']}/explanation"
+    why = (await product.http.get(path, headers=product.headers(account))).json()["steps"]
+    assert why[-1]["kind"] == "refusal"
+    assert why[-1]["text"].startswith("It was refused by the rule payment_not_refundable: ")
+    assert f"payment {payment_id}" in " ".join(step["text"] for step in why), "what the rule looked at"
+
+
 async def _resume(product: Product, overdue_id: str, *, key: str | None = None) -> Any:
     return await product.http.post(
         f"/v1/admin/overdue/{overdue_id}/resume",

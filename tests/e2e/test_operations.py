@@ -102,5 +102,29 @@ def test_a_renewal_whose_charge_is_never_answered(up: RunningUp, subscriber: Cus
     _run(up, "resume", payment_id)
     wait_until(lambda: _overdue(manager, subscriber.account) == [], what="an empty list")
     assert len(_charges(up, subscriber.account)) == 2, "one for each period, whatever was repeated"
+    _explained(up, subscriber, payment_id)
     _run(up, "audit", "verify")
     assert billing("doctor", data_dir=up.data_dir).returncode == 0
+
+
+def _explained(up: RunningUp, subscriber: Customer, payment_id: str) -> None:
+    """The charge leads back to its timer and to the order in which the customer agreed, over HTTP and from the log."""
+    answer = subscriber.http.get(f"/v1/payments/{payment_id}/explanation")
+    assert answer.status_code == 200, answer.text
+    steps = answer.json()["steps"]
+    assert steps[0]["text"] == f"The customer {subscriber.account} asked to place an order."
+    texts = " ".join(step["text"] for step in steps)
+    assert "It was time to renew a subscription, due at" in texts
+    assert "as billing.subscription.started (event" in texts
+    assert "The price premium:monthly is the one of the subscription" in texts
+    assert "A manager asked to go on with what waited too long." in texts
+    assert "boss" not in answer.text, "customers do not read who of us it was"
+    calls = [step["effect_id"] for step in steps if step["kind"] == "call" and payment_id in step["text"]]
+    assert len(calls) > 2, "the first one, the engine's repeats, and the one by hand"
+    assert len(set(calls)) == 1, "under one idempotency key"
+    told = billing("audit", "explain", payment_id, "--json", data_dir=up.data_dir)
+    assert told.returncode == 0, told.stderr
+    by_log = json.loads(told.stdout)["steps"]
+    assert [step["event_id"] for step in by_log] == [step["event_id"] for step in steps]
+    assert any("boss" in step["text"] for step in by_log)
+    assert billing("audit", "explain", "nothing", data_dir=up.data_dir).returncode == 1
