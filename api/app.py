@@ -13,8 +13,13 @@ from starlette.routing import Match, Route
 
 from api import docs
 from api.access_log import access_logger
+from api.admin import discounts as admin_discounts
+from api.admin import grants as admin_grants
 from api.admin import overdue as admin_overdue
 from api.admin import products as admin_products
+from api.admin import promo_codes as admin_promo_codes
+from api.admin import sales as admin_sales
+from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
 from api.metrics import Metrics
@@ -29,8 +34,10 @@ from api.routes import (
     payment_providers,
     payments,
     products,
+    quotes,
     refunds,
     subscriptions,
+    trials,
     webhooks,
 )
 from api.services import services_of
@@ -45,8 +52,14 @@ if TYPE_CHECKING:
 _VERSION = "0.1.0"
 _ROUTERS = (
     orders.router,
+    quotes.router,
     admin_products.router,
     admin_overdue.router,
+    admin_discounts.router,
+    admin_promo_codes.router,
+    admin_subscriptions.router,
+    admin_sales.router,
+    admin_grants.router,
     webhooks.router,
     products.router,
     payment_providers.router,
@@ -54,6 +67,7 @@ _ROUTERS = (
     refunds.router,
     payment_methods.router,
     subscriptions.router,
+    trials.router,
     entitlements.router,
     explanations.router,
     commands.router,

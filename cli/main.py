@@ -13,6 +13,7 @@ from cli import (
     doctor,
     explain,
     overdue,
+    price_migration,
     projections,
     roles,
     sandbox,
@@ -23,6 +24,7 @@ from cli import (
     up,
 )
 from cli.common import UsageError
+from domain.policies.settings import PoliciesInvalidError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
 from infra.logging import configure_logging
@@ -45,6 +47,7 @@ app.command("projector")(roles.projector)
 app.add_typer(roles.worker_app, name="worker")
 audit.app.command("explain")(explain.explain)
 app.add_typer(audit.app, name="audit")
+catalog.app.command("migrate")(price_migration.migrate)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(clock.app, name="clock")
 app.add_typer(projections.app, name="projections")
@@ -58,7 +61,7 @@ def main() -> None:
     configure_logging(level="WARNING")
     try:
         app()
-    except (EmbeddedError, UsageError, WrongTopicError) as error:
+    except (EmbeddedError, PoliciesInvalidError, UsageError, WrongTopicError) as error:
         typer.echo(f"billing: {error}", err=True)
         sys.exit(1)
 

@@ -53,6 +53,7 @@ commands = Table(
     Column("received_offset", BigInteger),
     Column("decided_at", Moment),
     Column("updated_at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
 )
 Index("commands_pending_idx", commands.c.received_at, postgresql_where=commands.c.status == PENDING)
 
@@ -81,6 +82,8 @@ class CommandView:
     position: str | None
     """`<partition>:<offset>` in the log, as soon as the command is decided."""
     correlation_id: str
+    actor: str
+    """Who asked, such as `user:ada` or `manager:bob`; a manager's command may be about another account."""
     received_at: datetime | None
     """Absent where the command's own record is no longer on its topic, as in a rebuild years later."""
     decided_at: datetime | None
@@ -101,6 +104,7 @@ def project(event: EventRecord, partition: int, offset: int) -> tuple[Change, ..
         "position_partition": partition,
         "position_offset": offset,
         "correlation_id": event.correlation_id,
+        "actor": event.actor,
         "decided_at": event.time,
     }
     match data:
@@ -120,10 +124,19 @@ def project(event: EventRecord, partition: int, offset: int) -> tuple[Change, ..
 
 def pending_row(command: CommandRecord, offset: int) -> tuple[Any, ...]:
     """Return a pending command, with its offset on its topic, as a row of PENDING_COLUMNS."""
-    return (command.id, command.key, command.type, command.body_hash, command.correlation_id, command.time, offset)
+    return (
+        command.id,
+        command.key,
+        command.type,
+        command.body_hash,
+        command.correlation_id,
+        command.actor,
+        command.time,
+        offset,
+    )
 
 
-PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "received_at", "received_offset")
+PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "actor", "received_at", "received_offset")
 RECEIVED_AT = PENDING_COLUMNS.index("received_at")
 RECEIVED_OFFSET = PENDING_COLUMNS.index("received_offset")
 
@@ -166,6 +179,7 @@ def _view(row: Any) -> CommandView:
         facts=row.facts or {},
         position=f"{row.position_partition}:{row.position_offset}" if decided else None,
         correlation_id=row.correlation_id,
+        actor=row.actor,
         received_at=utc_or_none(row.received_at),
         decided_at=utc_or_none(row.decided_at),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from sqlalchemy import Column, Index, Integer, Table, Text, func
 
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
+from domain.grants.events import GrantEnded, GrantEvent, GrantGiven, GrantRevoked
 from domain.ids import derive
 from domain.payments.events import (
     PaymentActionRequired,
@@ -48,12 +49,16 @@ from domain.refunds.events import (
     RefundSucceeded,
 )
 from domain.subscriptions.events import (
+    PlanChangeDropped,
+    PlanChangeScheduled,
     RenewalAttempted,
     RenewalFailed,
     SubscriptionCancelled,
+    SubscriptionContinued,
     SubscriptionEnded,
     SubscriptionExtended,
     SubscriptionGraceStarted,
+    SubscriptionPaused,
     SubscriptionRenewed,
     SubscriptionResumed,
     SubscriptionShortened,
@@ -66,7 +71,8 @@ if TYPE_CHECKING:
 
     from schemas.envelope import EventRecord
 
-PAYMENT, REFUND, SUBSCRIPTION, ORDER, ENTITLEMENT = "payment", "refund", "subscription", "order", "entitlement"
+PAYMENT, REFUND, SUBSCRIPTION, ORDER = "payment", "refund", "subscription", "order"
+ENTITLEMENT, GRANT = "entitlement", "grant"
 RESERVE, RELEASE = "reserve_promo_code", "release_promo_code"
 
 deadlines = Table(
@@ -84,13 +90,12 @@ deadlines = Table(
     Column("silent_since", Moment),
     Column("look_at", Moment),
     Column("end_at", Moment),
+    Column("paused_until", Moment),
     Column("updated_at", Moment, nullable=False),
 )
 """`asked`: who owes an answer, a provider or promo code. `look_at`: when it is asked again, or a renewal is tried."""
-Index(
-    "deadlines_next_idx",
-    func.least(deadlines.c.asked_at, deadlines.c.repeat_at, deadlines.c.look_at, deadlines.c.end_at),
-)
+MOMENTS = ("asked_at", "repeat_at", "silent_since", "look_at", "end_at", "paused_until")
+Index("deadlines_next_idx", func.least(*(deadlines.c[name] for name in MOMENTS)))
 
 MODEL = ReadModel(table=deadlines, history=None)
 
@@ -105,6 +110,10 @@ _Subscription = (
     | SubscriptionShortened
     | SubscriptionGraceStarted
     | SubscriptionEnded
+    | SubscriptionPaused
+    | SubscriptionContinued
+    | PlanChangeScheduled
+    | PlanChangeDropped
 )
 HEARS = (
     PaymentCreated,
@@ -134,6 +143,10 @@ HEARS = (
     SubscriptionShortened,
     SubscriptionGraceStarted,
     SubscriptionEnded,
+    SubscriptionPaused,
+    SubscriptionContinued,
+    PlanChangeScheduled,
+    PlanChangeDropped,
     PromoUseRequested,
     PromoUseHeld,
     PromoUseRefused,
@@ -142,10 +155,13 @@ HEARS = (
     PromoUseReleased,
     EntitlementGranted,
     EntitlementEnded,
+    GrantGiven,
+    GrantRevoked,
+    GrantEnded,
 )
 
 _ANSWERED: dict[str, Any] = {"call": None, "attempt": None, "asked_at": None, "repeat_at": None}
-_SETTLED: dict[str, Any] = {**_ANSWERED, "silent_since": None, "look_at": None, "end_at": None}
+_SETTLED: dict[str, Any] = {**_ANSWERED, "silent_since": None, "look_at": None, "end_at": None, "paused_until": None}
 
 
 def project(event: EventRecord) -> tuple[Change, ...]:
@@ -161,12 +177,17 @@ def project(event: EventRecord) -> tuple[Change, ...]:
         return () if not values else (_change(event.key, ORDER, data.order_id, values),)
     if isinstance(data, EntitlementEvent):
         return (_change(event.key, ENTITLEMENT, data.resource, _entitlement(data)),)
+    if isinstance(data, GrantEvent):
+        grant: dict[str, Any] = {"end_at": None}
+        if isinstance(data, GrantGiven):
+            grant = {"asked": None, "end_at": data.until}
+        return (_change(event.key, GRANT, data.resource, grant),)
     return (_change(event.key, SUBSCRIPTION, data.subscription_id, _subscription(data)),)
 
 
 def row_id(account: str, noun: str, subject: str) -> str:
     """Return the id of a row: that of its subject, which for access is a resource that others have too."""
-    return derive(account, f"deadlines of {subject}") if noun == ENTITLEMENT else subject
+    return derive(account, f"deadlines of {noun} {subject}") if noun in {ENTITLEMENT, GRANT} else subject
 
 
 def _change(account: str, noun: str, subject: str, values: dict[str, Any]) -> Change:
@@ -240,12 +261,16 @@ def _subscription(data: _Subscription) -> dict[str, Any]:
             return {"look_at": None}
         case RenewalFailed():
             return {"look_at": data.retry_at}
-        case SubscriptionResumed():
+        case SubscriptionResumed() | PlanChangeScheduled() | PlanChangeDropped():
             return {"look_at": data.renew_at}
         case SubscriptionShortened():
             return {"look_at": None, "end_at": data.period_end}
         case SubscriptionGraceStarted():
             return {"end_at": data.access_end}
+        case SubscriptionPaused():
+            return {"look_at": None, "paused_until": data.resume_by}
+        case SubscriptionContinued():
+            return {"look_at": data.renew_at, "end_at": data.period_end, "paused_until": None}
         case SubscriptionEnded():
             return dict(_SETTLED)
         case _:

@@ -25,6 +25,7 @@ from domain.orders.events import (
 from domain.orders.state import OrderLine, OrderStatus
 from domain.payments.events import PaymentActionRequired, PaymentCreated, PaymentProcessing
 from domain.payments.state import PaymentStatus
+from domain.pricing.state import AppliedDiscount
 from projections.model import (
     Change,
     HistoryEntry,
@@ -62,9 +63,12 @@ orders = Table(
     Column("failure_reason", Text),
     Column("placed_at", Moment, nullable=False),
     Column("paid_at", Moment),
+    Column("applied", JSONB),
+    Column("credit", BigInteger),
     Column("updated_at", Moment, nullable=False),
 )
 Index("orders_account_placed_at_idx", orders.c.account, orders.c.placed_at.desc(), orders.c.id.desc())
+Index("orders_placed_at_idx", orders.c.placed_at.desc(), orders.c.id.desc())
 
 MODEL = ReadModel(table=orders, history=history_table("orders"))
 HEARS = (
@@ -100,11 +104,15 @@ class OrderView:
     status: str
     subtotal: Money
     discount: Money
+    applied: AppliedDiscount | None
+    """The discount that won, and why."""
     total: Money
+    credit: Money | None
+    """What is left of the old plan at a change of plan: `total` − `credit` is paid."""
     lines: tuple[OrderLine, ...]
     auto_renew: bool
     purpose: str
-    """`purchase`, or `renewal` of a subscription."""
+    """`purchase`, `renewal` of a subscription, `plan_change`, `trial`."""
     payment: OrderPaymentView
     failure_reason: str | None
     placed_at: datetime
@@ -156,7 +164,9 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
         "currency": placed.total.currency,
         "subtotal": placed.subtotal.amount,
         "discount": placed.discount.amount,
+        "applied": placed.applied,
         "total": placed.total.amount,
+        "credit": None if placed.credit is None else placed.credit.amount,
         "auto_renew": placed.auto_renew,
         "lines": placed.lines,
         "purpose": placed.purpose,
@@ -178,10 +188,35 @@ async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[OrderView]:
     """Return the account's orders, newest first. Raises CursorInvalidError."""
-    if not storable(account):
-        return Page(items=(), next_cursor=None)
+    return await list_all(connection, account=account, limit=limit, cursor=cursor)
+
+
+async def find(connection: AsyncConnection, order_id: str) -> OrderView | None:
+    """Return the order of whichever account: for managers alone."""
+    if not storable(order_id):
+        return None
+    row = (await connection.execute(_joined().where(orders.c.id == order_id))).one_or_none()
+    return None if row is None else _view(row)
+
+
+async def list_all(
+    connection: AsyncConnection,
+    *,
+    account: str | None = None,
+    status: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Page[OrderView]:
+    """Return orders of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
+    statement = _joined()
+    if account is not None:
+        if not storable(account):
+            return Page(items=(), next_cursor=None)
+        statement = statement.where(orders.c.account == account)
+    if status is not None:
+        statement = statement.where(orders.c.status == status)
     after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = newest_first(_of(account), (orders.c.placed_at, orders.c.id), after).limit(checked_limit(limit) + 1)
+    statement = newest_first(statement, (orders.c.placed_at, orders.c.id), after).limit(checked_limit(limit) + 1)
     rows = (await connection.execute(statement)).all()
     return page_of(rows, limit, _view, lambda row: (row.placed_at, row.id))
 
@@ -193,14 +228,14 @@ async def history(connection: AsyncConnection, account: str, order_id: str) -> t
 
 
 def _of(account: str) -> Select[Any]:
+    return _joined().where(orders.c.account == account)
+
+
+def _joined() -> Select[Any]:
     joined = orders.outerjoin(
         payments, (payments.c.id == orders.c.payment_id) & (payments.c.account == orders.c.account)
     )
-    return (
-        select(orders, payments.c.status.label("payment_status"), payments.c.confirmation_url)
-        .select_from(joined)
-        .where(orders.c.account == account)
-    )
+    return select(orders, payments.c.status.label("payment_status"), payments.c.confirmation_url).select_from(joined)
 
 
 def _view(row: Any) -> OrderView:
@@ -210,7 +245,9 @@ def _view(row: Any) -> OrderView:
         status=row.status,
         subtotal=Money(amount=row.subtotal, currency=row.currency),
         discount=Money(amount=row.discount, currency=row.currency),
+        applied=None if row.applied is None else msgspec.convert(row.applied, AppliedDiscount),
         total=Money(amount=row.total, currency=row.currency),
+        credit=None if row.credit is None else Money(amount=row.credit, currency=row.currency),
         lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
         auto_renew=row.auto_renew,
         purpose=row.purpose,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from sqlalchemy import String, case, func, literal, null, select, union_all
 
 from projections.commands import PENDING, commands
-from projections.deadlines import ORDER, PAYMENT, REFUND, RELEASE, SUBSCRIPTION, deadlines
+from projections.deadlines import MOMENTS, ORDER, PAYMENT, REFUND, RELEASE, SUBSCRIPTION, deadlines
 from projections.model import Moment, storable, utc, utc_or_none
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ async def get_waiting(connection: AsyncConnection, waiting_id: str) -> Waiting |
     row = (await connection.execute(select(deadlines).where(deadlines.c.id == waiting_id))).one_or_none()
     if row is None:
         return None
-    moments = [moment for moment in (row.repeat_at, row.look_at, row.end_at) if moment is not None]
+    moments = [moment for moment in (row.repeat_at, row.look_at, row.end_at, row.paused_until) if moment is not None]
     return Waiting(
         id=row.id,
         account=row.account,
@@ -213,7 +213,9 @@ def _everything(now: datetime, patience: Patience) -> Any:
         _waiting(silent, rows.silent_since, patience.refund, now).where(is_refund, rows.look_at.is_not(None)),
         _waiting(timer, rows.repeat_at, patience.timer, now),
         _waiting(looked, rows.look_at, patience.timer, now),
-        _waiting(timer, rows.end_at, patience.timer, now),
+        # The end of what is paid does not come while it is paused.
+        _waiting(timer, rows.end_at, patience.timer, now).where(rows.paused_until.is_(None)),
+        _waiting(timer, rows.paused_until, patience.timer, now),
         _pending_commands(patience.command, now),
     )
 
@@ -222,10 +224,8 @@ def _waiting(
     kind: ColumnElement[Any], since: ColumnElement[Any], patience: timedelta, now: datetime
 ) -> Select[tuple[Any, ...]]:
     rows = deadlines.c
-    next_at = func.least(rows.repeat_at, rows.look_at, rows.end_at)
-    anything = func.least(rows.asked_at, rows.repeat_at, rows.look_at, rows.end_at)
-    # Something silent is asked again in the future, so the index that finds what is next does not bound it.
-    bound = () if since is rows.silent_since else (anything <= now - patience,)
+    next_at = func.least(rows.repeat_at, rows.look_at, rows.end_at, rows.paused_until)
+    anything = func.least(*(rows[name] for name in MOMENTS))  # the index: it finds what waits at all
     return select(
         rows.id,
         kind.cast(String).label("kind"),
@@ -239,7 +239,7 @@ def _waiting(
         (since + patience).label("deadline"),
         next_at.label("next_at"),
         literal(since.name).label("what"),
-    ).where(since <= now - patience, *bound)
+    ).where(since <= now - patience, anything <= now - patience)
 
 
 def _pending_commands(patience: timedelta, now: datetime) -> Select[tuple[Any, ...]]:
@@ -318,4 +318,5 @@ _TIMERS = {
     "repeat_at": "Asking {asked} again {call} has been due",
     "look_at": "Asking {asked}, who is silent about {thing}, has been due",
     "end_at": "The end of {thing} has been due",
+    "paused_until": "The end of the pause of {thing} has been due",
 }

@@ -13,21 +13,25 @@ import msgspec
 from sqlalchemy import func, select
 
 from domain.entitlements.commands import EndEntitlement
+from domain.grants.commands import EndGrant
 from domain.operations.decider import subject_of
 from domain.payments.commands import RepeatCall, SweepPayment
 from domain.payments.state import ActionRequired, PaymentStatus, Succeeded
 from domain.policies.reactions import pending
 from domain.promo.commands import RepeatPromoCall
 from domain.refunds.commands import RepeatRefund, SweepRefund
-from domain.subscriptions.commands import RenewSubscription
+from domain.subscriptions.commands import ContinueSubscription, RenewSubscription
 from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
-from projections.deadlines import ENTITLEMENT, deadlines, row_id
+from projections.deadlines import ENTITLEMENT, GRANT, deadlines, row_id
+from projections.discounts import personal_discounts
 from projections.entitlements import entitlements
+from projections.grants import grants
 from projections.model import storable
 from projections.orders import orders
 from projections.payment_methods import payment_methods
 from projections.payments import payments
+from projections.promo_uses import UseStatus, promo_uses
 from projections.refunds import refunds
 from projections.subscriptions import subscriptions
 
@@ -69,6 +73,9 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (entitlements, "resource", _entitlements),
         (refunds, "id", _refunds),
         (payment_methods, "id", _methods),
+        (personal_discounts, "id", _discounts),
+        (promo_uses, "order_id", _promo_uses),
+        (grants, "resource", _grants),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
         (deadlines, "id", _deadlines),
@@ -80,6 +87,12 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
             statement = statement.where(payment_methods.c.removed_at.is_(None))
         elif table is deadlines:
             statement = statement.where(func.least(*(deadlines.c[name] for name in _DUE)).is_not(None))
+        elif table is personal_discounts:
+            statement = statement.where(personal_discounts.c.revoked_at.is_(None))
+        elif table is grants:
+            statement = statement.where(grants.c.ended_at.is_(None))
+        elif table is promo_uses:
+            statement = statement.where(promo_uses.c.status.not_in([UseStatus.REFUSED, UseStatus.RELEASED]))
         shown = await _shown(connection, statement, key)
         for account, state in states.items():
             found[account] += _differences(table, expected_of(account, state), shown.get(account, {}))
@@ -113,6 +126,7 @@ def _orders(_account: str, state: Account) -> Rows:
             "payment_id": order.payment_id,
             "status": order.status,
             "total": order.total.amount,
+            "credit": None if order.credit is None else order.credit.amount,
             "currency": order.total.currency,
             "auto_renew": order.auto_renew,
             "purpose": order.purpose,
@@ -150,8 +164,9 @@ def _bare(status: PaymentStatus) -> PaymentStatus:
 
 
 def _running(status: SubscriptionStatus) -> SubscriptionStatus:
-    """The table keeps a declined renewal in a column of its own, and shows the status from both."""
-    return SubscriptionStatus.ACTIVE if status is SubscriptionStatus.PAST_DUE else status
+    """The table keeps trials, pauses and declined renewals in columns of their own, and shows the status from all."""
+    is_bare = status in {SubscriptionStatus.GRACE, SubscriptionStatus.ENDED}
+    return status if is_bare else SubscriptionStatus.ACTIVE
 
 
 def _subscriptions(_account: str, state: Account) -> Rows:
@@ -170,7 +185,12 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "auto_renew": subscription.auto_renew,
             "access_end": subscription.access_end,
             "renew_at": subscription.renew_at,
+            "is_trial": subscription.status is SubscriptionStatus.TRIALING,
+            "paused_at": subscription.paused_at,
+            "resume_by": subscription.resume_by,
+            "planned": None if subscription.planned is None else msgspec.to_builtins(subscription.planned),
             "anchor": subscription.anchor,
+            "units": subscription.units,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
         }
@@ -190,7 +210,7 @@ def _entitlements(_account: str, state: Account) -> Rows:
     }
 
 
-_DUE = ("repeat_at", "look_at", "end_at")
+_DUE = ("repeat_at", "look_at", "end_at", "paused_until")
 
 
 def _deadlines(account: str, state: Account) -> Rows:
@@ -202,12 +222,39 @@ def _deadlines(account: str, state: Account) -> Rows:
                 column = "repeat_at"
             case SweepPayment() | SweepRefund() | RenewSubscription():
                 column = "look_at"
+            case ContinueSubscription():
+                column = "paused_until"
             case _:
                 column = "end_at"
-        noun = ENTITLEMENT if isinstance(timer.data, EndEntitlement) else ""
+        noun = GRANT if isinstance(timer.data, EndGrant) else ""
+        noun = ENTITLEMENT if isinstance(timer.data, EndEntitlement) else noun
         entity = row_id(account, noun, str(subject_of(timer)))
         rows.setdefault(entity, dict.fromkeys(_DUE))[column] = timer.due_at
+    for subscription in state.subscriptions.values():
+        if subscription.resume_by is not None and subscription.id in rows:
+            rows[subscription.id]["end_at"] = subscription.period_end  # kept for after the pause
     return rows
+
+
+def _discounts(_account: str, state: Account) -> Rows:
+    return {
+        discount.id: {
+            "basis_points": discount.basis_points,
+            "reason": discount.reason,
+            "products": list(discount.products),
+            "valid_from": discount.valid_from,
+            "valid_until": discount.valid_until,
+        }
+        for discount in state.personal_discounts.values()
+    }
+
+
+def _promo_uses(_account: str, state: Account) -> Rows:
+    return {use.order_id: {"code": use.code, "is_limited": use.is_limited} for use in state.promo_uses.values()}
+
+
+def _grants(_account: str, state: Account) -> Rows:
+    return {given.resource: {"until": given.until, "reason": given.reason} for given in state.grants.values()}
 
 
 def _customers(account: str, state: Account) -> Rows:

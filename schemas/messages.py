@@ -12,6 +12,8 @@ from domain.catalog.state import Product
 from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.grants.commands import EndGrant, GiveGrant, RevokeGrant
+from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
 from domain.ids import EffectId, Resource
 from domain.operations.commands import ResumeOverdue
 from domain.orders.commands import CancelOrder, ExpireOrder, PlaceOrder
@@ -86,21 +88,31 @@ from domain.refunds.events import (
 )
 from domain.subscriptions.commands import (
     CancelSubscription,
+    ChangePlan,
+    ContinueSubscription,
     EndGrace,
     EndPeriod,
     ExtendSubscription,
+    MigratePrice,
+    PauseSubscription,
     RenewSubscription,
     ResumeSubscription,
+    StartTrial,
 )
 from domain.subscriptions.events import (
     AccessBlocked,
+    PlanChanged,
+    PlanChangeDropped,
+    PlanChangeScheduled,
     RenewalAttempted,
     RenewalAuthenticationRequired,
     RenewalFailed,
     SubscriptionCancelled,
+    SubscriptionContinued,
     SubscriptionEnded,
     SubscriptionExtended,
     SubscriptionGraceStarted,
+    SubscriptionPaused,
     SubscriptionRenewed,
     SubscriptionResumed,
     SubscriptionShortened,
@@ -166,6 +178,9 @@ COMMANDS: dict[str, type] = {
     "billing.promo_use.repeat_call": RepeatPromoCall,
     "billing.personal_discount.grant": GrantPersonalDiscount,
     "billing.personal_discount.revoke": RevokePersonalDiscount,
+    "billing.grant.give": GiveGrant,
+    "billing.grant.revoke": RevokeGrant,
+    "billing.grant.end": EndGrant,
     "billing.payment_method.remove": RemovePaymentMethod,
     "billing.payment.answer_call": AnswerCall,
     "billing.payment.report": ReportPayment,
@@ -179,6 +194,11 @@ COMMANDS: dict[str, type] = {
     "billing.subscription.cancel": CancelSubscription,
     "billing.subscription.resume": ResumeSubscription,
     "billing.subscription.extend": ExtendSubscription,
+    "billing.subscription.start_trial": StartTrial,
+    "billing.subscription.change_plan": ChangePlan,
+    "billing.subscription.migrate_price": MigratePrice,
+    "billing.subscription.pause": PauseSubscription,
+    "billing.subscription.continue": ContinueSubscription,
     "billing.subscription.renew": RenewSubscription,
     "billing.subscription.end_period": EndPeriod,
     "billing.subscription.end_grace": EndGrace,
@@ -226,6 +246,11 @@ EVENTS: dict[str, type] = {
     "billing.subscription.resumed": SubscriptionResumed,
     "billing.subscription.extended": SubscriptionExtended,
     "billing.subscription.shortened": SubscriptionShortened,
+    "billing.subscription.plan_change_scheduled": PlanChangeScheduled,
+    "billing.subscription.plan_change_dropped": PlanChangeDropped,
+    "billing.subscription.plan_changed": PlanChanged,
+    "billing.subscription.paused": SubscriptionPaused,
+    "billing.subscription.continued": SubscriptionContinued,
     "billing.subscription.grace_started": SubscriptionGraceStarted,
     "billing.subscription.ended": SubscriptionEnded,
     "billing.access.blocked": AccessBlocked,
@@ -258,6 +283,9 @@ EVENTS: dict[str, type] = {
     "billing.promo_use.settled": PromoUseSettled,
     "billing.personal_discount.granted": PersonalDiscountGranted,
     "billing.personal_discount.revoked": PersonalDiscountRevoked,
+    "billing.grant.given": GrantGiven,
+    "billing.grant.revoked": GrantRevoked,
+    "billing.grant.ended": GrantEnded,
 }
 
 EFFECTS: dict[str, type] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.commands import EndEntitlement, EntitlementCommand
+from domain.grants import decider as grants
+from domain.grants.commands import EndGrant, GiveGrant, GrantCommand, RevokeGrant
 from domain.operations import decider as operations
 from domain.operations.commands import OperationsCommand, ResumeOverdue
 from domain.orders import decider as orders
@@ -29,11 +31,16 @@ from domain.refunds.commands import AnswerRefund, RefundCommand, RepeatRefund, R
 from domain.subscriptions import decider as subscriptions
 from domain.subscriptions.commands import (
     CancelSubscription,
+    ChangePlan,
+    ContinueSubscription,
     EndGrace,
     EndPeriod,
     ExtendSubscription,
+    MigratePrice,
+    PauseSubscription,
     RenewSubscription,
     ResumeSubscription,
+    StartTrial,
     SubscriptionCommand,
 )
 
@@ -51,6 +58,7 @@ AccountCommand = (
     | PromoUseCommand
     | PersonalDiscountCommand
     | OperationsCommand
+    | GrantCommand
 )
 
 
@@ -72,6 +80,12 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return discounts.grant(account, data, command)
         case RevokePersonalDiscount():
             return discounts.revoke(account, data, command)
+        case GiveGrant():
+            return grants.give(account, data, command)
+        case RevokeGrant():
+            return grants.revoke(account, data, command)
+        case EndGrant():
+            return grants.end(account, data, command)
         case RemovePaymentMethod():
             return methods.remove(account, data)
         case AnswerCall():
@@ -90,6 +104,16 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return subscriptions.resume(account, data, command)
         case ExtendSubscription():
             return subscriptions.extend(account, data, command)
+        case ChangePlan():
+            return subscriptions.change_plan(account, data, command)
+        case MigratePrice():
+            return subscriptions.migrate_price(account, data, command)
+        case PauseSubscription():
+            return subscriptions.pause(account, data, command)
+        case ContinueSubscription():
+            return subscriptions.continue_after_pause(account, data, command)
+        case StartTrial():
+            return subscriptions.start_trial(account, data, command)
         case RenewSubscription():
             return subscriptions.renew(account, data, command)
         case EndGrace():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
 from domain.entitlements.state import Entitlement
+from domain.grants.decider import evolve as evolve_grants
+from domain.grants.events import GrantEvent
 from domain.orders.events import OrderEvent
 from domain.orders.evolve import evolve as evolve_orders
 from domain.orders.evolve import with_status
@@ -44,6 +45,7 @@ from domain.payments.state import (
 from domain.pricing.events import PersonalDiscountEvent, PersonalDiscountGranted
 from domain.promo.events import PromoUseEvent
 from domain.promo.evolve import evolve as evolve_promo_uses
+from domain.records import replace
 from domain.refunds.events import RefundCallRepeated, RefundEvent, RefundFailed, RefundRequested, RefundSucceeded
 from domain.refunds.evolve import evolve as evolve_refund
 from domain.subscriptions.events import SubscriptionEvent
@@ -64,6 +66,7 @@ AccountEvent = (
     | RefundEvent
     | PromoUseEvent
     | PersonalDiscountEvent
+    | GrantEvent
 )
 
 
@@ -77,6 +80,8 @@ def evolve(account: Account, event: AccountEvent) -> Account:
         return replace(account, promo_uses=evolve_promo_uses(account.promo_uses, event))
     if isinstance(event, PersonalDiscountEvent):
         return _evolve_discounts(account, event)
+    if isinstance(event, GrantEvent):
+        return replace(account, grants=evolve_grants(account.grants, event))
     if isinstance(event, EntitlementEvent):
         return _evolve_entitlement(account, event)
     if isinstance(event, SubscriptionEvent):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0002"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -29,11 +29,11 @@ def upgrade() -> None:
         _text("asked", nullable=True),
         _text("call", nullable=True),
         sa.Column("attempt", sa.Integer),
-        *(_moment(name) for name in ("asked_at", "repeat_at", "silent_since", "look_at", "end_at")),
+        *(_moment(name) for name in ("asked_at", "repeat_at", "silent_since", "look_at", "end_at", "paused_until")),
         _moment("updated_at", nullable=False),
         schema=SCHEMA,
     )
-    next_at = sa.text("LEAST(asked_at, repeat_at, look_at, end_at)")
+    next_at = sa.text("LEAST(asked_at, repeat_at, silent_since, look_at, end_at, paused_until)")
     op.create_index("deadlines_next_idx", "deadlines", [next_at], schema=SCHEMA)
     op.create_table(
         "account_events",
