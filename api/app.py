@@ -16,6 +16,7 @@ from api.access_log import access_logger
 from api.admin import discounts as admin_discounts
 from api.admin import disputes as admin_disputes
 from api.admin import grants as admin_grants
+from api.admin import overdue as admin_overdue
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
 from api.admin import sales as admin_sales
@@ -27,6 +28,7 @@ from api.problems import CONTENT_TYPE
 from api.routes import (
     commands,
     entitlements,
+    explanations,
     health,
     orders,
     payment_methods,
@@ -53,6 +55,7 @@ _ROUTERS = (
     orders.router,
     quotes.router,
     admin_products.router,
+    admin_overdue.router,
     admin_discounts.router,
     admin_promo_codes.router,
     admin_subscriptions.router,
@@ -68,6 +71,7 @@ _ROUTERS = (
     subscriptions.router,
     trials.router,
     entitlements.router,
+    explanations.router,
     commands.router,
     health.router,
 )

@@ -180,6 +180,11 @@ def query(*statuses: int) -> dict[str, Any]:
     }
 
 
+def manager_query(*statuses: int) -> dict[str, Any]:
+    """Arguments of a route that only managers read from."""
+    return query(403, *statuses)
+
+
 def webhook() -> dict[str, Any]:
     """Arguments of a route that a provider writes to: the body is the provider's, and so is its signature."""
     body = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}

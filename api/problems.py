@@ -49,6 +49,8 @@ STATUS_BY_CODE: dict[str, int] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "command_unknown": 404,
+    "overdue_unknown": 404,
+    "command_expired": 409,
     "subscription_unknown": 404,
     "not_entitled": 404,
     "webhook_provider_unknown": 404,

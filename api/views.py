@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 from api.problems import Problem
@@ -11,6 +12,7 @@ from schemas.http.catalog import PriceAnswer, ProductAnswer
 from schemas.http.commands import CommandAnswer
 from schemas.http.discounts import ConsideredDiscountAnswer, QuoteAnswer
 from schemas.http.fields import MoneyAnswer, PageAnswer, PeriodAnswer, ProblemAnswer
+from schemas.http.operations import ExplanationAnswer, ExplanationStep, OverdueItem, ResumedAnswer
 from schemas.http.orders import (
     AppliedDiscountAnswer,
     OrderAnswer,
@@ -24,15 +26,18 @@ from schemas.http.subscriptions import PlannedChangeAnswer, SubscriptionAnswer, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from domain.orders.state import OrderLine
     from domain.pricing.quote import Quote
     from domain.pricing.state import AppliedDiscount
     from domain.subscriptions.preview import Upcoming
     from domain.subscriptions.state import PlannedChange
+    from projections.audit.explanation import Explanation
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
     from projections.orders import OrderView
+    from projections.overdue import OverdueView, Waiting
     from projections.paging import Page
     from projections.payment_methods import PaymentMethodView
     from projections.payments import PaymentView
@@ -205,14 +210,8 @@ def upcoming_answer(upcoming: Upcoming) -> UpcomingRenewalAnswer:
 
 
 def entitlement_answer(entitlement: EntitlementView) -> EntitlementAnswer:
-    """What may be watched."""
-    return EntitlementAnswer(
-        resource=entitlement.resource,
-        until=entitlement.until,
-        reason=entitlement.reason,
-        order_id=entitlement.order_id,
-        subscription_id=entitlement.subscription_id,
-    )
+    """What may be watched, as `billing.entitlements` has it."""
+    return EntitlementAnswer(resource=entitlement.resource, until=entitlement.until, reason=entitlement.reason)
 
 
 def product_answer(product: ProductView) -> ProductAnswer:
@@ -234,6 +233,45 @@ def product_answer(product: ProductView) -> ProductAnswer:
             for price in product.prices
         ),
         updated_at=product.updated_at,
+    )
+
+
+def overdue_item(item: OverdueView, now: datetime) -> OverdueItem:
+    """What waits too long, with its age now."""
+    return OverdueItem(
+        id=item.id,
+        kind=item.kind,
+        account=item.account,
+        noun=item.noun,
+        subject=item.subject,
+        since=item.since,
+        deadline=item.deadline,
+        age_seconds=int((now - item.since).total_seconds()),
+        attempts=item.attempts,
+        next_at=item.next_at,
+        cause=item.cause,
+        resume=f"/v1/admin/overdue/{item.id}/resume" if item.is_resumable else None,
+    )
+
+
+def resumed_answer(waiting: Waiting) -> ResumedAnswer:
+    """How what was gone on with stands."""
+    return ResumedAnswer(
+        id=waiting.id,
+        noun=waiting.noun,
+        subject=waiting.subject,
+        account=waiting.account,
+        next_at=waiting.next_at,
+    )
+
+
+def explanation_answer(explanation: Explanation) -> ExplanationAnswer:
+    """The chain of an explanation."""
+    return ExplanationAnswer(
+        account=explanation.account,
+        noun=explanation.noun,
+        subject=explanation.subject,
+        steps=tuple(ExplanationStep(**asdict(step)) for step in explanation.steps),
     )
 
 

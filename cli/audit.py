@@ -35,7 +35,7 @@ def history(account: AccountOption, data_dir: DataDirOption = None, as_json: Jso
     from projections.audit.words import Names
 
     settings = _settings(data_dir)
-    events = _run(_events_of(settings, account))
+    events = run(events_of(settings, account))
     if not events:
         raise UsageError(f"the log has nothing of {account!r}")
     names = Names()
@@ -62,7 +62,7 @@ def state(
 
     settings = _settings(data_dir)
     moment = _moment(at) if at else None
-    events = [event for _, event in _run(_events_of(settings, account)) if moment is None or event.time <= moment]
+    events = [event for _, event in run(events_of(settings, account)) if moment is None or event.time <= moment]
     if not events:
         when = f" up to {moment.isoformat()}" if moment else ""
         raise UsageError(f"the log has nothing of {account!r}{when}")
@@ -101,7 +101,7 @@ def verify(
     verification = Verification(settings, Options(account=account, now=now, grace_s=grace))
     with _Progress() as progress:
         verification.progress = progress.show
-        report = _run(verification.run())
+        report = run(verification.run())
     if account is not None and account not in verification.accounts:
         raise UsageError(f"the log has nothing of {account!r}")
     if as_json:
@@ -128,7 +128,7 @@ def export(
         sys.stdout.buffer.flush()
 
     try:
-        _run(write())
+        run(write())
     except BrokenPipeError:  # the reader has seen enough
         sys.stderr.close()
 
@@ -139,7 +139,7 @@ def _settings(data_dir: DataDirOption) -> Settings:
     return settings if settings.kafka_bootstrap else settings_of_stack(data_dir)
 
 
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
+def run(work: Coroutine[Any, Any, Result]) -> Result:
     from sqlalchemy.exc import SQLAlchemyError
 
     from infra.kafka.log_reader import LogReadError
@@ -161,7 +161,7 @@ async def _records(settings: Settings, account: str | None) -> AsyncIterator[Log
             yield record
 
 
-async def _events_of(settings: Settings, account: str) -> list[tuple[str, EventRecord]]:
+async def events_of(settings: Settings, account: str) -> list[tuple[str, EventRecord]]:
     """The events of one account with their positions."""
     from schemas.codec import WireError
     from schemas.envelope import read_event

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
 from aiokafka.errors import KafkaError
-from sqlalchemy import create_engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from cli.common import UsageError
-from domain.payments.state import PaymentStatus
+from cli.overdue import age, as_document, look
 from infra.clock import clock_of
 from infra.embedded.stack_file import read_stack_file
 from infra.kafka.topics import describe_topics, topics_of
 from infra.logging import redact_text
-from infra.postgres.engine import connection_options, sqlalchemy_url
-from projections.payments import payments
+from projections.overdue import OverdueKind
 
 if TYPE_CHECKING:
     from infra.settings import Settings
+    from projections.overdue import OverdueView
 
 _TIMEOUT_S = 10.0
 _LAG_RECORDS_MAX = 10_000
-_UNANSWERED_AFTER = timedelta(minutes=10)
-_OVERDUE_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +36,43 @@ class Finding:
     detail: str
 
 
-def examine(settings: Settings) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found, and all that waits past its deadline, one by one."""
+
+    findings: list[Finding]
+    overdue: tuple[OverdueView, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(finding.ok for finding in self.findings)
+
+
+def examine(settings: Settings) -> Diagnosis:
     """Look at everything once."""
     findings = [_stack(settings), _kafka(settings), _database(settings), *_http(settings)]
-    if all(finding.ok for finding in findings if finding.name in {"kafka", "database"}):
-        findings += [_lag(settings), *_payments(settings)]
-    return findings
+    if not all(finding.ok for finding in findings if finding.name in {"kafka", "database"}):
+        return Diagnosis(findings, ())
+    late, overdue = _overdue(settings)
+    return Diagnosis([*findings, _lag(settings), *late], overdue)
 
 
-def document(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+def document(settings: Settings, diagnosis: Diagnosis) -> dict[str, Any]:
     """The same for machines, with the addresses of the running stack."""
     running = read_stack_file(settings.stack_file_path)
+    now = clock_of(settings).now()
     return {
-        "ok": all(finding.ok for finding in findings),
+        "ok": diagnosis.is_well,
         "api": {"url": settings.api_url},
         "kafka": {"bootstrap": settings.kafka_bootstrap, "topic_prefix": settings.topic_prefix},
         "database": {"url": settings.database_url},
         "sandbox": {"url": settings.sandbox_url},
         "data_dir": str(settings.data_dir.resolve()),
-        "clock": {"now": clock_of(settings).now().isoformat()},
+        "clock": {"now": now.isoformat()},
         "pids": dict(running.pids) if running is not None and running.is_alive() else {},
-        "findings": [asdict(finding) for finding in findings],
+        "findings": [asdict(finding) for finding in diagnosis.findings],
+        "overdue": [as_document(item, now) for item in diagnosis.overdue],
     }
 
 
@@ -133,32 +145,20 @@ def _lag(settings: Settings) -> Finding:
     return Finding("projections", ok=lag <= _LAG_RECORDS_MAX, detail=f"{lag} records behind the log")
 
 
-def _payments(settings: Settings) -> list[Finding]:
-    """Payments that wait longer than they should: for the provider's answer, or for their end."""
+def _overdue(settings: Settings) -> tuple[list[Finding], tuple[OverdueView, ...]]:
+    """What waits past its deadline, one finding for each kind, whether there is some of it or not."""
     now = clock_of(settings).now()
-    waiting = {
-        "unanswered": (
-            payments.c.status.in_([PaymentStatus.CREATED, PaymentStatus.PROCESSING])
-            & (payments.c.updated_at < now - _UNANSWERED_AFTER)
-        ),
-        "overdue": (
-            payments.c.status.in_([PaymentStatus.CREATED, PaymentStatus.ACTION_REQUIRED, PaymentStatus.PROCESSING])
-            & (payments.c.expires_at < now - _OVERDUE_AFTER)
-        ),
-    }
-    options = connection_options(application_name="billing-doctor")
-    engine = create_engine(sqlalchemy_url(settings.database_url), connect_args=options)
-    findings = []
     try:
-        with engine.connect() as connection:
-            for name, condition in waiting.items():
-                oldest = payments.c.created_at
-                query = select(func.count(), func.min(oldest)).where(condition)
-                count, since = connection.execute(query).one()
-                detail = f"{count} payments, the oldest since {since:%Y-%m-%d %H:%M:%S} UTC" if count else "no payment"
-                findings.append(Finding(name, ok=not count, detail=detail))
-    except DBAPIError as error:
-        findings.append(Finding("payments", ok=False, detail=redact_text(str(error.orig)).strip()))
-    finally:
-        engine.dispose()
-    return findings
+        found = asyncio.run(look(settings, now))
+    except (KafkaError, OSError, DBAPIError) as error:
+        return [Finding("overdue", ok=False, detail=redact_text(str(error) or type(error).__name__).strip())], ()
+    findings = []
+    for kind in OverdueKind:
+        number = found.counts.get(kind, 0)
+        oldest = next((item for item in found.items if item.kind is kind), None)
+        detail = "none"
+        if oldest is not None:
+            since = age(int((now - oldest.since).total_seconds()))
+            detail = f"{number}, the oldest for {since}: {oldest.cause}"
+        findings.append(Finding(kind, ok=not number, detail=detail))
+    return findings, found.items

@@ -6,6 +6,8 @@ import typer
 
 from cli.common import DataDirOption, JsonOption, echo_json, settings_in
 
+_SHOWN_MAX = 20
+
 
 def doctor(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Look after everything; exits with 1 where something is wrong."""
@@ -13,15 +15,26 @@ def doctor(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     from cli.diagnosis import document, examine
+    from cli.overdue import age
+    from infra.clock import clock_of
 
     settings = settings_in(data_dir)
-    findings = examine(settings)
+    diagnosis = examine(settings)
     if as_json:
-        echo_json(document(settings, findings))
+        echo_json(document(settings, diagnosis))
     else:
         table = Table("what", "", "detail")
-        for finding in findings:
+        for finding in diagnosis.findings:
             table.add_row(finding.name, "ok" if finding.ok else "WRONG", finding.detail)
-        Console().print(table)
-    if not all(finding.ok for finding in findings):
+        console = Console(highlight=False, markup=False)
+        console.print(table)
+        now = clock_of(settings).now()
+        for item in diagnosis.overdue[:_SHOWN_MAX]:
+            waits = age(int((now - item.since).total_seconds()))
+            console.print(f"{item.id}  {item.kind}, {waits}: {item.cause}", soft_wrap=True)
+        if len(diagnosis.overdue) > _SHOWN_MAX:
+            console.print(f"and {len(diagnosis.overdue) - _SHOWN_MAX} more; --json lists them")
+        if any(item.is_resumable for item in diagnosis.overdue):
+            console.print("`billing resume ID`, or `billing resume --all`, goes on with them; it is harmless.")
+    if not diagnosis.is_well:
         raise typer.Exit(1)

@@ -11,6 +11,8 @@ from cli import (
     catalog,
     clock,
     doctor,
+    explain,
+    overdue,
     price_migration,
     projections,
     roles,
@@ -38,11 +40,12 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("setup")(setup.setup)
 app.command("doctor")(doctor.doctor)
+app.command("resume")(overdue.resume)
 app.command("token")(token.token)
 app.command("api")(roles.api)
 app.command("projector")(roles.projector)
 app.add_typer(roles.worker_app, name="worker")
-app.add_typer(audit.app, name="audit")
+audit.app.command("explain")(explain.explain)
 app.add_typer(audit.app, name="audit")
 catalog.app.command("migrate")(price_migration.migrate)
 app.add_typer(catalog.app, name="catalog")

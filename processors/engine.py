@@ -49,7 +49,9 @@ def run(settings: Settings) -> None:
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.api_host)
     app = build_app(settings)
-    worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False)
+    # Its spinner and its words (" OK ^") are for a person at a terminal: in a log they are lines that mean nothing.
+    worker = faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False, quiet=True)
+    worker.spinner = None
     worker.execute_from_commandline()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, func, select
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.model import (
@@ -50,13 +50,19 @@ commands = Table(
     Column("position_offset", BigInteger),
     Column("correlation_id", Text, nullable=False),
     Column("received_at", Moment),
+    Column("received_offset", BigInteger),
     Column("decided_at", Moment),
     Column("updated_at", Moment, nullable=False),
     Column("actor", Text, nullable=False),
 )
+Index("commands_pending_idx", commands.c.received_at, postgresql_where=commands.c.status == PENDING)
 
-MODEL = ReadModel(table=commands, history=history_table("commands"), merge={"received_at": Merge.KEEP})
-"""An outcome says all about a command but when it was received."""
+MODEL = ReadModel(
+    table=commands,
+    history=history_table("commands"),
+    merge={"received_at": Merge.KEEP, "received_offset": Merge.KEEP},
+)
+"""An outcome says all about a command but when it was received, and where on its topic it stands."""
 HEARS = (CommandAccepted, CommandRejected)
 
 
@@ -116,8 +122,8 @@ def project(event: EventRecord, partition: int, offset: int) -> tuple[Change, ..
     return (Change(model=MODEL, key=(entity,), values=values, creates=True, entity=entity, noted=noted),)
 
 
-def pending_row(command: CommandRecord) -> tuple[Any, ...]:
-    """Return a pending command as a row of PENDING_COLUMNS."""
+def pending_row(command: CommandRecord, offset: int) -> tuple[Any, ...]:
+    """Return a pending command, with its offset on its topic, as a row of PENDING_COLUMNS."""
     return (
         command.id,
         command.key,
@@ -126,11 +132,13 @@ def pending_row(command: CommandRecord) -> tuple[Any, ...]:
         command.correlation_id,
         command.actor,
         command.time,
+        offset,
     )
 
 
-PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "actor", "received_at")
+PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "actor", "received_at", "received_offset")
 RECEIVED_AT = PENDING_COLUMNS.index("received_at")
+RECEIVED_OFFSET = PENDING_COLUMNS.index("received_offset")
 
 
 async def get_many(connection: AsyncConnection, command_ids: Iterable[str]) -> dict[str, CommandView]:

@@ -9,6 +9,7 @@ import msgspec
 from projections import (
     commands,
     customers,
+    deadlines,
     discounts,
     disputes,
     entitlements,
@@ -57,6 +58,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
+    deadlines.MODEL,
 )
 """Every table that is folded from events."""
 
@@ -72,6 +74,7 @@ def _listeners() -> dict[type, tuple[Project, ...]]:
         subscriptions,
         entitlements,
         products,
+        deadlines,
         discounts,
         promo_codes,
         promo_uses,
@@ -112,26 +115,43 @@ class Batch:
         self.rows: dict[ReadModel, dict[Key, Row]] = {}
         self.history: dict[Table, list[tuple[Any, ...]]] = {}
         self.pending: dict[str, tuple[Any, ...]] = {}
+        self.events: list[tuple[Any, ...]] = []
 
     def add_event(self, event: EventRecord, place: Place) -> None:
         """Take in one event with its place in the log."""
         kind, at = type(event.data), event.time.isoformat()
+        self.events.append(
+            (
+                event.key,
+                event.sequence,
+                event.id,
+                event.type,
+                at,
+                event.actor,
+                event.command_id,
+                event.correlation_id,
+                place.partition,
+                place.offset,
+                to_json(event.data),
+            )
+        )
         if kind in _OUTCOMES:
             for change in commands.project(event, *place):
                 self._apply(change, event, place, at)
             return
-        for project in LISTENERS[kind]:
+        for project in LISTENERS.get(kind, ()):
             for change in project(event):
                 self._apply(change, event, place, at)
 
-    def add_command(self, command: CommandRecord) -> None:
+    def add_command(self, command: CommandRecord, offset: int) -> None:
         """Take in a command that waits for its outcome; of repeats, the first one counts."""
-        self.pending.setdefault(command.id, commands.pending_row(command))
+        self.pending.setdefault(command.id, commands.pending_row(command, offset))
 
     def size(self) -> int:
         """Return the number of rows and lines to be written."""
         return (
             len(self.pending)
+            + len(self.events)
             + sum(len(rows) for rows in self.rows.values())
             + sum(len(lines) for lines in self.history.values())
         )
@@ -145,6 +165,7 @@ class Batch:
             row = self.pending.pop(key[0], None)
             if row is not None:
                 outcome.values["received_at"] = row[commands.RECEIVED_AT]
+                outcome.values["received_offset"] = row[commands.RECEIVED_OFFSET]
 
     def _apply(self, change: Change, event: EventRecord, place: Place, at: str) -> None:
         """Lay a change over its row, and note it; this runs for every event, so it looks up everything once."""

@@ -145,7 +145,7 @@ class Projector:
                     event = read_event(record.key, record.value, record.headers)
                     batch.add_event(event, Place(record.partition, record.offset))
                 else:
-                    batch.add_command(read_command(record.key, record.value, record.headers))
+                    batch.add_command(read_command(record.key, record.value, record.headers), record.offset)
             except WireError as error:
                 await self._give_up(record, str(error))
         return batch

@@ -134,18 +134,19 @@ class PendingStatements:
         return (
             f"INSERT INTO {self._target} AS present ({self._columns}, status, {UPDATED_AT}) "  # noqa: S608
             f"SELECT {self._columns}, '{commands.PENDING}', received_at FROM {source} ORDER BY id "
-            "ON CONFLICT (id) DO UPDATE SET received_at = EXCLUDED.received_at WHERE present.received_at IS NULL"
+            "ON CONFLICT (id) DO UPDATE SET received_at = EXCLUDED.received_at, "
+            "received_offset = EXCLUDED.received_offset WHERE present.received_at IS NULL"
         )
 
 
-class HistoryStatements:
-    """How lines come into a history."""
+class LineStatements:
+    """How lines come into a table that is only ever added to: a history, or the events themselves."""
 
-    def __init__(self, history: Table, schema: str = SCHEMA) -> None:
-        target, columns = _target(history, schema), _listed(HISTORY_COLUMNS)
-        self.copy = f"COPY {target} ({columns}) FROM STDIN"
-        self.some = Arrays(HISTORY_COLUMNS, [_type(history, name) for name in HISTORY_COLUMNS], "lines")
-        self.insert_some = f"INSERT INTO {target} ({columns}) SELECT * FROM {self.some.source}"  # noqa: S608
+    def __init__(self, table: Table, columns: Sequence[str], schema: str = SCHEMA) -> None:
+        target, listed = _target(table, schema), _listed(columns)
+        self.copy = f"COPY {target} ({listed}) FROM STDIN"
+        self.some = Arrays(columns, [_type(table, name) for name in columns], "lines")
+        self.insert_some = f"INSERT INTO {target} ({listed}) SELECT * FROM {self.some.source}"  # noqa: S608
 
 
 class Arrays:

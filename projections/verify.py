@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, select
 
+from domain.entitlements.commands import EndEntitlement
+from domain.grants.commands import EndGrant
+from domain.operations.decider import subject_of
+from domain.payments.commands import RepeatCall, SweepPayment
 from domain.payments.state import ActionRequired, PaymentStatus, Succeeded
+from domain.policies.reactions import pending
+from domain.promo.commands import RepeatPromoCall
+from domain.refunds.commands import RepeatRefund, SweepRefund
+from domain.subscriptions.commands import ContinueSubscription, RenewSubscription
 from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
+from projections.deadlines import ENTITLEMENT, GRANT, deadlines, row_id
 from projections.discounts import personal_discounts
 from projections.disputes import disputes
 from projections.entitlements import entitlements
@@ -71,12 +80,15 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (grants, "resource", _grants),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
+        (deadlines, "id", _deadlines),
     ):
         statement = select(table).where(table.c.account == func.any(list(states)))
         if table is entitlements:
             statement = statement.where(entitlements.c.ended_at.is_(None))
         elif table is payment_methods:
             statement = statement.where(payment_methods.c.removed_at.is_(None))
+        elif table is deadlines:
+            statement = statement.where(func.least(*(deadlines.c[name] for name in _DUE)).is_not(None))
         elif table is personal_discounts:
             statement = statement.where(personal_discounts.c.revoked_at.is_(None))
         elif table is grants:
@@ -200,6 +212,32 @@ def _entitlements(_account: str, state: Account) -> Rows:
         }
         for held in state.entitlements.values()
     }
+
+
+_DUE = ("repeat_at", "look_at", "end_at", "paused_until")
+
+
+def _deadlines(account: str, state: Account) -> Rows:
+    """What the account waits for, as its policies say it: the timers that the engine fires."""
+    rows: Rows = {}
+    for timer in pending(state):
+        match timer.data:
+            case RepeatCall() | RepeatRefund() | RepeatPromoCall():
+                column = "repeat_at"
+            case SweepPayment() | SweepRefund() | RenewSubscription():
+                column = "look_at"
+            case ContinueSubscription():
+                column = "paused_until"
+            case _:
+                column = "end_at"
+        noun = GRANT if isinstance(timer.data, EndGrant) else ""
+        noun = ENTITLEMENT if isinstance(timer.data, EndEntitlement) else noun
+        entity = row_id(account, noun, str(subject_of(timer)))
+        rows.setdefault(entity, dict.fromkeys(_DUE))[column] = timer.due_at
+    for subscription in state.subscriptions.values():
+        if subscription.resume_by is not None and subscription.id in rows:
+            rows[subscription.id]["end_at"] = subscription.period_end  # kept for after the pause
+    return rows
 
 
 def _discounts(_account: str, state: Account) -> Rows:

@@ -10,10 +10,11 @@ import psycopg
 from infra.logging import get_logger
 from infra.postgres.deadline import within
 from infra.postgres.engine import connect
+from projections import account_events
 from projections.fold import READ_MODELS
 from projections.model import SCHEMA
 from projections.positions import CHANNEL
-from projections.statements import HistoryStatements, MergeStatements, PendingStatements, quoted
+from projections.statements import HISTORY_COLUMNS, LineStatements, MergeStatements, PendingStatements, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,11 +68,12 @@ class Writer:
         self._schema = schema
         self._merges = {model: MergeStatements(model, schema) for model in READ_MODELS}
         self._histories = {
-            model.history: HistoryStatements(model.history, schema)
+            model.history: LineStatements(model.history, HISTORY_COLUMNS, schema)
             for model in READ_MODELS
             if model.history is not None
         }
         self._pending = PendingStatements(schema)
+        self._events = LineStatements(account_events.account_events, account_events.COLUMNS, schema)
 
     @classmethod
     async def open(cls, database_url: str, *, schema: str = SCHEMA) -> Self:
@@ -147,6 +149,8 @@ class Writer:
                 await self._execute(self._pending.insert, prepare=False)
             for history, lines in batch.history.items():
                 await self._copy(self._histories[history].copy, lines)
+            if batch.events:
+                await self._copy(self._events.copy, batch.events)
             await self._set(moves)
         return {table: count for table, count in missing.items() if count}
 
@@ -169,6 +173,8 @@ class Writer:
             for history, lines in batch.history.items():
                 statements_of = self._histories[history]
                 await self._execute(statements_of.insert_some, statements_of.some.parameters(lines))
+            if batch.events:
+                await self._execute(self._events.insert_some, self._events.some.parameters(batch.events))
             await self._set(moves)
         return {table: count - updated.rowcount for table, count, updated in updates if count != updated.rowcount}
 

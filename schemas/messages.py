@@ -17,6 +17,7 @@ from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.grants.commands import EndGrant, GiveGrant, RevokeGrant
 from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
 from domain.ids import EffectId, Resource
+from domain.operations.commands import ResumeOverdue
 from domain.orders.commands import CancelOrder, ExpireOrder, PlaceOrder
 from domain.orders.events import (
     OrderAlreadyPlaced,
@@ -207,6 +208,7 @@ COMMANDS: dict[str, type] = {
     "billing.subscription.end_period": EndPeriod,
     "billing.subscription.end_grace": EndGrace,
     "billing.entitlement.end": EndEntitlement,
+    "billing.overdue.resume": ResumeOverdue,
     "billing.product.define": DefineProduct,
     "billing.product.archive": ArchiveProduct,
     "billing.months_discounts.define": DefineMonthsDiscounts,

@@ -9,6 +9,8 @@ from domain.disputes.commands import DisputeCommand, ReportDispute
 from domain.entitlements.commands import EndEntitlement, EntitlementCommand
 from domain.grants import decider as grants
 from domain.grants.commands import EndGrant, GiveGrant, GrantCommand, RevokeGrant
+from domain.operations import decider as operations
+from domain.operations.commands import OperationsCommand, ResumeOverdue
 from domain.orders import decider as orders
 from domain.orders.commands import CancelOrder, ExpireOrder, OrderCommand, PlaceOrder
 from domain.payments import decider as payments
@@ -58,6 +60,7 @@ AccountCommand = (
     | DisputeCommand
     | PromoUseCommand
     | PersonalDiscountCommand
+    | OperationsCommand
     | GrantCommand
 )
 
@@ -132,5 +135,7 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return disputes.report(account, data, command)
         case EndEntitlement():
             return subscriptions.end_entitlement(account, data, command)
+        case ResumeOverdue():
+            return operations.resume(account, data, command, decide)
         case _:
             assert_never(data)

@@ -70,6 +70,7 @@ INTENTS = {
     "billing.refund.sweep": "to ask a silent provider about a refund",
     "billing.dispute.report": "to note what the provider told of a dispute",
     "billing.entitlement.end": "to take back access whose time is over",
+    "billing.overdue.resume": "to go on with what waited too long",
     "billing.product.define": "to describe a product",
     "billing.product.archive": "to take a product off the list",
     **discount_sentences.INTENTS,

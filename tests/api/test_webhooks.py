@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from domain.effects import RefundAnswerStatus
+from infra.kafka.log_reader import open_log
+from infra.kafka.topics import topics_of
 from tests.api.product import WEBHOOK_SECRETS
 
 if TYPE_CHECKING:
@@ -64,6 +66,14 @@ async def _ordered(product: Product, price: str, account: str) -> tuple[dict[str
     return order, order["payment"]["confirmation_url"].rpartition("/")[2]
 
 
+async def _published(product: Product, account: str) -> Any:
+    """The items of the account's newest record on `billing.entitlements`."""
+    topic = topics_of(product.settings).entitlements
+    async with open_log(product.settings.kafka_bootstrap, topic) as log:
+        records = [record.value async for record in log.read(key=account.encode())]
+    return json.loads(records[-1] or b"")["items"]
+
+
 async def _fulfilled(product: Product, order_id: str, account: str) -> dict[str, Any]:
     found: dict[str, Any] = await product.until(
         lambda: product.http.get(f"/v1/orders/{order_id}", headers=product.headers(account)),
@@ -86,6 +96,7 @@ async def test_paid_film_may_be_watched(product: Product) -> None:
     assert [(item["resource"], item["until"], item["reason"]) for item in held] == [(resource, None, "purchase")]
     one = await product.http.get(f"/v1/entitlements/{resource}", headers=product.headers(account))
     assert one.json() == held[0]
+    assert held == await _published(product, account), "the same items as on the topic, field by field"
 
     again = await product.order(price, account)
     assert (again.status_code, again.json()["code"]) == (409, "already_entitled")

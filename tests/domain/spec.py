@@ -186,15 +186,20 @@ class Decision:
         """Whatever it has; returns the account after it."""
         return self._spec.and_given(*self.events)
 
-    def then_calls(self, *expected: AnyEffect) -> Spec:
-        """The provider is called, or another key is told, so."""
+    @property
+    def calls(self) -> tuple[AnyEffect, ...]:
+        """What it asks of the provider or tells to another key."""
         account, calls = self._spec.account, []
         for event in self.events:
             account = evolve_account(account, event)
             call = react(account, event)
             if call is not None:
                 calls.append(call)
-        assert calls == list(expected)
+        return tuple(calls)
+
+    def then_calls(self, *expected: AnyEffect) -> Spec:
+        """The provider is called, or another key is told, so."""
+        assert self.calls == expected
         return self._spec.and_given(*self.events)
 
 

@@ -13,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.ids import PriceId
+from domain.operations.commands import ResumeOverdue
+from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
 from domain.policies.settings import DisputeAccess
@@ -282,6 +284,13 @@ class AccountMachine(RuleBasedStateMachine):
         timer = self.pick(data, pending(self.world.account), "timer")
         if timer.due_at <= self.world.now:
             self.world.fire(timer)
+
+    @precondition(lambda self: bool(pending(self.world.account)))
+    @rule(data=st.data())
+    def a_manager_resumes_what_waits(self, data: Any) -> None:
+        """At any time, due or not: no law of money may be broken by it."""
+        timer = self.pick(data, pending(self.world.account), "timer")
+        self.world.do(ResumeOverdue(subject=str(subject_of(timer))))
 
     @invariant()
     def the_laws_hold(self) -> None:

@@ -40,6 +40,13 @@ def test_everything_runs_and_is_found(up: RunningUp) -> None:
     assert httpx.get(f"{up.url}/openapi.json").is_success
 
 
+def test_logs_are_lines_with_their_time(up: RunningUp) -> None:
+    for worker in ("engine-0", "engine-1"):
+        lines = (up.data_dir / "logs" / f"{worker}.log").read_text("utf-8").splitlines()
+        assert lines
+        assert [line for line in lines if not line.startswith("20")] == [], "each begins with its time"
+
+
 def test_token_opens_the_api(up: RunningUp) -> None:
     assert httpx.get(f"{up.url}/v1/orders").status_code == 401
     answer = httpx.get(f"{up.url}/v1/orders", headers={"authorization": f"Bearer {up.token('alice')}"})

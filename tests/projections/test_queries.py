@@ -232,7 +232,7 @@ async def test_commands_pending_then_decided(writer: Writer, connection: AsyncCo
         command_id=command_id, key="ada", time=received_at, source="test", actor="user:ada", data=data, body_hash="ff"
     )
     waiting = Batch()
-    waiting.add_command(command)
+    waiting.add_command(command, 7)
     await _write(writer, waiting)
     view = (await commands.get_many(connection, [command_id, "other"]))[command_id]
     assert (view.status, view.position, view.body_hash, view.received_at) == ("pending", None, "ff", received_at)
@@ -252,7 +252,7 @@ async def test_a_command_seen_after_its_outcome_stays_decided(writer: Writer, co
     late = Batch()
     at = datetime(2026, 1, 1, tzinfo=UTC)
     command = new_command(command_id=command_id, key="ada", time=at, source="test", actor="user:ada", data=data)
-    late.add_command(command)
+    late.add_command(command, 7)
     await _write(writer, late)
     view = await commands.get(connection, "ada", command_id)
     assert view is not None
