@@ -13,7 +13,10 @@ from starlette.routing import Match, Route
 
 from api import docs
 from api.access_log import access_logger
+from api.admin import discounts as admin_discounts
 from api.admin import products as admin_products
+from api.admin import promo_codes as admin_promo_codes
+from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
 from api.metrics import Metrics
@@ -27,8 +30,10 @@ from api.routes import (
     payment_providers,
     payments,
     products,
+    quotes,
     refunds,
     subscriptions,
+    trials,
     webhooks,
 )
 from api.services import services_of
@@ -43,7 +48,11 @@ if TYPE_CHECKING:
 _VERSION = "0.1.0"
 _ROUTERS = (
     orders.router,
+    quotes.router,
     admin_products.router,
+    admin_discounts.router,
+    admin_promo_codes.router,
+    admin_subscriptions.router,
     webhooks.router,
     products.router,
     payment_providers.router,
@@ -51,6 +60,7 @@ _ROUTERS = (
     refunds.router,
     payment_methods.router,
     subscriptions.router,
+    trials.router,
     entitlements.router,
     commands.router,
     health.router,

@@ -16,7 +16,8 @@ from api.edge import request_id_of
 from api.headers import idempotency_key, single_headers, wait_s
 from api.intake import Known, Request
 from api.problems import Problem
-from domain.ids import CommandId, derive
+from domain.ids import AccountId, CommandId, derive
+from infra.oidc import is_account
 from projections.commands import REJECTED
 from schemas.http.commands import PendingAnswer
 from schemas.http.fields import RequestModel
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
     from api.services import Services
+    from infra.oidc import Principal
     from projections.commands import CommandView
 
 Body = TypeVar("Body", bound=RequestModel)
@@ -74,11 +76,24 @@ async def read_ask(http: HttpRequest, model: type[Body], *, needs_manager: bool 
     request = Request(
         request_id=request_id_of(http.scope),
         account=principal.account,
-        actor=f"{'manager' if needs_manager else 'user'}:{principal.account}",
+        actor=actor_of(principal, is_manager=needs_manager),
         command_id=CommandId(derive(principal.account, f"command {key}")),
         body_hash=_hash(http.scope["method"], http.scope["path"], body),
     )
     return Ask(services, request, body, wait_s(headers))
+
+
+def actor_of(principal: Principal, *, is_manager: bool) -> str:
+    """Who asks, as the log has it: a manager is named as such where the command is one of managers alone."""
+    return f"{'manager' if is_manager else 'user'}:{principal.account}"
+
+
+def path_account(http: HttpRequest) -> AccountId:
+    """The account in the address of a manager's request. Raises Problem where it can be none."""
+    found = path_id(http, "account")
+    if not is_account(found):
+        raise Problem("not_found", "There is nothing at this address.")
+    return AccountId(found)
 
 
 def path_id(http: HttpRequest, name: str) -> str:
@@ -111,7 +126,11 @@ async def carry_out(ask: Ask[Any], key: str, data: Any, show: Show) -> Response:
     headers = _headers(ask, known)
     if view.status == REJECTED:
         raise rejection(view, headers)
-    answer = await show(view, deadline)
+    try:
+        answer = await show(view, deadline)
+    except Problem as problem:
+        problem.headers |= headers
+        raise
     if answer is None:
         return _pending(ask, known)
     if answer.location is not None:

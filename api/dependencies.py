@@ -66,6 +66,12 @@ async def _current_principal(request: Request) -> Principal:
     return await principal_of(services_of_request(request), single_headers(request.scope))
 
 
+async def _current_manager(request: Request) -> Principal:
+    principal = await _current_principal(request)
+    require_manager(principal)
+    return principal
+
+
 async def _reader(request: Request) -> AsyncIterator[AsyncConnection]:
     """A connection to read models that have reached the position that the client names."""
     services = services_of_request(request)
@@ -100,8 +106,11 @@ async def _now(request: Request) -> datetime:
 
 ServicesDep = Annotated[Services, Depends(_services)]
 CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]
+CurrentManager = Annotated[Principal, Depends(_current_manager)]
+"""Somebody with the role manager or admin; for all others the route does not say what there is."""
 Reader = Annotated[AsyncConnection, Depends(_reader)]
 Now = Annotated[datetime, Depends(_now)]
+AccountFilter = Annotated[str | None, Query(max_length=ID_LENGTH_MAX, description="Only of this account.")]
 ResourceId = Annotated[str, Path(max_length=ID_LENGTH_MAX)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many items a page has.")]
 Cursor = Annotated[

@@ -12,12 +12,25 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from schemas.http.access import CancelSubscriptionRequest
 from schemas.http.catalog import DefineProductRequest
 from schemas.http.commands import PendingAnswer
+from schemas.http.discounts import (
+    DefineMonthsDiscountsRequest,
+    DefinePromoCodeRequest,
+    GrantPersonalDiscountRequest,
+    QuoteRequest,
+)
 from schemas.http.fields import ProblemAnswer, RequestModel
 from schemas.http.orders import NoBody, PlaceOrderRequest
 from schemas.http.refunds import RequestRefundRequest
+from schemas.http.subscriptions import (
+    CancelForCustomerRequest,
+    CancelSubscriptionRequest,
+    ChangePlanRequest,
+    ExtendSubscriptionRequest,
+    MigratePriceRequest,
+    StartTrialRequest,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,6 +42,15 @@ _MODELS: tuple[type[BaseModel], ...] = (
     DefineProductRequest,
     RequestRefundRequest,
     CancelSubscriptionRequest,
+    ChangePlanRequest,
+    StartTrialRequest,
+    ExtendSubscriptionRequest,
+    CancelForCustomerRequest,
+    MigratePriceRequest,
+    QuoteRequest,
+    DefineMonthsDiscountsRequest,
+    GrantPersonalDiscountRequest,
+    DefinePromoCodeRequest,
     ProblemAnswer,
 )
 _REFERENCE = "#/components/schemas/{model}"
@@ -107,6 +129,22 @@ def command(request: type[RequestModel], answer: type[BaseModel], *, status: int
                 "required": request is not NoBody,
                 "content": {"application/json": {"schema": {"$ref": _REFERENCE.format(model=request.__name__)}}},
             },
+        },
+    }
+
+
+def question(request: type[RequestModel], answer: type[BaseModel]) -> dict[str, Any]:
+    """Arguments of a route that is asked with a body and changes nothing."""
+    body = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=request.__name__)}}}
+    return {
+        "responses": {
+            200: {"model": answer, "description": "The answer."},
+            **problems(400, 401, 408, 409, 413, 415, 422, 503, 504),
+        },
+        "openapi_extra": {
+            "parameters": [POSITION_PARAMETER],
+            "security": [{BEARER: []}],
+            "requestBody": {"required": True, "content": body},
         },
     }
 

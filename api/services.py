@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from api.intake import Intake
 from api.lookups import CommandLookups
+from domain.policies.settings import Policies
 from infra.clock import SystemClock, clock_of
+from infra.kafka.catalog_view import CatalogView
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import topics_of
 from infra.oidc_keys import verifier_of
@@ -45,6 +47,9 @@ class Services:
     watcher: PositionWatcher
     lookups: CommandLookups
     intake: Intake
+    catalogue: CatalogView
+    """What is on sale, as the engines have it: quotes are made of it."""
+    policies: Policies
     metrics: Metrics
     rereads: asyncio.Semaphore
     """Whoever waits for something takes one of these to look again, so that queries always find a connection."""
@@ -74,6 +79,11 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
         )
         sender.start()
         stack.push_async_callback(sender.stop)
+        catalogue = CatalogView(
+            bootstrap=settings.kafka_bootstrap, topic=topics.catalog, partitions=settings.partitions
+        )
+        catalogue.begin()
+        stack.push_async_callback(catalogue.stop)
         verifier = verifier_of(settings, SystemClock())
         stack.push_async_callback(verifier.close)
         yield Services(
@@ -86,5 +96,7 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             lookups=lookups,
             intake=Intake(sender, lookups, clock, metrics),
             metrics=metrics,
+            catalogue=catalogue,
+            policies=Policies(),
             rereads=asyncio.Semaphore(_REREADS_MAX),
         )

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from api.problems import Problem
 from domain.catalog.state import ProductKind
-from schemas.http.access import EntitlementAnswer, SubscriptionAnswer
+from schemas.http.access import EntitlementAnswer
 from schemas.http.catalog import PriceAnswer, ProductAnswer
 from schemas.http.commands import CommandAnswer
-from schemas.http.fields import MoneyAnswer, PeriodAnswer, ProblemAnswer
-from schemas.http.orders import OrderAnswer, OrderLineAnswer, OrderPaymentAnswer, PaymentAnswer
+from schemas.http.discounts import ConsideredDiscountAnswer, QuoteAnswer
+from schemas.http.fields import MoneyAnswer, PageAnswer, PeriodAnswer, ProblemAnswer
+from schemas.http.orders import (
+    AppliedDiscountAnswer,
+    OrderAnswer,
+    OrderLineAnswer,
+    OrderPaymentAnswer,
+    PaymentAnswer,
+    QuoteLineAnswer,
+)
 from schemas.http.refunds import PaymentMethodAnswer, RefundAnswer
+from schemas.http.subscriptions import PlannedChangeAnswer, SubscriptionAnswer, UpcomingRenewalAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from domain.orders.state import OrderLine
+    from domain.pricing.quote import Quote
+    from domain.pricing.state import AppliedDiscount
+    from domain.subscriptions.preview import Upcoming
+    from domain.subscriptions.state import PlannedChange
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
     from projections.orders import OrderView
+    from projections.paging import Page
     from projections.payment_methods import PaymentMethodView
     from projections.payments import PaymentView
     from projections.products import ProductView
     from projections.refunds import RefundView
     from projections.subscriptions import SubscriptionView
+
+View = TypeVar("View")
+Item = TypeVar("Item")
+
+
+def page_answer(page: Page[View], answer: Callable[[View], Item]) -> PageAnswer[Item]:
+    """A page of rows as a page of answers."""
+    return PageAnswer(items=tuple(map(answer, page.items)), next_cursor=page.next_cursor)
 
 
 def order_answer(order: OrderView) -> OrderAnswer:
@@ -34,6 +58,9 @@ def order_answer(order: OrderView) -> OrderAnswer:
         subtotal=MoneyAnswer.of(order.subtotal),
         discount=MoneyAnswer.of(order.discount),
         total=MoneyAnswer.of(order.total),
+        credit=None if order.credit is None else MoneyAnswer.of(order.credit),
+        purpose=order.purpose,
+        applied_discount=_applied(order.applied),
         auto_renew=order.auto_renew,
         payment=OrderPaymentAnswer(
             id=order.payment.id, status=order.payment.status, confirmation_url=order.payment.confirmation_url
@@ -44,8 +71,27 @@ def order_answer(order: OrderView) -> OrderAnswer:
     )
 
 
-def _line(line: OrderLine) -> OrderLineAnswer:
-    return OrderLineAnswer(
+def quote_answer(quote: Quote) -> QuoteAnswer:
+    """What items cost, for whoever asked."""
+    return QuoteAnswer(
+        items=tuple(map(_quote_line, quote.lines)),
+        subtotal=MoneyAnswer.of(quote.subtotal),
+        discount=MoneyAnswer.of(quote.discount),
+        total=MoneyAnswer.of(quote.total),
+        applied_discount=_applied(quote.applied),
+        considered_discounts=tuple(map(ConsideredDiscountAnswer.of, quote.considered)),
+    )
+
+
+def _applied(applied: AppliedDiscount | None) -> AppliedDiscountAnswer | None:
+    if applied is None:
+        return None
+    amount = MoneyAnswer.of(applied.amount)
+    return AppliedDiscountAnswer(kind=applied.kind, reference=applied.reference, amount=amount, reason=applied.reason)
+
+
+def _quote_line(line: OrderLine) -> QuoteLineAnswer:
+    return QuoteLineAnswer(
         product_id=line.product_id,
         price_id=line.price_id,
         kind=line.kind,
@@ -54,9 +100,13 @@ def _line(line: OrderLine) -> OrderLineAnswer:
         unit_price=MoneyAnswer.of(line.unit_price),
         quantity=line.quantity,
         total=MoneyAnswer.of(line.total),
+        discount=MoneyAnswer(amount=line.discount_amount, currency=line.total.currency),
         period=None if line.period is None else PeriodAnswer.of(line.period),
-        subscription_id=line.subscription_id,
     )
+
+
+def _line(line: OrderLine) -> OrderLineAnswer:
+    return OrderLineAnswer(**_quote_line(line).model_dump(), subscription_id=line.subscription_id)
 
 
 def payment_answer(payment: PaymentView) -> PaymentAnswer:
@@ -118,7 +168,38 @@ def subscription_answer(subscription: SubscriptionView) -> SubscriptionAnswer:
         access_end=subscription.access_end,
         renew_at=subscription.renew_at,
         renewal_failure=subscription.renewal_failure,
+        paused_at=subscription.paused_at,
+        resume_by=subscription.resume_by,
+        planned_change=None if subscription.planned is None else _planned(subscription.planned),
         ended_at=subscription.ended_at,
+    )
+
+
+def _planned(change: PlannedChange) -> PlannedChangeAnswer:
+    plan = change.plan
+    return PlannedChangeAnswer(
+        product_id=plan.product_id,
+        title=plan.title,
+        price_id=plan.price_id,
+        price=MoneyAnswer.of(plan.price),
+        period=PeriodAnswer.of(plan.period),
+        resource=plan.resource,
+        not_before=change.not_before,
+    )
+
+
+def upcoming_answer(upcoming: Upcoming) -> UpcomingRenewalAnswer:
+    """A renewal that is to come."""
+    return UpcomingRenewalAnswer(
+        charge_at=upcoming.charge_at,
+        period_start=upcoming.period_start,
+        period_end=upcoming.period_end,
+        price_id=upcoming.plan.price_id,
+        title=upcoming.plan.title,
+        subtotal=MoneyAnswer.of(upcoming.subtotal),
+        discount=MoneyAnswer.of(upcoming.discount),
+        total=MoneyAnswer.of(upcoming.total),
+        applied_discount=_applied(upcoming.applied),
     )
 
 
@@ -147,6 +228,7 @@ def product_answer(product: ProductView) -> ProductAnswer:
                 id=price.id,
                 amount=MoneyAnswer.of(price.amount),
                 period=None if price.period is None else PeriodAnswer.of(price.period),
+                trial_days=price.trial_days,
             )
             for price in product.prices
         ),

@@ -215,6 +215,7 @@ class Journal:
                 events = events[1:]
             if is_known:
                 state.fold(events, next_offset)
+        state.save()
         if not is_known:
             raise LogMismatchError("it is ahead of the log")
 

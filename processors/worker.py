@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
 
@@ -50,8 +49,7 @@ class Ack(Protocol):
         """Let the group's offset move on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A command and the word to say when it is done."""
 
     incoming: Incoming
@@ -109,7 +107,10 @@ class PartitionWorker:
 
     async def offer(self, delivery: Delivery) -> None:
         """Hand a command in; waits while the partition has as much as it can hold."""
-        await self._queue.put(delivery)
+        if self._queue.full():
+            await self._queue.put(delivery)
+        else:
+            self._queue.put_nowait(delivery)
 
     async def close(self) -> None:
         """Stop at once; what was not committed will be delivered to the next owner."""

@@ -52,6 +52,7 @@ commands = Table(
     Column("received_at", Moment),
     Column("decided_at", Moment),
     Column("updated_at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
 )
 
 MODEL = ReadModel(table=commands, history=history_table("commands"), merge={"received_at": Merge.KEEP})
@@ -75,6 +76,8 @@ class CommandView:
     position: str | None
     """`<partition>:<offset>` in the log, as soon as the command is decided."""
     correlation_id: str
+    actor: str
+    """Who asked, such as `user:ada` or `manager:bob`; a manager's command may be about another account."""
     received_at: datetime | None
     """Absent where the command's own record is no longer on its topic, as in a rebuild years later."""
     decided_at: datetime | None
@@ -95,6 +98,7 @@ def project(event: EventRecord, partition: int, offset: int) -> tuple[Change, ..
         "position_partition": partition,
         "position_offset": offset,
         "correlation_id": event.correlation_id,
+        "actor": event.actor,
         "decided_at": event.time,
     }
     match data:
@@ -114,10 +118,18 @@ def project(event: EventRecord, partition: int, offset: int) -> tuple[Change, ..
 
 def pending_row(command: CommandRecord) -> tuple[Any, ...]:
     """Return a pending command as a row of PENDING_COLUMNS."""
-    return (command.id, command.key, command.type, command.body_hash, command.correlation_id, command.time)
+    return (
+        command.id,
+        command.key,
+        command.type,
+        command.body_hash,
+        command.correlation_id,
+        command.actor,
+        command.time,
+    )
 
 
-PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "received_at")
+PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "actor", "received_at")
 RECEIVED_AT = PENDING_COLUMNS.index("received_at")
 
 
@@ -159,6 +171,7 @@ def _view(row: Any) -> CommandView:
         facts=row.facts or {},
         position=f"{row.position_partition}:{row.position_offset}" if decided else None,
         correlation_id=row.correlation_id,
+        actor=row.actor,
         received_at=utc_or_none(row.received_at),
         decided_at=utc_or_none(row.decided_at),
     )

@@ -10,12 +10,15 @@ from domain.ledger import journal
 from projections import (
     commands,
     customers,
+    discounts,
     entitlements,
     ledger,
     orders,
     payment_methods,
     payments,
     products,
+    promo_codes,
+    promo_uses,
     refunds,
     subscriptions,
 )
@@ -46,6 +49,10 @@ READ_MODELS: tuple[ReadModel, ...] = (
     entitlements.MODEL,
     products.MODEL,
     products.PRICES,
+    discounts.MODEL,
+    discounts.MONTHS,
+    promo_codes.MODEL,
+    promo_uses.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -62,7 +69,19 @@ APPENDED: tuple[Table, ...] = (
 
 def _listeners() -> dict[type, tuple[Project, ...]]:
     found: dict[type, tuple[Project, ...]] = {}
-    for slice_ in (orders, payments, refunds, payment_methods, subscriptions, entitlements, products, customers):
+    for slice_ in (
+        orders,
+        payments,
+        refunds,
+        payment_methods,
+        subscriptions,
+        entitlements,
+        products,
+        discounts,
+        promo_codes,
+        promo_uses,
+        customers,
+    ):
         project: Project = slice_.project
         hears: tuple[type, ...] = slice_.HEARS
         for event_type in hears:

@@ -25,6 +25,7 @@ from domain.orders.events import (
 from domain.orders.state import OrderLine, OrderStatus
 from domain.payments.events import PaymentActionRequired, PaymentCreated, PaymentProcessing
 from domain.payments.state import PaymentStatus
+from domain.pricing.state import AppliedDiscount
 from projections.model import (
     Change,
     HistoryEntry,
@@ -62,9 +63,12 @@ orders = Table(
     Column("failure_reason", Text),
     Column("placed_at", Moment, nullable=False),
     Column("paid_at", Moment),
+    Column("applied", JSONB),
+    Column("credit", BigInteger),
     Column("updated_at", Moment, nullable=False),
 )
 Index("orders_account_placed_at_idx", orders.c.account, orders.c.placed_at.desc(), orders.c.id.desc())
+Index("orders_placed_at_idx", orders.c.placed_at.desc(), orders.c.id.desc())
 
 MODEL = ReadModel(table=orders, history=history_table("orders"))
 HEARS = (
@@ -100,11 +104,15 @@ class OrderView:
     status: str
     subtotal: Money
     discount: Money
+    applied: AppliedDiscount | None
+    """The discount that won, and why."""
     total: Money
+    credit: Money | None
+    """What is left of the old plan at a change of plan: `total` − `credit` is paid."""
     lines: tuple[OrderLine, ...]
     auto_renew: bool
     purpose: str
-    """`purchase`, or `renewal` of a subscription."""
+    """`purchase`, `renewal` of a subscription, `plan_change`, `trial`."""
     payment: OrderPaymentView
     failure_reason: str | None
     placed_at: datetime
@@ -156,7 +164,9 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
         "currency": placed.total.currency,
         "subtotal": placed.subtotal.amount,
         "discount": placed.discount.amount,
+        "applied": placed.applied,
         "total": placed.total.amount,
+        "credit": None if placed.credit is None else placed.credit.amount,
         "auto_renew": placed.auto_renew,
         "lines": placed.lines,
         "purpose": placed.purpose,
@@ -210,7 +220,9 @@ def _view(row: Any) -> OrderView:
         status=row.status,
         subtotal=Money(amount=row.subtotal, currency=row.currency),
         discount=Money(amount=row.discount, currency=row.currency),
+        applied=None if row.applied is None else msgspec.convert(row.applied, AppliedDiscount),
         total=Money(amount=row.total, currency=row.currency),
+        credit=None if row.credit is None else Money(amount=row.credit, currency=row.currency),
         lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
         auto_renew=row.auto_renew,
         purpose=row.purpose,

@@ -55,6 +55,7 @@ refunds = Table(
     Column("updated_at", Moment, nullable=False),
 )
 Index("refunds_account_requested_at_idx", refunds.c.account, refunds.c.requested_at.desc(), refunds.c.id.desc())
+Index("refunds_requested_at_idx", refunds.c.requested_at.desc(), refunds.c.id.desc())
 
 MODEL = ReadModel(table=refunds, history=history_table("refunds"))
 HEARS = (RefundRequested, RefundSubmitted, RefundCallRepeated, RefundSucceeded, RefundFailed)

@@ -15,11 +15,13 @@ from sqlalchemy import func, select
 from domain.payments.state import ActionRequired, PaymentStatus, Succeeded
 from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
+from projections.discounts import personal_discounts
 from projections.entitlements import entitlements
 from projections.model import storable
 from projections.orders import orders
 from projections.payment_methods import payment_methods
 from projections.payments import payments
+from projections.promo_uses import UseStatus, promo_uses
 from projections.refunds import refunds
 from projections.subscriptions import subscriptions
 
@@ -61,6 +63,8 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (entitlements, "resource", _entitlements),
         (refunds, "id", _refunds),
         (payment_methods, "id", _methods),
+        (personal_discounts, "id", _discounts),
+        (promo_uses, "order_id", _promo_uses),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
     ):
@@ -69,6 +73,10 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
             statement = statement.where(entitlements.c.ended_at.is_(None))
         elif table is payment_methods:
             statement = statement.where(payment_methods.c.removed_at.is_(None))
+        elif table is personal_discounts:
+            statement = statement.where(personal_discounts.c.revoked_at.is_(None))
+        elif table is promo_uses:
+            statement = statement.where(promo_uses.c.status.not_in([UseStatus.REFUSED, UseStatus.RELEASED]))
         shown = await _shown(connection, statement, key)
         for account, state in states.items():
             found[account] += _differences(table, expected_of(account, state), shown.get(account, {}))
@@ -102,6 +110,7 @@ def _orders(_account: str, state: Account) -> Rows:
             "payment_id": order.payment_id,
             "status": order.status,
             "total": order.total.amount,
+            "credit": None if order.credit is None else order.credit.amount,
             "currency": order.total.currency,
             "auto_renew": order.auto_renew,
             "purpose": order.purpose,
@@ -139,8 +148,9 @@ def _bare(status: PaymentStatus) -> PaymentStatus:
 
 
 def _running(status: SubscriptionStatus) -> SubscriptionStatus:
-    """The table keeps a declined renewal in a column of its own, and shows the status from both."""
-    return SubscriptionStatus.ACTIVE if status is SubscriptionStatus.PAST_DUE else status
+    """The table keeps trials, pauses and declined renewals in columns of their own, and shows the status from all."""
+    is_bare = status in {SubscriptionStatus.GRACE, SubscriptionStatus.ENDED}
+    return status if is_bare else SubscriptionStatus.ACTIVE
 
 
 def _subscriptions(_account: str, state: Account) -> Rows:
@@ -159,7 +169,12 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "auto_renew": subscription.auto_renew,
             "access_end": subscription.access_end,
             "renew_at": subscription.renew_at,
+            "is_trial": subscription.status is SubscriptionStatus.TRIALING,
+            "paused_at": subscription.paused_at,
+            "resume_by": subscription.resume_by,
+            "planned": None if subscription.planned is None else msgspec.to_builtins(subscription.planned),
             "anchor": subscription.anchor,
+            "units": subscription.units,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
         }
@@ -177,6 +192,23 @@ def _entitlements(_account: str, state: Account) -> Rows:
         }
         for held in state.entitlements.values()
     }
+
+
+def _discounts(_account: str, state: Account) -> Rows:
+    return {
+        discount.id: {
+            "basis_points": discount.basis_points,
+            "reason": discount.reason,
+            "products": list(discount.products),
+            "valid_from": discount.valid_from,
+            "valid_until": discount.valid_until,
+        }
+        for discount in state.personal_discounts.values()
+    }
+
+
+def _promo_uses(_account: str, state: Account) -> Rows:
+    return {use.order_id: {"code": use.code, "is_limited": use.is_limited} for use in state.promo_uses.values()}
 
 
 def _customers(account: str, state: Account) -> Rows:

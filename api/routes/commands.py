@@ -7,7 +7,7 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from api import docs
-from api.commanding import POSITION_HEADER, rejection
+from api.commanding import POSITION_HEADER, actor_of, rejection
 from api.dependencies import MANAGER_ROLES, CurrentPrincipal, ResourceId, ServicesDep, reach_position
 from api.headers import single_headers, wait_s
 from api.problems import Problem
@@ -45,7 +45,10 @@ async def get_command(
 
 
 def _may_see(principal: Principal, command: CommandView) -> bool:
-    """A command is its account's; one about the catalogue is every manager's."""
-    if command.account.startswith(CATALOG_PREFIX):
-        return bool(principal.roles & MANAGER_ROLES)
-    return command.account == principal.account
+    """A command is its account's, and the manager's who sent it; one about the catalogue is every manager's."""
+    if command.account == principal.account:
+        return True
+    is_manager = bool(principal.roles & MANAGER_ROLES)
+    return is_manager and (
+        command.account.startswith(CATALOG_PREFIX) or command.actor == actor_of(principal, is_manager=True)
+    )

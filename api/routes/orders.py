@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,10 +12,11 @@ from api.commanding import Answer, Ask, carry_out, path_id, read_ask
 from api.dependencies import CurrentPrincipal, Cursor, Limit, Reader, ResourceId
 from api.problems import Problem
 from api.reading import reading
+from api.routes.quotes import promo_refusal
 from api.views import order_answer
 from domain.ids import OrderId, derive
 from domain.orders.commands import CancelOrder
-from domain.orders.state import OPEN_STATUSES
+from domain.orders.state import OPEN_STATUSES, OrderStatus
 from domain.payments.state import PaymentStatus
 from projections import orders
 from projections.commands import CommandView
@@ -23,20 +24,27 @@ from projections.orders import OrderView
 from schemas.http.fields import PageAnswer
 from schemas.http.orders import NoBody, OrderAnswer, PlaceOrderRequest
 
+if TYPE_CHECKING:
+    from api.services import Services
+
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+_PROMO_REFUSALS = "promo_code_"
+"""How the reasons of orders begin that failed because of their promo code; each is the code of a problem."""
 
 
 @router.post("", **docs.command(PlaceOrderRequest, OrderAnswer, status=201))
 async def place_order(request: Request) -> Response:
     """Order items. With `Prefer: wait`, the answer has the address where the customer pays."""
     ask = await read_ask(request, PlaceOrderRequest)
-    data = ask.body.to_command(_provider(ask))
+    data = ask.body.to_command(provider_named(ask.services, ask.body.provider))
 
     async def show(view: CommandView, deadline: float) -> Answer | None:
         order_id = view.resources.get("order", "")
-        order = await _wait_for_order(ask, order_id, deadline, _has_no_page)
+        order = await wait_for_order(ask, order_id, deadline, has_no_page)
         if order is None:
             return None
+        _require_promo_code(order, view)
         # A double click: the first order is the answer to the second command, and nothing new was made.
         is_new = order_id == derive(view.id, "order")
         return Answer(order_answer(order), 201 if is_new else 200, f"/v1/orders/{order_id}" if is_new else None)
@@ -51,7 +59,7 @@ async def cancel_order(request: Request) -> Response:
     ask = await read_ask(request, NoBody)
 
     async def show(_view: CommandView, deadline: float) -> Answer | None:
-        order = await _wait_for_order(ask, order_id, deadline, _is_open)
+        order = await wait_for_order(ask, order_id, deadline, is_open)
         return None if order is None else Answer(order_answer(order))
 
     return await carry_out(ask, ask.account, CancelOrder(order_id=OrderId(order_id)), show)
@@ -75,10 +83,10 @@ async def get_order(principal: CurrentPrincipal, connection: Reader, order_id: R
     return order_answer(order)
 
 
-def _provider(ask: Ask[PlaceOrderRequest]) -> str:
+def provider_named(services: Services, named: str | None) -> str:
     """The provider that is meant. Raises Problem where it is not configured."""
-    configured = ask.services.providers
-    asked = ask.body.provider or (configured[0] if configured else "")
+    configured = services.providers
+    asked = named or (configured[0] if configured else "")
     if asked not in configured:
         raise Problem(
             "payment_provider_unknown",
@@ -87,7 +95,17 @@ def _provider(ask: Ask[PlaceOrderRequest]) -> str:
     return asked
 
 
-async def _wait_for_order(
+def _require_promo_code(order: OrderView, view: CommandView) -> None:
+    """Raises Problem where the order ended because its promo code had no use for it: nothing was charged."""
+    reason = order.failure_reason
+    if order.status != OrderStatus.FAILED or reason is None or not reason.startswith(_PROMO_REFUSALS):
+        return
+    code = "" if order.applied is None else order.applied.reference
+    extra = {"order_id": order.id, "command_id": view.id}
+    raise Problem(reason, promo_refusal(reason, code), extra=extra)
+
+
+async def wait_for_order(
     ask: Ask[Any], order_id: str, deadline: float, is_unfinished: Callable[[OrderView], bool]
 ) -> OrderView | None:
     """The order as soon as it is finished in the caller's sense, or as it is when the deadline passes.
@@ -107,10 +125,11 @@ async def _wait_for_order(
             return order
 
 
-def _has_no_page(order: OrderView) -> bool:
+def has_no_page(order: OrderView) -> bool:
     """The provider has not said yet where the customer pays."""
-    return order.payment.status == PaymentStatus.CREATED and _is_open(order)
+    return order.payment.status == PaymentStatus.CREATED and is_open(order)
 
 
-def _is_open(order: OrderView) -> bool:
+def is_open(order: OrderView) -> bool:
+    """It may still be paid."""
     return order.status in OPEN_STATUSES

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
+
+from domain.records import dataclass
 
 LedgerAccount = NewType("LedgerAccount", str)
 

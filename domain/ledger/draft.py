@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.ids import OrderId
@@ -10,6 +9,7 @@ from domain.ledger.accounts import DEFERRED_REVENUE, DISCOUNTS, EARNED_REVENUE, 
 from domain.ledger.entries import Posting, Schedule, ScheduleId, reached
 from domain.ledger.state import Books, Sale, SoldLine, Span
 from domain.money import Money
+from domain.records import replace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,22 +82,76 @@ class Draft:
 
     def stop(self, order_id: OrderId, number: int) -> None:
         """End what is being given: the customer may not have the rest any more, so it is earned now."""
+        self.carry(order_id, number, 0)
+
+    def carry(self, order_id: OrderId, number: int, amount: int) -> int:
+        """End what is being given, and let up to an amount of what is not earned buy something else; return it."""
         sale, line = self._line(order_id, number)
-        if not line.runs_at(self.at):
-            return
-        left = self.unearned(line.earning)
+        if not (line.runs_at(self.at) or line.is_resting):
+            return 0
+        deferred = self.deferred(line)
+        carried = min(amount, deferred)
+        left = deferred - carried
         self.post(DEFERRED_REVENUE, EARNED_REVENUE, left, sale)
         self._close(line)
         stopped = replace(
             line,
+            waiting=0,
             earning=None,
             discounting=None,
             discount_left=0,
+            is_resting=False,
             is_stopped=True,
             released=left,
             released_at=self.at,
         )
         self._set(sale, number, stopped)
+        return carried
+
+    def rest(self, order_id: OrderId, number: int) -> None:
+        """Let what is being given rest: time earns nothing of it until it goes on."""
+        sale, line = self._line(order_id, number)
+        if not line.runs_at(self.at):
+            return
+        self._close(line)
+        resting = replace(
+            line,
+            waiting=self.deferred(line),
+            earning=None,
+            discounting=None,
+            discount_left=self.unearned(line.discounting) if line.discounting else line.discount_left,
+            is_resting=True,
+        )
+        self._set(sale, number, resting)
+
+    def go_on(self, order_id: OrderId, number: int, span: Span) -> None:
+        """Let what rests go on."""
+        sale, line = self._line(order_id, number)
+        if not line.is_resting:
+            return
+        self._set(sale, number, replace(line, waiting=0, is_resting=False, span=span))
+        if span.end > self.at:
+            self.run(order_id, number, line.waiting, span)
+        else:
+            self.post(DEFERRED_REVENUE, EARNED_REVENUE, line.waiting, sale)
+
+    def add(self, order_id: OrderId, number: int, amount: int) -> bool:
+        """Add to what is deferred for a line, or take from it; tell whether there is still something to give of it."""
+        sale = self.sale(order_id)
+        if sale is None:
+            return False
+        line = sale.lines[number]
+        if line.is_resting or not line.is_given:
+            self._set(sale, number, replace(line, waiting=line.waiting + amount))
+        elif line.span is not None and line.runs_at(self.at):
+            self.run(order_id, number, self.unearned(line.earning) + amount, line.span)
+        else:
+            return False
+        return True
+
+    def deferred(self, line: SoldLine) -> int:
+        """Return what is deferred for a line."""
+        return line.waiting + self.unearned(line.earning)
 
     def unearned(self, schedule: Schedule | None) -> int:
         """Return what a schedule has still to bring."""

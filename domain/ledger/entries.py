@@ -6,13 +6,13 @@ something that does not balance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NewType
 
 from domain.ids import OrderId, Resource, SubscriptionId
 from domain.ledger.accounts import LedgerAccount
 from domain.money import Money
+from domain.records import dataclass
 
 ScheduleId = NewType("ScheduleId", str)
 _MICROSECOND = timedelta(microseconds=1)

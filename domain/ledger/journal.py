@@ -6,7 +6,6 @@ An entry is the postings of one event, the schedules that it opens and closes, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
@@ -55,16 +54,22 @@ from domain.promo.events import (
     PromoUseRequested,
     PromoUseSettled,
 )
+from domain.records import dataclass
 from domain.refunds.events import RefundCallRepeated, RefundFailed, RefundRequested, RefundSubmitted, RefundSucceeded
 from domain.subscriptions.events import (
     AccessBlocked,
+    PlanChanged,
+    PlanChangeDropped,
+    PlanChangeScheduled,
     RenewalAttempted,
     RenewalAuthenticationRequired,
     RenewalFailed,
     SubscriptionCancelled,
+    SubscriptionContinued,
     SubscriptionEnded,
     SubscriptionExtended,
     SubscriptionGraceStarted,
+    SubscriptionPaused,
     SubscriptionRenewed,
     SubscriptionResumed,
     SubscriptionShortened,
@@ -89,6 +94,9 @@ RULES: dict[type, Rule] = {
     EntitlementGranted: sales.given,
     SubscriptionShortened: sales.shortened,
     SubscriptionEnded: sales.ended,
+    SubscriptionPaused: sales.paused,
+    SubscriptionContinued: sales.continued,
+    PlanChanged: sales.plan_changed,
     RefundRequested: refunds.promised,
     RefundSucceeded: refunds.paid_out,
     RefundFailed: refunds.refused,
@@ -120,6 +128,8 @@ MOVES_NO_MONEY: frozenset[type] = frozenset(
         PaymentUnchanged,
         PersonalDiscountGranted,
         PersonalDiscountRevoked,
+        PlanChangeDropped,
+        PlanChangeScheduled,
         PriceAdded,
         PriceArchived,
         ProductArchived,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.ledger.accounts import (
@@ -15,6 +14,7 @@ from domain.ledger.accounts import (
     provider_cash,
 )
 from domain.ledger.state import GivenBack, Portion, Sale, Source
+from domain.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def promised(draft: Draft, event: RefundRequested) -> None:
     portions = tuple(_portions(draft, sale, event))
     for portion in portions:
         draft.post(ACCOUNT_OF[portion.source], REFUNDS_PAYABLE, portion.amount, sale)
-        _add(draft, sale.order_id, event.payment_id, portion, -portion.amount)
+        _change(draft, event.payment_id, portion, -portion.amount)
     promise = GivenBack(
         cash=provider_cash(event.provider),
         payment_id=event.payment_id,
@@ -72,11 +72,9 @@ def refused(draft: Draft, event: RefundFailed) -> None:
         if promise.is_paid_out:
             draft.post(promise.cash, REFUNDS_PAYABLE, promise.amount, sale)
         for portion in promise.portions:
-            is_over = portion.source is Source.RUNNING and not sale.lines[portion.line].runs_at(draft.at)
-            account = EARNED_REVENUE if is_over else ACCOUNT_OF[portion.source]
+            is_back = _change(draft, promise.payment_id, portion, portion.amount)
+            account = ACCOUNT_OF[portion.source] if is_back else EARNED_REVENUE
             draft.post(REFUNDS_PAYABLE, account, portion.amount, sale)
-            if not is_over:
-                _add(draft, sale.order_id, promise.payment_id, portion, portion.amount)
         _note(draft, sale.order_id, event.refund_id, replace(promise, is_failed=True))
 
 
@@ -89,43 +87,56 @@ def _portions(draft: Draft, sale: Sale, event: RefundRequested) -> Iterator[Port
             left -= amount
             yield replace(portion, amount=amount)
     if left > 0:
-        yield Portion(source=Source.EARNED, line=0, amount=left)
+        yield Portion(source=Source.EARNED, order_id=sale.order_id, amount=left)
 
 
 def _sources(draft: Draft, sale: Sale, payment_id: PaymentId) -> Iterator[Portion]:
     """Yield what a refund may be taken from, in the order in which it is."""
-    yield Portion(source=Source.UNAPPLIED, line=0, amount=sale.unapplied.get(payment_id, 0))
+    own = sale.order_id
+    yield Portion(source=Source.UNAPPLIED, order_id=own, amount=sale.unapplied.get(payment_id, 0))
     for number, line in enumerate(sale.lines):
-        yield Portion(source=Source.WAITING, line=number, amount=line.waiting)
-    for number, line in enumerate(sale.lines):
-        if line.released_at == draft.at:
-            yield Portion(source=Source.RELEASED, line=number, amount=line.released)
-    for number, line in enumerate(sale.lines):
-        if line.runs_at(draft.at):
-            yield Portion(source=Source.RUNNING, line=number, amount=draft.unearned(line.earning))
+        if not line.is_given:
+            yield Portion(source=Source.WAITING, order_id=own, line=number, amount=line.waiting)
+    carried = _carried(draft, sale)
+    for each in carried:
+        for number, line in enumerate(each.lines):
+            if line.released_at == draft.at:
+                yield Portion(source=Source.RELEASED, order_id=each.order_id, line=number, amount=line.released)
+    for each in carried:
+        for number, line in enumerate(each.lines):
+            if line.runs_at(draft.at) or line.is_resting:
+                left = draft.deferred(line)
+                yield Portion(source=Source.RUNNING, order_id=each.order_id, line=number, amount=left)
 
 
-def _add(draft: Draft, order_id: OrderId, payment_id: PaymentId, portion: Portion, amount: int) -> None:
-    """Add to what is left at the source of a portion, or take from it."""
-    sale = draft.sale(order_id)
-    assert sale is not None
-    number = portion.line
+def _carried(draft: Draft, sale: Sale) -> tuple[Sale, ...]:
+    """Return the sale, and those that the rest of its money was carried over to."""
+    found: dict[OrderId, Sale] = {}
+    following: Sale | None = sale
+    while following is not None and following.order_id not in found:
+        found[following.order_id] = following
+        following = None if following.carried_to is None else draft.sale(following.carried_to)
+    return tuple(found.values())
+
+
+def _change(draft: Draft, payment_id: PaymentId, portion: Portion, amount: int) -> bool:
+    """Add to what is left at the source of a portion, or take from it; tell whether it is as it was."""
+    sale = draft.sale(portion.order_id)
     match portion.source:
         case Source.UNAPPLIED:
+            assert sale is not None
             left = sale.unapplied.get(payment_id, 0) + amount
             draft.put(replace(sale, unapplied={**sale.unapplied, payment_id: left}))
-        case Source.WAITING:
-            line = sale.lines[number]
-            draft.set_line(order_id, number, replace(line, waiting=line.waiting + amount))
+            return True
         case Source.RELEASED:
-            line = sale.lines[number]
-            draft.set_line(order_id, number, replace(line, released=line.released + amount))
-        case Source.RUNNING:
-            line = sale.lines[number]
-            assert line.span is not None
-            draft.run(order_id, number, draft.unearned(line.earning) + amount, line.span)
+            if amount < 0 and sale is not None:
+                line = sale.lines[portion.line]
+                draft.set_line(portion.order_id, portion.line, replace(line, released=line.released + amount))
+            return True
+        case Source.WAITING | Source.RUNNING:
+            return draft.add(portion.order_id, portion.line, amount)
         case Source.EARNED:
-            pass
+            return True
         case _:
             assert_never(portion.source)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.calendar import PeriodUnit
 from domain.ledger.accounts import DEFERRED_REVENUE, RECEIVABLES, provider_cash
 from domain.ledger.state import Sale, SoldLine, Span
+from domain.orders.state import OrderPurpose
+from domain.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from domain.orders.state import OrderLine
     from domain.payments.events import PaymentSucceeded
     from domain.subscriptions.events import (
+        PlanChanged,
+        SubscriptionContinued,
         SubscriptionEnded,
+        SubscriptionPaused,
         SubscriptionRenewed,
         SubscriptionShortened,
         SubscriptionStarted,
@@ -31,13 +35,23 @@ _DAYS_OF_16_MONTHS = 487
 
 def placed(draft: Draft, event: OrderPlaced) -> None:
     """An order can be given up: nothing is owed for it before it is paid. What was agreed is remembered."""
-    lines = tuple(map(_sold, event.lines))
-    draft.put(Sale(order_id=event.order_id, currency=event.total.currency, lines=lines))
+    is_trial = event.purpose is OrderPurpose.TRIAL
+    sale = Sale(
+        order_id=event.order_id,
+        currency=event.total.currency,
+        lines=tuple(_sold(line, is_trial=is_trial) for line in event.lines),
+        credit=None if event.credit is None else event.credit.amount,
+    )
+    draft.put(sale)
 
 
-def _sold(line: OrderLine) -> SoldLine:
+def _sold(line: OrderLine, *, is_trial: bool) -> SoldLine:
+    """A trial has no price: it is no sale at a discount."""
     return SoldLine(
-        resource=line.resource, amount=line.net.amount, discount=line.discount_amount, monthly=_monthly(line)
+        resource=line.resource,
+        amount=line.net.amount,
+        discount=0 if is_trial else line.discount_amount,
+        monthly=_monthly(line),
     )
 
 
@@ -64,21 +78,76 @@ def paid(draft: Draft, event: OrderPaid) -> None:
     sale = draft.sale(event.order_id)
     if sale is None or sale.is_paid:
         return
-    draft.post(RECEIVABLES, DEFERRED_REVENUE, sum(line.amount for line in sale.lines), sale)
+    waiting = _due(sale)
+    draft.post(RECEIVABLES, DEFERRED_REVENUE, sum(waiting), sale)
     unapplied = {payment_id: left for payment_id, left in sale.unapplied.items() if payment_id != event.payment_id}
-    lines = tuple(replace(line, waiting=line.amount) for line in sale.lines)
+    lines = tuple(replace(line, waiting=due) for line, due in zip(sale.lines, waiting, strict=True))
     draft.put(replace(sale, lines=lines, unapplied=unapplied, is_paid=True))
 
 
 def waived(draft: Draft, event: OrderPaymentWaived) -> None:
-    """The order is given for nothing: whatever it would have cost is a discount."""
+    """The order is given for nothing: whatever it would have cost, but for a credit, is a discount."""
     sale = draft.sale(event.order_id)
     if sale is None or sale.is_paid:
         return
     lines = tuple(
-        replace(line, amount=0, discount=line.discount + line.amount, monthly=0, waiting=0) for line in sale.lines
+        replace(
+            line,
+            amount=line.amount - due,
+            discount=line.discount + due,
+            monthly=line.monthly if line.amount > due else 0,
+        )
+        for line, due in zip(sale.lines, _due(sale), strict=True)
     )
     draft.put(replace(sale, lines=lines, is_paid=True))
+
+
+def _due(sale: Sale) -> list[int]:
+    """Return what is to be paid for each line: a credit is taken off the first ones."""
+    credit, due = sale.credit or 0, []
+    for line in sale.lines:
+        part = min(credit, line.amount)
+        credit -= part
+        due.append(line.amount - part)
+    return due
+
+
+def plan_changed(draft: Draft, event: PlanChanged) -> None:
+    """What is left of the old plan buys the new one, as far as it was taken off its price; the rest is earned now.
+
+    A credit that time has earned since it was agreed is a discount. A plan that changes with a renewal has no credit:
+    the old one is given to its end.
+    """
+    new = draft.sale(event.order_id)
+    if new is None or new.credit is None or not new.is_paid:
+        return
+    credit, carried = new.credit, 0
+    for sale in draft.sales():
+        if sale.order_id == new.order_id:
+            continue
+        for number in _lines_of(draft, sale.order_id, event.subscription_id):
+            if sale.lines[number].runs_at(draft.at):
+                carried += draft.carry(sale.order_id, number, credit - carried)
+                old = draft.sale(sale.order_id)
+                assert old is not None
+                draft.put(replace(old, carried_to=new.order_id))
+    first, lost = new.lines[0], credit - carried
+    line = replace(first, waiting=first.waiting + carried, amount=first.amount - lost, discount=first.discount + lost)
+    draft.put(replace(new, lines=(line, *new.lines[1:]), credit=carried))
+
+
+def paused(draft: Draft, event: SubscriptionPaused) -> None:
+    """The rest of what was paid is kept, and not earned while it is not given."""
+    for sale in draft.sales():
+        for number in _lines_of(draft, sale.order_id, event.subscription_id):
+            draft.rest(sale.order_id, number)
+
+
+def continued(draft: Draft, event: SubscriptionContinued) -> None:
+    """What was kept is given at its new time."""
+    for period in event.paid:
+        for number in _lines_of(draft, period.order_id, event.subscription_id):
+            draft.go_on(period.order_id, number, Span(start=period.start, end=period.end))
 
 
 def period_paid(draft: Draft, event: SubscriptionStarted | SubscriptionRenewed) -> None:
@@ -129,6 +198,8 @@ def moved_to(draft: Draft, order_id: OrderId, subscription_id: SubscriptionId, s
         sale = draft.sale(order_id)
         assert sale is not None
         line = sale.lines[number]
+        if line.is_resting:
+            draft.set_line(order_id, number, replace(line, span=span))
         if not line.runs_at(draft.at) or line.span == span:
             continue
         if span.end <= draft.at:

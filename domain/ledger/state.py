@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from domain.ids import OrderId, PaymentId, RefundId, Resource, SubscriptionId
 from domain.ledger.accounts import LedgerAccount
 from domain.ledger.entries import Schedule
+from domain.records import dataclass, field
 
 FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC)
+_JUST_AFTER = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class SoldLine:
     monthly: int
     """What it brings in an average month; 0 for what does not recur."""
     waiting: int = 0
-    """Paid, and neither given nor taken back."""
+    """Deferred, and nothing that time earns: not given yet, or resting."""
     is_given: bool = False
     subscription_id: SubscriptionId | None = None
     span: Span | None = None
@@ -42,6 +43,8 @@ class SoldLine:
     discounting: Schedule | None = None
     discount_left: int = 0
     """The discount on the time to come, while nothing of that time is earned."""
+    is_resting: bool = False
+    """Time does not earn it for a while, and goes on later where it stopped."""
     is_stopped: bool = False
     released: int = 0
     """What became earned at once when it was stopped."""
@@ -51,7 +54,17 @@ class SoldLine:
 
     def runs_at(self, moment: datetime) -> bool:
         """Tell whether time still earns it."""
-        return self.span is not None and not self.is_stopped and moment < self.span.end
+        is_over = self.is_stopped or self.is_resting
+        return self.span is not None and not is_over and moment < self.span.end
+
+    @property
+    def open_until(self) -> datetime | None:
+        """The moment up to which something other than its own order may change it."""
+        if self.is_resting:
+            return FOR_EVER
+        if self.is_stopped:
+            return None if self.released_at is None else self.released_at + _JUST_AFTER
+        return None if self.span is None else self.span.end
 
 
 class Source(StrEnum):
@@ -64,7 +77,7 @@ class Source(StrEnum):
     RELEASED = "released"
     """What became earned in this very moment, because it was ended."""
     RUNNING = "running"
-    """What is not earned yet of something that is being given."""
+    """What is not earned yet of something that is being given, or rests."""
     EARNED = "earned"
 
 
@@ -73,8 +86,10 @@ class Portion:
     """A part of a refund: put back to where it came from if the provider refuses the refund."""
 
     source: Source
-    line: int
-    """The number of the line; 0 where the source has none."""
+    order_id: OrderId
+    """The sale that it is taken from: the payment's own, or the one that its rest was carried over to."""
+    line: int = 0
+    """The number of the line, where the source has one."""
     amount: int
 
 
@@ -97,7 +112,11 @@ class Sale:
     order_id: OrderId
     currency: str
     lines: tuple[SoldLine, ...]
+    credit: int | None = None
+    """What is left of an old plan and taken off what is to be paid; absent where no plan changes."""
     is_paid: bool = False
+    carried_to: OrderId | None = None
+    """The order of the plan that took the place of this one's."""
     unapplied: Mapping[PaymentId, int] = field(default_factory=dict)
     """Money that came for the order and bought nothing yet, by payment."""
     periods: Mapping[SubscriptionId, Span] = field(default_factory=dict)
@@ -109,8 +128,7 @@ class Sale:
         """The moment up to which an event that does not name the order may change it; None: no such event can."""
         if self.refunds:
             return FOR_EVER
-        ends = [line.span.end for line in self.lines if line.span is not None and not line.is_stopped]
-        return max(ends, default=None)
+        return max((line.open_until for line in self.lines if line.open_until is not None), default=None)
 
 
 Books = Mapping[OrderId, Sale]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.catalog.state import ProductKind
@@ -13,13 +12,13 @@ from domain.errors import (
     OrderUnknown,
     PlanChangeNeeded,
     PriceChanged,
-    PromoCodeUnknown,
+    SubscriptionIsPaused,
 )
-from domain.ids import OrderId, PaymentId, derive, spelled
+from domain.ids import OrderId, PaymentId, derive
 from domain.orders import starting
 from domain.orders.events import OrderAlreadyPlaced, OrderCancelled, OrderExpired, OrderFailed, OrderPlaced
 from domain.orders.evolve import placed as order_of
-from domain.orders.lines import quote_items
+from domain.orders.lines import named_promo, quote_items
 from domain.orders.state import OPEN_STATUSES, Order, OrderLine, OrderPurpose, OrderStatus
 from domain.payments.closing import request_close
 from domain.payments.state import CloseReason, Closing
@@ -29,6 +28,8 @@ from domain.promo import uses as promo_uses
 from domain.promo.commands import PromoOutcome
 from domain.promo.events import PromoUseHeld, PromoUseRefused, PromoUseReleased, PromoUseRequested
 from domain.promo.state import PromoUseStatus
+from domain.records import replace
+from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -58,9 +59,9 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
             raise OrderOpen(order_id=earlier.id)
         return (OrderAlreadyPlaced(order_id=earlier.id),)
     order_id = OrderId(derive(command.id, "order"))
+    if command.promo_code is not None and promo_uses.wins(quoted):
+        promo_uses.require_left(command.promo_code, promo_uses.held_by(account, command.promo_code.code))
     using = promo_uses.use(quoted, order_id, command)
-    if using:
-        promo_uses.require_left(account, command)
     event = OrderPlaced(
         order_id=order_id,
         payment_id=PaymentId(derive(command.id, "payment")),
@@ -130,13 +131,10 @@ def answer_promo(
 
 
 def _quoted(account: Account, order: PlaceOrder, command: Command[object]) -> Quote:
-    promo = command.promo_code
-    if order.promo_code is not None and (promo is None or not promo.active or promo.code != spelled(order.promo_code)):
-        raise PromoCodeUnknown(promo_code=order.promo_code)
     candidates = Candidates(
         personal=tuple(account.personal_discounts.values()),
         months=command.months_discounts,
-        promo=None if order.promo_code is None else promo,
+        promo=named_promo(order.promo_code, command.promo_code),
     )
     quoted = quote_items(
         order.items,
@@ -180,11 +178,13 @@ def _is_same(earlier: Order, order: PlaceOrder, quoted: Quote) -> bool:
 def _joined(account: Account, line: OrderLine) -> OrderLine:
     """Return the line with the running subscription that it adds periods to, where there is one.
 
-    Raises PlanChangeNeeded when another plan already gives the role.
+    Raises PlanChangeNeeded when another plan already gives the role, SubscriptionIsPaused when it rests.
     """
-    for subscription in account.subscriptions.values():
-        if subscription.is_running and subscription.resource == line.resource:
-            if subscription.product_id != line.product_id:
-                raise PlanChangeNeeded(subscription_id=subscription.id)
-            return replace(line, subscription_id=subscription.id)
-    return line
+    subscription = holder_of(account, line.resource)
+    if subscription is None:
+        return line
+    if subscription.product_id != line.product_id:
+        raise PlanChangeNeeded(subscription_id=subscription.id)
+    if subscription.paused_at is not None:
+        raise SubscriptionIsPaused(subscription_id=subscription.id)
+    return replace(line, subscription_id=subscription.id)

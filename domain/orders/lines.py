@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from domain.calendar import PeriodUnit
 from domain.catalog.state import Offer, ProductKind
-from domain.errors import ItemRepeated, MonthsInvalid, OrderEmpty, PriceUnknown, TooManyItems
-from domain.ids import SubscriptionId, derive
+from domain.errors import ItemRepeated, MonthsInvalid, OrderEmpty, PriceUnknown, PromoCodeUnknown, TooManyItems
+from domain.ids import SubscriptionId, derive, spelled
 from domain.money import checked
 from domain.orders.state import OrderLine
 from domain.pricing.quote import Candidates, Quote, quote
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from domain.ids import CommandId, PriceId
     from domain.orders.commands import OrderItem
     from domain.policies.settings import Policies
+    from domain.pricing.state import PromoCode
 
 
 def quote_items(
@@ -35,6 +36,15 @@ def quote_items(
     Raises DomainError for items that cannot be ordered, and for a promo code that does not fit them.
     """
     return quote(_lines(items, prices, policies, command_id), candidates, at)
+
+
+def named_promo(name: str | None, promo: PromoCode | None) -> PromoCode | None:
+    """Return the promo code that a customer named; None where none was named. Raises PromoCodeUnknown."""
+    if name is None:
+        return None
+    if promo is None or not promo.active or promo.code != spelled(name):
+        raise PromoCodeUnknown(promo_code=name)
+    return promo
 
 
 def _lines(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from domain.records import dataclass
 
 
 class RepeatedOrder(StrEnum):
@@ -59,11 +60,35 @@ class Policies:
     cancel_now_refunds: bool = True
     """Whether cancelling at once gives the unused part of the period back."""
 
+    end_lead_without_grace: timedelta = timedelta(hours=1)
+    """Where there is no grace: how long before the end trials and plans that change then are charged."""
+
+    plan_change_expiry: timedelta = timedelta(hours=1)
+    """How long a change of plan may wait for its payment: the credit was reckoned for the moment of the order."""
+
+    plan_change_refunds: bool = True
+    """Whether what is left of the old plan goes back when the new one costs less."""
+
+    migration_notice: timedelta = timedelta(days=30)
+    """How long before a new price may hold for a running subscription it has to be announced."""
+
+    migration_ahead_max: timedelta = timedelta(days=3660)
+    """How long before it holds a new price may be announced at most."""
+
+    pause_max: timedelta = timedelta(days=90)
+    """How long a subscription may be paused; then it goes on by itself."""
+
+    pauses_per_period_max: int = 1
+    """How often a subscription may be paused before it is paid again."""
+
     late_payment_fulfils: bool = True
     """Whether money that arrives after its order expired or failed buys what was ordered, if still wanted."""
 
     extension_days_max: int = 3660
     """How many days a manager may give at once."""
+
+    period_ahead_max: timedelta = timedelta(days=36_525)
+    """How far in the future the end of a subscription may come to lie by what a manager gives."""
 
     repeated_order: RepeatedOrder = RepeatedOrder.FIRST
     """What a double click gets."""

@@ -6,7 +6,6 @@ minor unit, line by line. Subtotal − discount = total, always, and never below
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from domain.calendar import PeriodUnit
@@ -15,12 +14,14 @@ from domain.money import Money, checked, in_words
 from domain.pricing.state import (
     BASIS_POINTS,
     AppliedDiscount,
+    ConsideredDiscount,
     DiscountKind,
     MonthsDiscounts,
     PersonalDiscount,
     PromoCode,
     is_valid,
 )
+from domain.records import dataclass, field, replace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,6 +49,8 @@ class Quote:
     discount: Money
     total: Money
     applied: AppliedDiscount | None
+    considered: tuple[ConsideredDiscount, ...] = ()
+    """The discounts that did not win: they do not add up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,7 @@ def quote(lines: tuple[OrderLine, ...], candidates: Candidates, at: datetime) ->
             discount=Money(amount=0, currency=subtotal.currency),
             total=subtotal,
             applied=None,
+            considered=_considered(offers, subtotal.currency),
         )
     discount = Money(amount=best.amount, currency=subtotal.currency)
     return Quote(
@@ -96,6 +100,7 @@ def quote(lines: tuple[OrderLine, ...], candidates: Candidates, at: datetime) ->
         applied=AppliedDiscount(
             kind=best.kind, reference=best.reference, amount=discount, reason=_reason(best, offers, subtotal.currency)
         ),
+        considered=_considered([offer for offer in offers if offer is not best], subtotal.currency),
     )
 
 
@@ -216,6 +221,18 @@ def _reason(best: _Offer, offers: list[_Offer], currency: str) -> str:
         return f"{said}."
     against = ", ".join(f"{worth(offer)} of {offer.what}" for offer in others)
     return f"{said}, at least as much as {against}; discounts do not add up."
+
+
+def _considered(offers: list[_Offer], currency: str) -> tuple[ConsideredDiscount, ...]:
+    return tuple(
+        ConsideredDiscount(
+            kind=offer.kind,
+            reference=offer.reference,
+            amount=Money(amount=offer.amount, currency=currency),
+            what=offer.what,
+        )
+        for offer in offers
+    )
 
 
 def _percent(basis_points: int) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import DiscountId, ProductId
 from domain.money import Money
+from domain.records import dataclass
 
 BASIS_POINTS = 10_000
 """The whole: a discount of 10 % is 1,000 basis points."""
@@ -86,6 +86,17 @@ class AppliedDiscount:
     """What it takes off."""
     reason: str
     """One sentence for the customer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsideredDiscount:
+    """A discount that would have been possible, and what it would have taken off."""
+
+    kind: DiscountKind
+    reference: str
+    amount: Money
+    what: str
+    """Such as `10 % for 3 months or more`."""
 
 
 def is_valid(start: datetime | None, end: datetime | None, at: datetime) -> bool:

@@ -23,26 +23,31 @@ if TYPE_CHECKING:
     from domain.decider import Command
     from domain.ids import OrderId
     from domain.pricing.quote import Quote
+    from domain.pricing.state import PromoCode
     from domain.promo.commands import RepeatPromoCall
     from domain.promo.events import PromoUseEvent
 
 
-def require_left(account: Account, command: Command[object]) -> None:
-    """Raise PromoCodeUsed when the account used the command's promo code as often as it may."""
-    promo = command.promo_code
-    if promo is None or promo.uses_per_account_max is None:
-        return
-    uses = sum(
-        use.code == promo.code and use.status is not PromoUseStatus.RELEASING for use in account.promo_uses.values()
-    )
-    if uses >= promo.uses_per_account_max:
+def wins(quote: Quote) -> bool:
+    """Tell whether the promo code is what takes something off: only then is it used."""
+    return quote.applied is not None and quote.applied.kind is DiscountKind.PROMO
+
+
+def held_by(account: Account, code: str) -> int:
+    """Return how many orders of the account use the promo code."""
+    return sum(use.code == code and use.status is not PromoUseStatus.RELEASING for use in account.promo_uses.values())
+
+
+def require_left(promo: PromoCode, uses: int) -> None:
+    """Raise PromoCodeUsed when an account with so many uses may use the promo code no more."""
+    if promo.uses_per_account_max is not None and uses >= promo.uses_per_account_max:
         raise PromoCodeUsed(promo_code=promo.code, uses_max=promo.uses_per_account_max)
 
 
 def use(quote: Quote, order_id: OrderId, command: Command[object]) -> tuple[PromoUseRequested | PromoUseHeld, ...]:
     """Return what the order does about its promo code: nothing where another discount won."""
     promo = command.promo_code
-    if promo is None or quote.applied is None or quote.applied.kind is not DiscountKind.PROMO:
+    if promo is None or not wins(quote):
         return ()
     if promo.uses_max is None:
         return (PromoUseHeld(order_id=order_id, code=promo.code, is_limited=False),)

@@ -75,11 +75,24 @@ class CatalogView:
         """Promo codes by their one spelling, archived ones among them."""
         return self._promo_codes
 
+    def begin(self) -> None:
+        """Read in the background, whether or not the broker is there already."""
+        self._task = asyncio.create_task(self._keep_reading(), name="catalog-view")
+
+    async def wait_until_ready(self, deadline_s: float) -> bool:
+        """Tell whether everything that was there when the reading began is read, within the deadline."""
+        if self._is_ready.is_set():
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self._is_ready.wait()
+        return self._is_ready.is_set()
+
     async def start(self) -> None:
         """Read the topic to its end and go on reading in the background. Raises TimeoutError."""
-        self._task = asyncio.create_task(self._keep_reading(), name="catalog-view")
-        async with asyncio.timeout(START_DEADLINE_S):
-            await self._is_ready.wait()
+        self.begin()
+        if not await self.wait_until_ready(START_DEADLINE_S):
+            raise TimeoutError(f"the catalogue was not read within {START_DEADLINE_S} s")
 
     async def stop(self) -> None:
         """Stop reading."""

@@ -30,6 +30,11 @@ def amount(money: Money) -> str:
     return format_currency(value, money.currency, format=pattern, locale=LOCALE, currency_digits=False)
 
 
+def percent(basis_points: int) -> str:
+    """`12.5 %`: exactly, of ten thousandths."""
+    return f"{(Decimal(basis_points) / 100).normalize():f} %"
+
+
 def moment(when: datetime) -> str:
     """`2026-01-31 12:00:01 UTC`."""
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -90,6 +91,20 @@ class ItemsAnswer(AnswerModel, Generic[Item]):
     """All items at once."""
 
     items: tuple[Item, ...]
+
+
+class HistoryEntryAnswer(AnswerModel):
+    """One change of a thing: when, by whom, by which command, which event made it, and what it set."""
+
+    event_id: str
+    event_type: str
+    sequence: int
+    position: str
+    """`<partition>:<offset>` of the event in the log."""
+    at: datetime
+    actor: str
+    command_id: str
+    changes: dict[str, Any]
 
 
 class ProblemAnswer(BaseModel):

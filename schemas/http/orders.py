@@ -72,8 +72,8 @@ class OrderPaymentAnswer(AnswerModel):
     confirmation_url: str | None
 
 
-class OrderLineAnswer(AnswerModel):
-    """One thing in an order, at the price that was agreed."""
+class QuoteLineAnswer(AnswerModel):
+    """One thing at its price; `discount` is its part of what the discount takes off `total`."""
 
     product_id: str
     price_id: str
@@ -83,12 +83,31 @@ class OrderLineAnswer(AnswerModel):
     unit_price: MoneyAnswer
     quantity: int
     total: MoneyAnswer
+    discount: MoneyAnswer
     period: PeriodAnswer | None
+
+
+class OrderLineAnswer(QuoteLineAnswer):
+    """One thing in an order, at the price that was agreed."""
+
     subscription_id: str | None
 
 
+class AppliedDiscountAnswer(AnswerModel):
+    """The discount that won: a personal one, one for months, or a promo code; `reason` says why in a sentence."""
+
+    kind: str
+    reference: str
+    amount: MoneyAnswer
+    reason: str
+
+
 class OrderAnswer(AnswerModel):
-    """An order with everything that was agreed about it."""
+    """An order with everything that was agreed about it.
+
+    `purpose` is purchase, renewal, plan_change or trial. At a change of plan, `credit` is what is left of the old one:
+    `total` less `credit` is to be paid.
+    """
 
     id: str
     status: str
@@ -96,6 +115,9 @@ class OrderAnswer(AnswerModel):
     subtotal: MoneyAnswer
     discount: MoneyAnswer
     total: MoneyAnswer
+    credit: MoneyAnswer | None
+    purpose: str
+    applied_discount: AppliedDiscountAnswer | None
     auto_renew: bool
     payment: OrderPaymentAnswer
     failure_reason: str | None

@@ -132,4 +132,4 @@ class Folded:
         for currency in {currency for _, currency in balances}:
             assert balances[REFUNDS_PAYABLE, currency] == 0
             held = balances[DEFERRED_REVENUE, currency] - balances[RECEIVABLES, currency]
-            assert held <= self.totals["refused", currency]
+            assert held <= self.totals["refused", currency], (balances, self.books)

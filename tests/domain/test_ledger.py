@@ -137,6 +137,7 @@ def renewed(start: datetime, end: datetime, *, order_id: OrderId = OTHER) -> Sub
         auto_renew=True,
         renew_at=None,
         renewed_at=start,
+        paid=(),
     )
 
 

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
-from domain.ids import PriceId
+from domain.ids import DiscountId, PriceId, derive
 from domain.orders.commands import OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment
 from domain.policies.reactions import pending
+from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
+from domain.promo.commands import AnswerPromoReservation, PromoOutcome, RepeatPromoCall
 from domain.refunds.commands import AnswerRefund, RequestRefund
 from domain.subscriptions.commands import (
     CancelAt,
     CancelSubscription,
+    ChangeAt,
+    ChangePlan,
     ExtendSubscription,
+    MigratePrice,
+    PauseSubscription,
     RenewSubscription,
     ResumeSubscription,
+    StartTrial,
 )
 from projections.fold import Batch, Place
 from projections.writer import Move
 from schemas.envelope import read_event
-from tests.sample_log import OFFERS, SampleLog
+from tests.sample_log import OFFERS, PROMOS, SampleLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from random import Random
 
     from domain.account.state import Account
@@ -47,7 +56,9 @@ def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
         if not payments or choice < 0.15:
             price_ids = random.sample(sorted(OFFERS), random.randint(1, len(OFFERS)))
             items = tuple(OrderItem(price_id=PriceId(price_id)) for price_id in price_ids)
-            log.do(account, PlaceOrder(items=items, provider="stripe", auto_renew=random.random() < 0.5))
+            promo_code = random.choice([None, None, *PROMOS])
+            auto_renew = random.random() < 0.5
+            log.do(account, PlaceOrder(items=items, provider="stripe", auto_renew=auto_renew, promo_code=promo_code))
         elif choice < 0.35 and state is not None:
             timers = pending(state)
             if timers:
@@ -57,7 +68,9 @@ def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
         elif choice < 0.40:
             log.cancel(account, random.choice(payments).order_id)
         elif choice < 0.62 and state is not None:
-            log.do(account, _asked(state, random))
+            log.do(account, _asked(state, log.now, random))
+        elif choice < 0.70 and state is not None:
+            _discounts(log, account, random)
         else:
             asked = [payment for payment in payments if payment.call is not None]
             log.do(account, _told(random.choice(asked if asked and random.random() < 0.6 else payments), random))
@@ -65,6 +78,7 @@ def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
 
 def rare_stories(log: SampleLog) -> None:
     """What chance seldom finds: a renewal that its owner must confirm, and a period bought ahead that is paid back."""
+    _plan_stories(log)
     log.buy("account-0", "premium:month")
     renew = next(timer for timer in pending(log.accounts["account-0"]) if isinstance(timer.data, RenewSubscription))
     log.now = renew.due_at
@@ -85,9 +99,77 @@ def rare_stories(log: SampleLog) -> None:
     (refund,) = log.accounts["account-1"].refunds.values()
     answer = RefundAnswer(status=RefundAnswerStatus.SUCCEEDED, reference="re_1")
     log.do("account-1", AnswerRefund(refund_id=refund.id, effect_id=None, attempt=1, answer=answer))
+    _discounted_stories(log)
 
 
-def _asked(state: Account, random: Random) -> Any:
+def _discounted_stories(log: SampleLog) -> None:
+    """An order that costs nothing, and promo codes that are used, refused and given back."""
+    film = (OrderItem(price_id=PriceId("solaris:eur")),)
+    granted = log.do("account-2", GrantPersonalDiscount(basis_points=10_000, reason="a friend"))
+    log.do("account-2", PlaceOrder(items=film, provider="stripe"))
+    log.do("account-2", RevokePersonalDiscount(discount_id=DiscountId(derive(granted, "discount"))))
+    limited = PlaceOrder(items=film, provider="stripe", promo_code="FIRST")
+    for account, outcome in (("account-3", PromoOutcome.RESERVED), ("account-4", PromoOutcome.REFUSED)):
+        order_id = derive(log.do(account, limited), "order")
+        timer = next(timer for timer in pending(log.accounts[account]) if isinstance(timer.data, RepeatPromoCall))
+        log.now = max(log.now, timer.due_at)
+        log.do(account, timer.data)
+        _answer_promo(log, account, outcome)
+        if outcome is PromoOutcome.RESERVED:
+            log.open_page(account, order_id)
+            log.pay(account, order_id)
+    log.cancel("account-5", derive(log.do("account-5", limited), "order"))
+    _answer_promo(log, "account-5", PromoOutcome.RELEASED)
+
+
+def _answer_promo(log: SampleLog, account: str, outcome: PromoOutcome) -> None:
+    """A promo code answers whatever the account asked last."""
+    waiting = [use for use in log.accounts[account].promo_uses.values() if use.call is not None]
+    for use in waiting:
+        assert use.call is not None
+        answer = AnswerPromoReservation(
+            order_id=use.order_id,
+            effect_id=use.call.effect_id,
+            attempt=use.call.attempt,
+            outcome=outcome,
+            reason="promo_code_used_up" if outcome is PromoOutcome.REFUSED else None,
+        )
+        log.do(account, answer)
+
+
+def _discounts(log: SampleLog, account: str, random: Random) -> None:
+    """Managers give and take discounts, promo codes answer."""
+    held = list(log.accounts[account].personal_discounts)
+    choice = random.random()
+    if choice < 0.3:
+        log.do(account, GrantPersonalDiscount(basis_points=random.randint(1, 10_000), reason="a friend"))
+    elif choice < 0.5 and held:
+        log.do(account, RevokePersonalDiscount(discount_id=random.choice(held)))
+    else:
+        _answer_promo(log, account, random.choice(list(PromoOutcome)))
+
+
+def _plan_stories(log: SampleLog) -> None:
+    """A trial, a pause that ends by itself, a change at the end that is dropped, and one at once that is paid."""
+    log.do("account-3", StartTrial(price_id=PriceId("arthouse:month")))
+    log.buy("account-3", "premium:month")
+    plan = next(held for held in log.accounts["account-3"].subscriptions.values() if held.product_id == "premium")
+    later = ChangePlan(subscription_id=plan.id, price_id=PriceId("basic:month"), at=ChangeAt.PERIOD_END)
+    log.do("account-3", later)
+    log.do("account-3", replace(later, price_id=PriceId("premium:month")))
+    log.do("account-3", PauseSubscription(subscription_id=plan.id))
+    log.now += timedelta(days=3)
+    log.do("account-3", ResumeSubscription(subscription_id=plan.id))
+    log.do("account-3", replace(later, at=ChangeAt.NOW, price_id=PriceId("premium:new"), provider="stripe"))
+    charge = next(payment for payment in log.accounts["account-3"].payments.values() if payment.method is not None)
+    assert charge.call is not None
+    told = ProviderAnswer(
+        status=AnswerStatus.SUCCEEDED, reference="pi_2", amount=charge.amount, paid_at=charge.created_at
+    )
+    log.do("account-3", AnswerCall(payment_id=charge.id, effect_id=charge.call.effect_id, attempt=1, answer=told))
+
+
+def _asked(state: Account, now: datetime, random: Random) -> Any:
     """What a customer, a manager or the gateway says about refunds, subscriptions and saved means of payment."""
     payment = random.choice(list(state.payments.values()))
     asked: list[Any] = [
@@ -107,7 +189,21 @@ def _asked(state: Account, random: Random) -> Any:
             CancelSubscription(subscription_id=subscription.id, at=at),
             ResumeSubscription(subscription_id=subscription.id),
             ExtendSubscription(subscription_id=subscription.id, days=random.randint(1, 40), reason="sorry"),
+            PauseSubscription(subscription_id=subscription.id),
+            ChangePlan(
+                subscription_id=subscription.id,
+                price_id=PriceId(random.choice(["basic:month", "premium:month", "premium:new"])),
+                at=random.choice(list(ChangeAt)),
+                provider="stripe",
+            ),
+            MigratePrice(
+                subscription_id=subscription.id,
+                price_id=PriceId("premium:new"),
+                effective_at=now + timedelta(days=random.choice([20, 31, 40])),
+            ),
         ]
+    if random.random() < 0.2:
+        asked.append(StartTrial(price_id=PriceId("arthouse:month"), auto_renew=random.random() < 0.7))
     if random.random() < 0.2:
         asked += [RemovePaymentMethod(method_reference=method.method_reference) for method in state.methods]
     return random.choice(asked)

@@ -1,0 +1,93 @@
+"""Rows of the read models as managers see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schemas.http.discounts import (
+    MonthsDiscountsAnswer,
+    MonthsStepAnswer,
+    PersonalDiscountAnswer,
+    PromoCodeAnswer,
+    PromoUseAnswer,
+)
+from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer
+
+if TYPE_CHECKING:
+    from projections.discounts import MonthsDiscountsView, PersonalDiscountView
+    from projections.model import HistoryEntry
+    from projections.promo_codes import PromoCodeView
+    from projections.promo_uses import PromoUseView
+
+
+def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntryAnswer]:
+    """Every change of a thing, oldest first."""
+    return ItemsAnswer(
+        items=tuple(
+            HistoryEntryAnswer(
+                event_id=entry.event_id,
+                event_type=entry.event_type,
+                sequence=entry.sequence,
+                position=f"{entry.partition}:{entry.offset}",
+                at=entry.at,
+                actor=entry.actor,
+                command_id=entry.command_id,
+                changes=entry.changes,
+            )
+            for entry in entries
+        )
+    )
+
+
+def months_answer(view: MonthsDiscountsView) -> MonthsDiscountsAnswer:
+    """The table of discounts by months."""
+    steps = tuple(MonthsStepAnswer(months=step.months, basis_points=step.basis_points) for step in view.table.steps)
+    return MonthsDiscountsAnswer(steps=steps, updated_at=view.updated_at)
+
+
+def personal_answer(view: PersonalDiscountView) -> PersonalDiscountAnswer:
+    """One customer's discount."""
+    discount = view.discount
+    return PersonalDiscountAnswer(
+        id=discount.id,
+        account=view.account,
+        basis_points=discount.basis_points,
+        reason=discount.reason,
+        products=discount.products,
+        valid_from=discount.valid_from,
+        valid_until=discount.valid_until,
+        granted_at=view.granted_at,
+        granted_by=view.granted_by,
+        revoked_at=view.revoked_at,
+    )
+
+
+def promo_answer(view: PromoCodeView) -> PromoCodeAnswer:
+    """A promo code with how often it is used."""
+    promo = view.promo
+    return PromoCodeAnswer(
+        code=promo.code,
+        basis_points=promo.basis_points,
+        amount=None if promo.amount is None else MoneyAnswer.of(promo.amount),
+        products=promo.products,
+        months_min=promo.months_min,
+        valid_from=promo.valid_from,
+        valid_until=promo.valid_until,
+        uses_max=promo.uses_max,
+        uses_per_account_max=promo.uses_per_account_max,
+        active=promo.active,
+        uses=view.uses,
+        updated_at=view.updated_at,
+    )
+
+
+def use_answer(use: PromoUseView) -> PromoUseAnswer:
+    """One order that asked for a promo code."""
+    return PromoUseAnswer(
+        order_id=use.order_id,
+        account=use.account,
+        status=use.status,
+        refusal=use.refusal,
+        asked_at=use.asked_at,
+        updated_at=use.updated_at,
+    )
