@@ -14,8 +14,10 @@ from starlette.routing import Match, Route
 from api import docs
 from api.access_log import access_logger
 from api.admin import discounts as admin_discounts
+from api.admin import ledger as admin_ledger
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
+from api.admin import reports as admin_reports
 from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
@@ -50,6 +52,8 @@ _ROUTERS = (
     orders.router,
     quotes.router,
     admin_products.router,
+    admin_ledger.router,
+    admin_reports.router,
     admin_discounts.router,
     admin_promo_codes.router,
     admin_subscriptions.router,

@@ -52,6 +52,7 @@ def _sold(line: OrderLine, *, is_trial: bool) -> SoldLine:
         amount=line.net.amount,
         discount=0 if is_trial else line.discount_amount,
         monthly=_monthly(line),
+        is_plan=line.period is not None,
     )
 
 
@@ -164,9 +165,7 @@ def given(draft: Draft, event: EntitlementGranted) -> None:
     sale = draft.sale(event.order_id)
     if sale is None or not sale.is_paid:
         return
-    number = next(
-        (index for index, line in enumerate(sale.lines) if line.resource == event.resource and not line.is_given), None
-    )
+    number = _line_given(sale, event)
     if number is None:
         return
     if event.subscription_id is None:
@@ -182,6 +181,19 @@ def given(draft: Draft, event: EntitlementGranted) -> None:
         draft.earn_at_once(sale.order_id, number)
     else:
         draft.earn_over(sale.order_id, number, span)
+
+
+def _line_given(sale: Sale, event: EntitlementGranted) -> int | None:
+    """Return the line that gives the access.
+
+    A plan that changed while its order was open gives the access of the other plan: then it is the first plan that
+    was not given.
+    """
+    waiting = [(number, line) for number, line in enumerate(sale.lines) if not line.is_given]
+    named = (number for number, line in waiting if line.resource == event.resource)
+    is_period = event.subscription_id is not None and event.subscription_id in sale.periods
+    plans = (number for number, line in waiting if is_period and line.is_plan)
+    return next(named, next(plans, None))
 
 
 def shortened(draft: Draft, event: SubscriptionShortened) -> None:

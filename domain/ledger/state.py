@@ -33,6 +33,7 @@ class SoldLine:
     discount: int
     monthly: int
     """What it brings in an average month; 0 for what does not recur."""
+    is_plan: bool = False
     waiting: int = 0
     """Deferred, and nothing that time earns: not given yet, or resting."""
     is_given: bool = False
@@ -126,7 +127,7 @@ class Sale:
     @property
     def open_until(self) -> datetime | None:
         """The moment up to which an event that does not name the order may change it; None: no such event can."""
-        if self.refunds:
+        if self.refunds or self.carried_to is not None:
             return FOR_EVER
         return max((line.open_until for line in self.lines if line.open_until is not None), default=None)
 
