@@ -12,6 +12,7 @@ from projections import (
     customers,
     discounts,
     entitlements,
+    grants,
     ledger,
     orders,
     payment_methods,
@@ -53,6 +54,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     discounts.MONTHS,
     promo_codes.MODEL,
     promo_uses.MODEL,
+    grants.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -80,6 +82,7 @@ def _listeners() -> dict[type, tuple[Project, ...]]:
         discounts,
         promo_codes,
         promo_uses,
+        grants,
         customers,
     ):
         project: Project = slice_.project

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
 from domain.ledger import refunds, sales
 from domain.ledger.draft import Draft
 from domain.orders.events import (
@@ -107,6 +108,9 @@ MOVES_NO_MONEY: frozenset[type] = frozenset(
     {
         AccessBlocked,
         EntitlementEnded,  # what was given for a time is earned by then; what is taken back was paid back before
+        GrantEnded,
+        GrantGiven,
+        GrantRevoked,
         MonthsDiscountsDefined,
         OrderAlreadyPlaced,
         OrderCancelled,
