@@ -16,9 +16,11 @@ from api.access_log import access_logger
 from api.admin import discounts as admin_discounts
 from api.admin import disputes as admin_disputes
 from api.admin import grants as admin_grants
+from api.admin import ledger as admin_ledger
 from api.admin import overdue as admin_overdue
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
+from api.admin import reports as admin_reports
 from api.admin import sales as admin_sales
 from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
@@ -56,6 +58,8 @@ _ROUTERS = (
     quotes.router,
     admin_products.router,
     admin_overdue.router,
+    admin_ledger.router,
+    admin_reports.router,
     admin_discounts.router,
     admin_promo_codes.router,
     admin_subscriptions.router,

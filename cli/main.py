@@ -15,6 +15,7 @@ from cli import (
     overdue,
     price_migration,
     projections,
+    reports,
     roles,
     sandbox,
     schemas,
@@ -51,6 +52,7 @@ catalog.app.command("migrate")(price_migration.migrate)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(clock.app, name="clock")
 app.add_typer(projections.app, name="projections")
+app.add_typer(reports.app, name="reports")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(sandbox.app, name="sandbox")

@@ -45,6 +45,7 @@ from domain.refunds.events import (
     RefundEvent,
     RefundFailed,
     RefundRequested,
+    RefundReversed,
     RefundSubmitted,
     RefundSucceeded,
 )
@@ -245,7 +246,7 @@ def _refund(data: RefundEvent, at: datetime) -> dict[str, Any]:
             return {**_call(CallKind.REFUND, data.asked_at, data.repeat_at), "look_at": None}
         case RefundCallRepeated():
             return {"attempt": data.attempt, "repeat_at": data.repeat_at, "look_at": None}
-        case RefundSucceeded() | RefundFailed():
+        case RefundSucceeded() | RefundFailed() | RefundReversed():
             return dict(_SETTLED)
         case _:
             assert_never(data)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from domain.ledger import journal
 from projections import (
+    account_events,
     commands,
     customers,
     deadlines,
@@ -14,6 +16,7 @@ from projections import (
     disputes,
     entitlements,
     grants,
+    ledger,
     orders,
     payment_methods,
     payments,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
+    from domain.ledger.state import Books
     from projections.model import Change, ReadModel
     from schemas.envelope import CommandRecord, EventRecord
 
@@ -59,8 +63,16 @@ READ_MODELS: tuple[ReadModel, ...] = (
     customers.PAID,
     commands.MODEL,
     deadlines.MODEL,
+    ledger.SCHEDULES,
+    ledger.SALES,
 )
-"""Every table that is folded from events."""
+"""Every table whose rows change with events."""
+APPENDED: tuple[Table, ...] = (
+    *dict.fromkeys(model.history for model in READ_MODELS if model.history is not None),
+    ledger.postings,
+    account_events.account_events,
+)
+"""Every table to which lines are only ever added."""
 
 
 def _listeners() -> dict[type, tuple[Project, ...]]:
@@ -113,28 +125,28 @@ class Batch:
 
     def __init__(self) -> None:
         self.rows: dict[ReadModel, dict[Key, Row]] = {}
-        self.history: dict[Table, list[tuple[Any, ...]]] = {}
+        self.lines: dict[Table, list[tuple[Any, ...]]] = {}
+        self.booked: list[tuple[EventRecord, Place]] = []
+        """Events that the books take note of: they are posted when the sales that they touch are known."""
         self.pending: dict[str, tuple[Any, ...]] = {}
-        self.events: list[tuple[Any, ...]] = []
 
     def add_event(self, event: EventRecord, place: Place) -> None:
         """Take in one event with its place in the log."""
         kind, at = type(event.data), event.time.isoformat()
-        self.events.append(
-            (
-                event.key,
-                event.sequence,
-                event.id,
-                event.type,
-                at,
-                event.actor,
-                event.command_id,
-                event.correlation_id,
-                place.partition,
-                place.offset,
-                to_json(event.data),
-            )
+        told = (
+            event.key,
+            event.sequence,
+            event.id,
+            event.type,
+            at,
+            event.actor,
+            event.command_id,
+            event.correlation_id,
+            place.partition,
+            place.offset,
+            to_json(event.data),
         )
+        self.lines.setdefault(account_events.account_events, []).append(told)
         if kind in _OUTCOMES:
             for change in commands.project(event, *place):
                 self._apply(change, event, place, at)
@@ -142,6 +154,21 @@ class Batch:
         for project in LISTENERS.get(kind, ()):
             for change in project(event):
                 self._apply(change, event, place, at)
+        if kind in ledger.HEARS:
+            self.booked.append((event, place))
+
+    def post(self, books: dict[str, Books]) -> None:
+        """Write the entries of the events that are to be booked; `books` are the sales that they may touch."""
+        for event, place in self.booked:
+            before = books.get(event.key, {})
+            entry = journal.post(before, event.data, event.time)
+            books[event.key] = journal.after(before, entry)
+            rows = ledger.postings_of(entry, event, *place)
+            if rows:
+                self.lines.setdefault(ledger.postings, []).extend(rows)
+            for change in ledger.changes_of(entry, event.key):
+                self._apply(change, event, place, event.time.isoformat())
+        self.booked = []
 
     def add_command(self, command: CommandRecord, offset: int) -> None:
         """Take in a command that waits for its outcome; of repeats, the first one counts."""
@@ -151,9 +178,9 @@ class Batch:
         """Return the number of rows and lines to be written."""
         return (
             len(self.pending)
-            + len(self.events)
+            + len(self.booked)
             + sum(len(rows) for rows in self.rows.values())
-            + sum(len(lines) for lines in self.history.values())
+            + sum(len(lines) for lines in self.lines.values())
         )
 
     def settle(self) -> None:
@@ -185,9 +212,9 @@ class Batch:
         history = model.history
         if not noted or history is None:
             return
-        lines = self.history.get(history)
+        lines = self.lines.get(history)
         if lines is None:
-            lines = self.history[history] = []
+            lines = self.lines[history] = []
         lines.append(
             (
                 event.key,

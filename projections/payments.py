@@ -78,6 +78,7 @@ payments = Table(
     Column("updated_at", Moment, nullable=False),
 )
 Index("payments_account_created_at_idx", payments.c.account, payments.c.created_at.desc(), payments.c.id.desc())
+Index("payments_order_id_idx", payments.c.order_id)
 Index("payments_created_at_idx", payments.c.created_at.desc(), payments.c.id.desc())
 
 MODEL = ReadModel(

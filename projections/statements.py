@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from projections.fold import Row
     from projections.model import ReadModel
 
-HISTORY_COLUMNS = (
-    "account",
-    "entity_id",
-    "sequence",
-    "event_id",
-    "event_type",
-    "partition",
-    "offset",
-    "at",
-    "actor",
-    "command_id",
-    "changes",
-)
 UPDATED_AT = "updated_at"
 _TEXTS = frozenset({"TEXT", "JSONB"})
 _DIALECT = PGDialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
@@ -139,14 +126,15 @@ class PendingStatements:
         )
 
 
-class LineStatements:
-    """How lines come into a table that is only ever added to: a history, or the events themselves."""
+class AppendStatements:
+    """How lines come into a table to which lines are only ever added."""
 
-    def __init__(self, table: Table, columns: Sequence[str], schema: str = SCHEMA) -> None:
-        target, listed = _target(table, schema), _listed(columns)
-        self.copy = f"COPY {target} ({listed}) FROM STDIN"
-        self.some = Arrays(columns, [_type(table, name) for name in columns], "lines")
-        self.insert_some = f"INSERT INTO {target} ({listed}) SELECT * FROM {self.some.source}"  # noqa: S608
+    def __init__(self, table: Table, schema: str = SCHEMA) -> None:
+        target, names = _target(table, schema), [column.name for column in table.columns]
+        columns = _listed(names)
+        self.copy = f"COPY {target} ({columns}) FROM STDIN"
+        self.some = Arrays(names, [_type(table, name) for name in names], "lines")
+        self.insert_some = f"INSERT INTO {target} ({columns}) SELECT * FROM {self.some.source}"  # noqa: S608
 
 
 class Arrays:

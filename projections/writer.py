@@ -10,11 +10,11 @@ import psycopg
 from infra.logging import get_logger
 from infra.postgres.deadline import within
 from infra.postgres.engine import connect
-from projections import account_events
-from projections.fold import READ_MODELS
+from projections.fold import APPENDED, READ_MODELS
+from projections.ledger import books_of, books_parameters, books_statement
 from projections.model import SCHEMA
 from projections.positions import CHANNEL
-from projections.statements import HISTORY_COLUMNS, LineStatements, MergeStatements, PendingStatements, quoted
+from projections.statements import AppendStatements, MergeStatements, PendingStatements, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,13 +67,9 @@ class Writer:
         self._positions = f"{quoted(schema)}.positions"
         self._schema = schema
         self._merges = {model: MergeStatements(model, schema) for model in READ_MODELS}
-        self._histories = {
-            model.history: LineStatements(model.history, HISTORY_COLUMNS, schema)
-            for model in READ_MODELS
-            if model.history is not None
-        }
+        self._appends = {table: AppendStatements(table, schema) for table in APPENDED}
+        self._books = books_statement(schema)
         self._pending = PendingStatements(schema)
-        self._events = LineStatements(account_events.account_events, account_events.COLUMNS, schema)
 
     @classmethod
     async def open(cls, database_url: str, *, schema: str = SCHEMA) -> Self:
@@ -135,6 +131,7 @@ class Writer:
         missing: dict[str, int] = {}
         async with self._connection.transaction():
             await self._compare(moves)
+            await self._post(batch)
             for model, rows in batch.rows.items():
                 statements = self._merges[model]
                 await self._copy(statements.copy, statements.staged(rows))
@@ -147,10 +144,8 @@ class Writer:
             if batch.pending:
                 await self._copy(self._pending.copy, batch.pending.values())
                 await self._execute(self._pending.insert, prepare=False)
-            for history, lines in batch.history.items():
-                await self._copy(self._histories[history].copy, lines)
-            if batch.events:
-                await self._copy(self._events.copy, batch.events)
+            for table, lines in batch.lines.items():
+                await self._copy(self._appends[table].copy, lines)
             await self._set(moves)
         return {table: count for table, count in missing.items() if count}
 
@@ -159,6 +154,7 @@ class Writer:
         updates: list[tuple[str, int, psycopg.AsyncCursor[Any]]] = []
         async with self._connection.pipeline(), self._connection.transaction():
             await self._compare(moves)
+            await self._post(batch)
             for model, rows in batch.rows.items():
                 statements = self._merges[model]
                 parameters = statements.some.parameters(statements.staged(rows))
@@ -170,11 +166,9 @@ class Writer:
                     updates.append((model.table.name, len(rows) - whole, updated))
             if batch.pending:
                 await self._execute(self._pending.insert_some, self._pending.some.parameters(batch.pending.values()))
-            for history, lines in batch.history.items():
-                statements_of = self._histories[history]
-                await self._execute(statements_of.insert_some, statements_of.some.parameters(lines))
-            if batch.events:
-                await self._execute(self._events.insert_some, self._events.some.parameters(batch.events))
+            for table, lines in batch.lines.items():
+                append = self._appends[table]
+                await self._execute(append.insert_some, append.some.parameters(lines))
             await self._set(moves)
         return {table: count - updated.rowcount for table, count, updated in updates if count != updated.rowcount}
 
@@ -200,6 +194,13 @@ class Writer:
                 raise PositionTakenError(
                     f"{move.topic} {move.partition} is at {next_offset}, this batch begins at {move.expected}"
                 )
+
+    async def _post(self, batch: Batch) -> None:
+        """Make the batch's entries in the books, from the sales as they stand now that the positions are locked."""
+        if not batch.booked:
+            return
+        found = await self._execute(self._books, books_parameters(event for event, _ in batch.booked))
+        batch.post(books_of(await found.fetchall()))
 
     async def _set(self, moves: Sequence[Move]) -> None:
         """Set the positions and tell whoever waits for them, as soon as the transaction commits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PROVIDER = "stripe"
 """What the sandbox's payments are called in the log: it speaks Stripe's API."""
 _PAGE_LENGTH = 1_000
+_TAKEN_BACK = frozenset({"needs_response", "under_review", "lost"})
 _TIMEOUT_S = 30.0
 
 
@@ -42,6 +44,25 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """Money that the provider gave back, by its own account."""
+
+    id: str
+    account: str
+    amount: int
+    currency: str
+    created: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderBooks:
+    """All money that the provider collected, and all that it gave back."""
+
+    charges: list[Charge]
+    returned: list[Returned]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
     """A payment that succeeded, with its place in the log."""
 
@@ -50,10 +71,11 @@ class Paid:
     event: PaymentSucceeded
 
 
-async def read_charges(sandbox_url: str, *, secret_key: str) -> list[Charge]:
-    """Every successful charge in the sandbox's books. Raises BooksUnreadableError."""
+async def read_books(sandbox_url: str, *, secret_key: str) -> ProviderBooks:
+    """Every successful charge and refund in the sandbox's books. Raises BooksUnreadableError."""
     headers = {"Authorization": f"Bearer {secret_key}"} if secret_key else {}
     charges: list[Charge] = []
+    entries: list[dict[str, Any]] = []
     after: int | None = 0
     try:
         async with httpx.AsyncClient(base_url=sandbox_url, timeout=_TIMEOUT_S, headers=headers) as client:
@@ -62,10 +84,13 @@ async def read_charges(sandbox_url: str, *, secret_key: str) -> list[Charge]:
                 response.raise_for_status()
                 page: dict[str, Any] = response.json()
                 charges += [_charge(entry) for entry in page["entries"] if _is_money(entry)]
+                entries += page["entries"]
                 after = page["next_after"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError, AmountNotRepresentableError) as error:
         raise BooksUnreadableError(f"the books of the sandbox at {sandbox_url}: {error!r}") from error
-    return charges
+    owners = {charge.id: charge.account for charge in charges}
+    returned = [_returned(entry, owners) for entry in entries if _is_returned(entry)]
+    return ProviderBooks(charges=charges, returned=returned)
 
 
 def compare_payments(report: Report, paid: Iterable[Paid], charges: Iterable[Charge]) -> None:
@@ -113,8 +138,57 @@ def compare_charges(report: Report, paid: Iterable[Paid], charges: Iterable[Char
     return on_their_way
 
 
+def compare_cash(
+    report: Report,
+    held: Mapping[str, int],
+    books: ProviderBooks,
+    known: frozenset[str],
+    awaited: frozenset[str],
+    *,
+    settled_before: int,
+) -> None:
+    """By currency, what our books say that the provider holds is what it collected less what it gave back.
+
+    `held` is by currency, `known` are the references that the log names, `awaited` those of refunds of which it waits
+    to hear the end. Other money that the log does not know counts as soon as it is too old to be on its way.
+    """
+    cash: Counter[str] = Counter()
+    for charge in books.charges:
+        if charge.reference in known or charge.created < settled_before:
+            cash[charge.currency] += charge.amount
+    for returned in books.returned:
+        if returned.id in known or (returned.id not in awaited and returned.created < settled_before):
+            cash[returned.currency] -= returned.amount
+    for currency in sorted(cash.keys() | held.keys()):
+        report.count(Check.CASH)
+        if cash[currency] != held.get(currency, 0):
+            detail = (
+                f"the provider holds {cash[currency]} minor units of {currency}, our books say {held.get(currency, 0)}"
+            )
+            report.fault(Check.CASH, key="", detail=detail)
+
+
 def _is_money(entry: Mapping[str, Any]) -> bool:
     return bool(entry["object"] == "charge" and entry["paid"] and entry["captured"])
+
+
+def _is_returned(entry: Mapping[str, Any]) -> bool:
+    """Refunds, and what banks took back for a dispute: at once, and until it is won. An inquiry takes nothing."""
+    if entry["object"] == "dispute":
+        return entry["status"] in _TAKEN_BACK
+    return bool(entry["object"] == "refund" and entry["status"] == "succeeded")
+
+
+def _returned(entry: Mapping[str, Any], owners: Mapping[str, str]) -> Returned:
+    currency = str(entry["currency"]).upper()
+    amount = int(entry["amount"])
+    return Returned(
+        id=str(entry["id"]),
+        account=owners.get(str(entry["charge"]), ""),
+        amount=from_stripe_amount(amount, currency) if currency in EXPONENTS else amount,
+        currency=currency,
+        created=int(entry["created"]),
+    )
 
 
 def _charge(entry: Mapping[str, Any]) -> Charge:

@@ -15,7 +15,9 @@ from domain.account.state import Account
 from domain.catalog import entries
 from domain.ids import CATALOG_PREFIX
 from domain.payments.events import PaymentSucceeded
+from domain.refunds.events import RefundSucceeded
 from infra.kafka.log_reader import partition_of
+from projections.audit.ledger_checks import LedgerFold
 from projections.audit.report import Check, Report
 from schemas.codec import WireError
 from schemas.envelope import CHAIN_START, EventRecord, chain, read_event
@@ -56,6 +58,9 @@ class StreamAudit:
     """Position of the outcome by command."""
     succeeded: list[tuple[PaymentSucceeded, str]] = field(default_factory=list)
     """Payments that brought money, each with its position."""
+    returned: list[RefundSucceeded] = field(default_factory=list)
+    """Refunds that were paid out."""
+    ledger: LedgerFold = field(default_factory=LedgerFold)
 
 
 class LogAudit:
@@ -86,6 +91,8 @@ class LogAudit:
         self._fold(stream, event, record)
         if isinstance(event.data, PaymentSucceeded):
             stream.succeeded.append((event.data, record.position))
+        elif isinstance(event.data, RefundSucceeded):
+            stream.returned.append(event.data)
         return event
 
     def finish(self) -> None:
@@ -145,6 +152,7 @@ class LogAudit:
             return
         try:
             stream.state = fold(event.key, stream.state, event.data)
+            stream.ledger.take(event)
         except (AssertionError, LookupError, TypeError, ValueError, AttributeError) as error:
             stream.is_foldable = False
             self._fault(Check.FOLD, event, record, f"{event.type} cannot be folded: {error!r}")

@@ -19,8 +19,10 @@ class Check(StrEnum):
     COMMANDS = "every command that was passed has its outcome, or lies in the dead letters"
     FOLD = "the events of every account can be folded"
     READ_MODELS = "read models are the fold of the log"
+    LEDGER = "the books are what the rules make of the log, and every posting has both legs"
     CHARGED = "every payment that succeeded has exactly one charge in the provider's books"
     CHARGES = "every charge in the provider's books has exactly one payment that succeeded"
+    CASH = "the money that the books say the provider holds is the money in the provider's books, in every currency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ offset of the log it was built, and the log is folded to exactly there: nothing 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from time import monotonic
@@ -16,13 +17,26 @@ from sqlalchemy import select, union
 
 from domain.account.state import INITIAL, Account
 from domain.ids import CATALOG_PREFIX
+from domain.ledger.accounts import provider_cash
+from domain.refunds.state import RefundStatus
 from infra.kafka.log_reader import LogReadError, open_log, partition_of
 from infra.kafka.topics import topics_of
 from infra.postgres.engine import create_engine
-from projections.audit.books import BooksUnreadableError, Charge, Paid, compare_charges, compare_payments, read_charges
+from projections.audit.books import (
+    PROVIDER,
+    BooksUnreadableError,
+    Paid,
+    ProviderBooks,
+    compare_cash,
+    compare_charges,
+    compare_payments,
+    read_books,
+)
+from projections.audit.ledger_checks import LedgerFold, compare_ledgers
 from projections.audit.log_checks import LogAudit
 from projections.audit.report import Check, Report
 from projections.entitlements import entitlements
+from projections.ledger import postings, sales, schedules
 from projections.orders import orders
 from projections.payments import payments
 from projections.positions import next_offsets
@@ -82,6 +96,12 @@ class Verification:
     """Told how many partitions are done, of how many."""
     report: Report = field(default_factory=Report)
     paid: list[Paid] = field(default_factory=list)
+    returned: set[str] = field(default_factory=set)
+    """The provider's names of the refunds that were paid out."""
+    awaited: set[str] = field(default_factory=set)
+    """The provider's names of the refunds that it works on, as far as the log knows."""
+    cash: Counter[str] = field(default_factory=Counter)
+    """What the books say that providers hold, by ledger account and currency."""
     accounts: set[str] = field(default_factory=set)
     on_their_way: int = 0
     """Charges that are too young to have reached the log."""
@@ -89,7 +109,7 @@ class Verification:
     async def run(self) -> Report:
         """Verify. Raises LogReadError where the log itself cannot be read."""
         topics = topics_of(self.settings)
-        charges_before = await self._charges()
+        before = await self._provider_books()
         async with AsyncExitStack() as stack:
             log = await stack.enter_async_context(open_log(self.settings.kafka_bootstrap, topics.events))
             commands = await stack.enter_async_context(open_log(self.settings.kafka_bootstrap, topics.commands))
@@ -102,12 +122,25 @@ class Verification:
             stack.push_async_callback(engine.dispose)
             dead = await self._dead_commands(topics)
             await self._verify_partitions(_Sources(log=log, commands=commands, engine=engine, topics=topics, dead=dead))
-        charges_after = await self._charges()
-        if charges_before is not None and charges_after is not None:
-            compare_payments(self.report, self.paid, charges_after)
-            settled_before = self.options.now - self.options.grace_s
-            self.on_their_way = compare_charges(self.report, self.paid, charges_before, settled_before=settled_before)
+        after = await self._provider_books()
+        if before is not None and after is not None:
+            self._compare_money(before, after)
         return self.report
+
+    def _compare_money(self, before: ProviderBooks, after: ProviderBooks) -> None:
+        """What the log knows must be in the books afterwards, what was in the books before must be in the log."""
+        settled_before = self.options.now - self.options.grace_s
+        compare_payments(self.report, self.paid, after.charges)
+        self.on_their_way = compare_charges(self.report, self.paid, before.charges, settled_before=settled_before)
+        held_by_provider = f"{provider_cash(PROVIDER)} "
+        held = {
+            name.removeprefix(held_by_provider): amount
+            for name, amount in self.cash.items()
+            if name.startswith(held_by_provider)
+        }
+        known = frozenset({payment.event.reference for payment in self.paid} | self.returned)
+        awaited = frozenset(self.awaited)
+        compare_cash(self.report, held, after, known, awaited, settled_before=settled_before)
 
     async def _verify_partitions(self, sources: _Sources) -> None:
         log, account = sources.log, self.options.account
@@ -171,6 +204,13 @@ class Verification:
             self.report.count(Check.READ_MODELS)
             for difference in differences:
                 self.report.fault(Check.READ_MODELS, key=account, detail=difference)
+        folds = {
+            account: audit.streams[account].ledger if account in audit.streams else LedgerFold() for account in states
+        }
+        for account, differences in (await compare_ledgers(connection, folds, self.cash)).items():
+            self.report.count(Check.LEDGER)
+            for difference in differences:
+                self.report.fault(Check.LEDGER, key=account, detail=difference)
 
     async def _wait_for_projector(self, engine: AsyncEngine, topic: str, partition: int, end: int) -> None:
         deadline = monotonic() + self.options.catch_up_s_max
@@ -217,7 +257,7 @@ class Verification:
 
     async def _find_strangers(self, sources: _Sources) -> None:
         """Rows of accounts of which the log knows nothing at all."""
-        tables = (orders, payments, subscriptions, entitlements)
+        tables = (orders, payments, subscriptions, entitlements, postings, schedules, sales)
         async with sources.engine.connect() as connection:
             rows = await connection.execute(union(*(select(table.c.account) for table in tables)))
             strangers = {row.account for row in rows} - self.accounts
@@ -232,22 +272,33 @@ class Verification:
             if not key.startswith(CATALOG_PREFIX):
                 self.accounts.add(key)
             self.paid += [Paid(account=key, position=position, event=event) for event, position in stream.succeeded]
+            self.returned |= {event.reference for event in stream.returned}
+            if isinstance(stream.state, Account):
+                self.returned |= {dispute.reference for dispute in stream.state.disputes.values()}
+                submitted = (
+                    refund for refund in stream.state.refunds.values() if refund.status is RefundStatus.SUBMITTED
+                )
+                self.awaited |= {refund.reference for refund in submitted if refund.reference is not None}
 
-    async def _charges(self) -> list[Charge] | None:
-        """The charges in the books, of the account alone where one is given; None where there are no books."""
+    async def _provider_books(self) -> ProviderBooks | None:
+        """What is in the provider's books, of the account alone where one is given; None where there are none."""
         settings = self.settings
         if not settings.sandbox_url:
-            reason = "no sandbox provider is configured here"
-            self.report.skip(Check.CHARGED, reason)
-            self.report.skip(Check.CHARGES, reason)
+            for check in (Check.CHARGED, Check.CHARGES, Check.CASH):
+                self.report.skip(check, "no sandbox provider is configured here")
             return None
         try:
-            charges = await read_charges(settings.sandbox_url, secret_key=settings.stripe_secret_key.get_secret_value())
+            books = await read_books(settings.sandbox_url, secret_key=settings.stripe_secret_key.get_secret_value())
         except BooksUnreadableError as error:
             self.report.fault(Check.CHARGED, key="", detail=str(error))
             return None
         account = self.options.account
-        return [charge for charge in charges if account is None or charge.account == account]
+        if account is None:
+            return books
+        return ProviderBooks(
+            charges=[charge for charge in books.charges if charge.account == account],
+            returned=[returned for returned in books.returned if returned.account == account],
+        )
 
 
 __all__ = ["LogReadError", "Options", "Verification"]

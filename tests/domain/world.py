@@ -65,6 +65,7 @@ from domain.subscriptions.events import (
 from infra.memory.provider import MemoryProvider
 from schemas.codec import decode, encode, type_of
 from schemas.messages import EFFECTS, EVENTS
+from tests.domain.ledger_kit import Folded
 from tests.domain.spec import OFFERS, POLICIES, T0, usd
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class World:
     account: Account = INITIAL
     log: list[Any] = field(default_factory=list)
     now: datetime = T0
+    ledger: Folded = field(default_factory=Folded)
     provider: MemoryProvider = field(default_factory=lambda: MemoryProvider(name="stripe"))
     calls: list[Effect] = field(default_factory=list)
     """Every call that was asked for; any of them may be carried out at any time and as often as somebody likes."""
@@ -142,6 +144,7 @@ class World:
             assert decode(type_of(event), encode(event), EVENTS) == event, "an event survives the wire"
             self.account = evolve(self.account, event)
             self.log.append(event)
+            self.ledger.take(event, self.now)
             call = react(self.account, event)
             if isinstance(call, SendCommand):
                 self.words.append(call)
@@ -521,6 +524,10 @@ def no_role_has_two_subscriptions(world: World) -> None:
             blocked.add(event.subscription_id)
 
 
+def the_ledger_balances(world: World) -> None:
+    world.ledger.check(world.now)
+
+
 def the_books_agree(world: World) -> None:
     """At rest, we and the provider say the same of every amount."""
     for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
@@ -543,6 +550,7 @@ def the_books_agree(world: World) -> None:
     ended = len(of(world, RefundSucceeded)) + len(of(world, RefundFailed))
     assert ended == len(of(world, RefundRequested))
     assert not [order for order in world.account.orders.values() if order.status in OPEN_STATUSES]
+    world.ledger.check_at_rest()
     for code, state in world.codes.items():
         assert isinstance(state, PromoCodeUses)
         assert not state.reserved
@@ -564,4 +572,5 @@ LAWS = (
     lost_money_gives_no_access,
     no_role_has_two_subscriptions,
     promo_codes_keep_their_limits,
+    the_ledger_balances,
 )

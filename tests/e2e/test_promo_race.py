@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from infra.settings import load_settings
-from projections.audit.books import Charge, read_charges
+from projections.audit.books import Charge, read_books
 from tests.api.product import token
 from tests.e2e.customer import Customer
 from tests.e2e.running_up import RunningUp, billing, wait_until
@@ -51,7 +51,7 @@ def charges_of(up: RunningUp, account: str) -> list[Charge]:
     """What the provider's own books say that it took from the customer."""
     settings = load_settings(data_dir=up.data_dir)
     key = settings.stripe_secret_key.get_secret_value()
-    charges = asyncio.run(read_charges(settings.sandbox_url, secret_key=key))
+    charges = asyncio.run(read_books(settings.sandbox_url, secret_key=key)).charges
     return [charge for charge in charges if charge.account == account]
 
 

@@ -126,6 +126,6 @@ async def assert_each_counted_once(settings: Settings, log: SampleLog, records: 
     assert {account: found for account, found in differences.items() if found} == {}
     batch = folded(records)
     with psycopg.connect(settings.database_url) as plain:
-        for history, lines in batch.history.items():
+        for history, lines in batch.lines.items():
             found = plain.execute(f"SELECT event_id FROM billing.{history.name}".encode()).fetchall()
             assert Counter(event_id for (event_id,) in found) == Counter(line[3] for line in lines), history.name

@@ -75,5 +75,6 @@ def fold(records: Iterable[StoredRecord]) -> Batch:
         event = read_event(record.key, record.value, [*record.headers])
         batch.add_event(event, Place(record.partition, record.offset))
     batch.rows.pop(commands.MODEL, None)
-    batch.history.clear()
+    batch.lines.clear()
+    batch.booked.clear()
     return batch
