@@ -18,6 +18,7 @@ from api.admin import grants as admin_grants
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
 from api.admin import sales as admin_sales
+from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
 from api.metrics import Metrics
@@ -34,6 +35,7 @@ from api.routes import (
     quotes,
     refunds,
     subscriptions,
+    trials,
     webhooks,
 )
 from api.services import services_of
@@ -52,6 +54,7 @@ _ROUTERS = (
     admin_products.router,
     admin_discounts.router,
     admin_promo_codes.router,
+    admin_subscriptions.router,
     admin_sales.router,
     admin_grants.router,
     webhooks.router,
@@ -61,6 +64,7 @@ _ROUTERS = (
     refunds.router,
     payment_methods.router,
     subscriptions.router,
+    trials.router,
     entitlements.router,
     commands.router,
     health.router,

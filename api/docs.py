@@ -12,7 +12,6 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from schemas.http.access import CancelSubscriptionRequest
 from schemas.http.admin import GiveGrantRequest, RevokeGrantRequest
 from schemas.http.catalog import DefineProductRequest
 from schemas.http.commands import PendingAnswer
@@ -25,6 +24,14 @@ from schemas.http.discounts import (
 from schemas.http.fields import ProblemAnswer, RequestModel
 from schemas.http.orders import NoBody, PlaceOrderRequest
 from schemas.http.refunds import RequestRefundRequest
+from schemas.http.subscriptions import (
+    CancelForCustomerRequest,
+    CancelSubscriptionRequest,
+    ChangePlanRequest,
+    ExtendSubscriptionRequest,
+    MigratePriceRequest,
+    StartTrialRequest,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,6 +43,11 @@ _MODELS: tuple[type[BaseModel], ...] = (
     DefineProductRequest,
     RequestRefundRequest,
     CancelSubscriptionRequest,
+    ChangePlanRequest,
+    StartTrialRequest,
+    ExtendSubscriptionRequest,
+    CancelForCustomerRequest,
+    MigratePriceRequest,
     QuoteRequest,
     DefineMonthsDiscountsRequest,
     GrantPersonalDiscountRequest,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from api.problems import Problem
 from domain.catalog.state import ProductKind
-from schemas.http.access import EntitlementAnswer, SubscriptionAnswer
+from schemas.http.access import EntitlementAnswer
 from schemas.http.catalog import PriceAnswer, ProductAnswer
 from schemas.http.commands import CommandAnswer
 from schemas.http.discounts import ConsideredDiscountAnswer, QuoteAnswer
@@ -20,6 +20,7 @@ from schemas.http.orders import (
     QuoteLineAnswer,
 )
 from schemas.http.refunds import PaymentMethodAnswer, RefundAnswer
+from schemas.http.subscriptions import PlannedChangeAnswer, SubscriptionAnswer, UpcomingRenewalAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from domain.orders.state import OrderLine
     from domain.pricing.quote import Quote
     from domain.pricing.state import AppliedDiscount
+    from domain.subscriptions.preview import Upcoming
+    from domain.subscriptions.state import PlannedChange
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
     from projections.orders import OrderView
@@ -55,6 +58,8 @@ def order_answer(order: OrderView) -> OrderAnswer:
         subtotal=MoneyAnswer.of(order.subtotal),
         discount=MoneyAnswer.of(order.discount),
         total=MoneyAnswer.of(order.total),
+        credit=None if order.credit is None else MoneyAnswer.of(order.credit),
+        purpose=order.purpose,
         applied_discount=_applied(order.applied),
         auto_renew=order.auto_renew,
         payment=OrderPaymentAnswer(
@@ -163,7 +168,38 @@ def subscription_answer(subscription: SubscriptionView) -> SubscriptionAnswer:
         access_end=subscription.access_end,
         renew_at=subscription.renew_at,
         renewal_failure=subscription.renewal_failure,
+        paused_at=subscription.paused_at,
+        resume_by=subscription.resume_by,
+        planned_change=None if subscription.planned is None else _planned(subscription.planned),
         ended_at=subscription.ended_at,
+    )
+
+
+def _planned(change: PlannedChange) -> PlannedChangeAnswer:
+    plan = change.plan
+    return PlannedChangeAnswer(
+        product_id=plan.product_id,
+        title=plan.title,
+        price_id=plan.price_id,
+        price=MoneyAnswer.of(plan.price),
+        period=PeriodAnswer.of(plan.period),
+        resource=plan.resource,
+        not_before=change.not_before,
+    )
+
+
+def upcoming_answer(upcoming: Upcoming) -> UpcomingRenewalAnswer:
+    """A renewal that is to come."""
+    return UpcomingRenewalAnswer(
+        charge_at=upcoming.charge_at,
+        period_start=upcoming.period_start,
+        period_end=upcoming.period_end,
+        price_id=upcoming.plan.price_id,
+        title=upcoming.plan.title,
+        subtotal=MoneyAnswer.of(upcoming.subtotal),
+        discount=MoneyAnswer.of(upcoming.discount),
+        total=MoneyAnswer.of(upcoming.total),
+        applied_discount=_applied(upcoming.applied),
     )
 
 
@@ -192,6 +228,7 @@ def product_answer(product: ProductView) -> ProductAnswer:
                 id=price.id,
                 amount=MoneyAnswer.of(price.amount),
                 period=None if price.period is None else PeriodAnswer.of(price.period),
+                trial_days=price.trial_days,
             )
             for price in product.prices
         ),

@@ -182,6 +182,7 @@ def as_document(product: ProductView) -> dict[str, Any]:
     document["prices"] = [
         {"id": price.id, "amount": {"amount": price.amount.amount, "currency": price.amount.currency}}
         | ({"period": {"count": price.period.count, "unit": str(price.period.unit)}} if price.period else {})
+        | ({"trial_days": price.trial_days} if price.trial_days else {})
         for price in product.prices
     ]
     return document
@@ -279,8 +280,9 @@ async def _changes_product(connection: AsyncConnection, define: DefineProduct, *
         return True
     facts = (view.kind, view.title, view.description, view.role, view.validity_days)
     asked = (str(define.kind), define.title, define.description, define.role, define.validity_days)
-    prices = {(price.id, price.amount, price.period) for price in view.prices}
-    return facts != asked or prices != {(price.id, price.amount, price.period) for price in define.prices}
+    prices = {(price.id, price.amount, price.period, price.trial_days) for price in view.prices}
+    wanted = {(price.id, price.amount, price.period, price.trial_days) for price in define.prices}
+    return facts != asked or prices != wanted
 
 
 async def _outcomes(engine: AsyncEngine, sent: dict[CommandId, str]) -> dict[str, CommandView]:

@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from cli import audit, catalog, clock, doctor, projections, roles, sandbox, schemas, setup, token, topics, up
+from cli import (
+    audit,
+    catalog,
+    clock,
+    doctor,
+    price_migration,
+    projections,
+    roles,
+    sandbox,
+    schemas,
+    setup,
+    token,
+    topics,
+    up,
+)
 from cli.common import UsageError
 from domain.policies.settings import PoliciesInvalidError
 from infra.embedded.errors import EmbeddedError
@@ -30,6 +44,7 @@ app.command("projector")(roles.projector)
 app.add_typer(roles.worker_app, name="worker")
 app.add_typer(audit.app, name="audit")
 app.add_typer(audit.app, name="audit")
+catalog.app.command("migrate")(price_migration.migrate)
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(clock.app, name="clock")
 app.add_typer(projections.app, name="projections")

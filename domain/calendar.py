@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from domain.records import dataclass
 
 
 class PeriodUnit(StrEnum):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from domain.policies.settings import Policies
 from domain.pricing.state import MonthsDiscounts
+from domain.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,13 +6,13 @@ its `effect_id` as the provider's idempotency key, so that the money moves once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import EffectId, OrderId, PaymentId, RefundId
 from domain.money import Money
 from domain.promo.commands import AnswerPromoReservation, ReleasePromoCode, ReservePromoCode, SettlePromoCode
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -282,6 +282,68 @@ class PlanChangeNeeded(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class PlanUnchanged(DomainError):
+    subscription_id: str
+    price_id: str
+    code: ClassVar[str] = "plan_unchanged"
+    sentence: ClassVar[str] = "The subscription {subscription_id!r} has the price {price_id!r} already."
+
+
+@dataclass(eq=False, kw_only=True)
+class PlanChangeRefused(DomainError):
+    subscription_id: str
+    reason: str
+    code: ClassVar[str] = "plan_change_refused"
+    sentence: ClassVar[str] = "The plan of the subscription {subscription_id!r} cannot be changed now: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class MigrationInvalid(DomainError):
+    reason: str
+    code: ClassVar[str] = "migration_invalid"
+    sentence: ClassVar[str] = "The subscription cannot be moved to this price: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class SubscriptionNotPausable(DomainError):
+    subscription_id: str
+    status: str
+    code: ClassVar[str] = "subscription_not_pausable"
+    sentence: ClassVar[str] = "The subscription {subscription_id!r} is {status}; only a paid period can be paused."
+
+
+@dataclass(eq=False, kw_only=True)
+class PauseLimitReached(DomainError):
+    subscription_id: str
+    pauses_max: int
+    code: ClassVar[str] = "pause_limit_reached"
+    sentence: ClassVar[str] = (
+        "The subscription {subscription_id!r} may be paused {pauses_max} time(s) until it is paid again."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class TrialUnavailable(DomainError):
+    product_id: str
+    code: ClassVar[str] = "trial_unavailable"
+    sentence: ClassVar[str] = "{product_id!r} cannot be tried for nothing."
+
+
+@dataclass(eq=False, kw_only=True)
+class TrialUsed(DomainError):
+    product_id: str
+    code: ClassVar[str] = "trial_used"
+    sentence: ClassVar[str] = "The account had {product_id!r} before; it can be tried once."
+
+
+@dataclass(eq=False, kw_only=True)
+class SubscriptionIsPaused(DomainError):
+    subscription_id: str
+    code: ClassVar[str] = "subscription_is_paused"
+    sentence: ClassVar[str] = "The subscription {subscription_id!r} is paused; resume it before buying more of it."
+
+
+@dataclass(eq=False, kw_only=True)
 class GrantInvalid(DomainError):
     resource: str
     reason: str

@@ -7,6 +7,7 @@ follow, and its outcome. The order of the records is the order of the commands.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
@@ -21,6 +22,7 @@ from domain.grants.state import access_of
 from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
+from domain.subscriptions.commands import ChangePlan, MigratePrice, StartTrial
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
 from processors.partition import Changes, evolve
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SOURCE = b"billing/engine"
+TIMER = "timer"
+"""The actor of a timer's command. It is never decided as of a time before it was fired: an owner whose clock is behind
+the last one's would take it for too early, and since its id is used up it would never come again."""
 
 
 class Incoming(NamedTuple):
@@ -150,7 +155,7 @@ class Decider:
         command: Command[Any] = Command(
             id=record.id,
             key=record.key,
-            at=at,
+            at=max(at, record.time) if record.actor == TIMER else at,
             actor=record.actor,
             data=data,
             prices=self._offers(data),
@@ -163,9 +168,12 @@ class Decider:
         return entries.decide(state, command)
 
     def _offers(self, data: Any) -> dict[PriceId, Offer]:
-        if not isinstance(data, PlaceOrder):
-            return {}
-        found = ((item.price_id, self._catalogue.prices.get(item.price_id)) for item in data.items)
+        wanted: tuple[PriceId, ...] = ()
+        if isinstance(data, PlaceOrder):
+            wanted = tuple(item.price_id for item in data.items)
+        elif isinstance(data, ChangePlan | MigratePrice | StartTrial):
+            wanted = (data.price_id,)
+        found = ((price_id, self._catalogue.prices.get(price_id)) for price_id in wanted)
         return {price_id: offer for price_id, offer in found if offer is not None}
 
     def _promo_code(self, data: Any) -> PromoCode | None:
@@ -310,11 +318,17 @@ def _resources(events: tuple[Any, ...]) -> dict[str, str]:
     """Return the first id of each noun that the events name."""
     found: dict[str, str] = {}
     for event in events:
-        for attribute, noun in _NOUNS.items():
-            value = getattr(event, attribute, None)
+        for attribute, noun in _named(event.__class__):
+            value = getattr(event, attribute)
             if value is not None:
                 found.setdefault(noun, value)
     return found
+
+
+@cache
+def _named(event_type: type) -> tuple[tuple[str, str], ...]:
+    """Return which of its fields name something, with their nouns."""
+    return tuple((attribute, noun) for attribute, noun in _NOUNS.items() if hasattr(event_type, attribute))
 
 
 def _bury(decided: Decided, incoming: Incoming, reason: str) -> None:

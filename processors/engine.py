@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
 from pathlib import Path
@@ -16,9 +15,10 @@ from faust.types import TP
 from prometheus_client import start_http_server
 
 from infra.clock import clock_of
+from infra.garbage import collect_rarely
 from infra.kafka.catalog_view import CatalogView
 from infra.kafka.command_sender import CommandSender
-from infra.kafka.faust_transport import EngineApp, QuietMonitor
+from infra.kafka.faust_transport import EngineApp, QuietMonitor, RawSchema
 from infra.kafka.fenced_log import FencedLog
 from infra.kafka.topics import topics_of
 from infra.rocksdb.store import open_store
@@ -43,8 +43,7 @@ EXIT_CODE_RETRY = 70
 
 def run(settings: Settings) -> None:
     """Run one engine worker until it is told to stop."""
-    # Streams live long and refer to nothing in circles: collecting them over and over costs a tenth of the CPU.
-    gc.set_threshold(50_000, 50, 100)
+    collect_rarely()
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
     if settings.metrics_port:
@@ -97,9 +96,7 @@ class Engine:
         )
         self._sender = CommandSender(settings.kafka_bootstrap, self._topics.commands, partitions=settings.partitions)
         self._is_started = False
-        commands = app.topic(
-            self._topics.commands, key_serializer="raw", value_serializer="raw", partitions=settings.partitions
-        )
+        commands = app.topic(self._topics.commands, schema=RawSchema(), partitions=settings.partitions)
         app.agent(commands, name="engine")(self._deliver)
         app.on_partitions_revoked.connect(self._on_revoked)  # type: ignore[arg-type]  # the stubs know no keywords
         app.on_rebalance_complete.connect(self._on_rebalance_complete)  # type: ignore[arg-type]
@@ -153,6 +150,7 @@ class Engine:
         new = {number: self._worker(number) for number in sorted(assigned - set(self._workers))}
         self._workers.update(new)
         await asyncio.gather(*(worker.open() for worker in new.values()))
+        collect_rarely()
         log.info(
             "engine.partitions.ready",
             partitions=sorted(self._workers),

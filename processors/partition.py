@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 CACHE_MAX = 20_000
 """How many decoded streams are kept in memory."""
+FOLD_MAX = 10_000
+"""How many decided commands are folded before the store is written."""
 
 _META = b"m"
 _STREAM = b"s"
@@ -90,6 +92,7 @@ class PartitionState:
         self._store = store
         self._cache: OrderedDict[str, Stream] = OrderedDict()
         self.position = Position()
+        self._folded: Changes | None = None
         meta = store.get(_META)
         self.is_fresh = meta is None
         self.is_usable = True
@@ -147,28 +150,31 @@ class PartitionState:
         puts[_META] = _version() + b"\n" + encode_position(changes.position)
         self._store.write(puts, deletes)
         self.position = changes.position
+        self._folded = None
 
     def fold(self, records: Iterable[tuple[int, EventStep]], next_offset: int) -> None:
-        """Fold events of the log, with their offsets, and stand at `next_offset`. Raises LogMismatchError."""
-        changes = Changes(position=self.position)
-        command_offset, last_offset, last_id = (
-            self.position.command_offset,
-            self.position.last_offset,
-            self.position.last_event_id,
-        )
+        """Fold events of the log, with their offsets, and stand at `next_offset`. Raises LogMismatchError.
+
+        What is folded enters the store from time to time: an account that many events change is written once.
+        `save` ends it.
+        """
+        changes = self._folded or Changes(position=self.position)
+        position = changes.position
+        command_offset, last_offset, last_id = position.command_offset, position.last_offset, position.last_event_id
+        streams, outcomes = changes.streams, changes.outcomes
         for offset, event in records:
-            stream = changes.streams.get(event.key) or self.stream(event.key)
+            stream = streams.get(event.key) or self.stream(event.key)
             if event.sequence != stream.sequence + 1:
                 raise LogMismatchError(
                     f"{event.key} at offset {offset}: sequence {event.sequence} after {stream.sequence}"
                 )
             data = event.data
             if isinstance(data, CommandAccepted | CommandRejected):
-                changes.outcomes[event.command_id] = data.body_hash or ""
+                outcomes[event.command_id] = data.body_hash or ""
                 state = stream.state
             else:
                 state = evolve(stream.state, data)
-            changes.streams[event.key] = Stream(
+            streams[event.key] = Stream(
                 sequence=event.sequence, chain_hash=event.chain_hash, state=state, due_at=stream.due_at
             )
             command_offset = event.command_offset
@@ -176,7 +182,14 @@ class PartitionState:
         changes.position = Position(
             next_offset=next_offset, last_offset=last_offset, last_event_id=last_id, command_offset=command_offset
         )
-        self.apply(changes)
+        self._folded = changes
+        if len(outcomes) >= FOLD_MAX:
+            self.save()
+
+    def save(self) -> None:
+        """Let all that was folded enter the store."""
+        if self._folded is not None:
+            self.apply(self._folded)
 
     def close(self) -> None:
         """Close the store."""

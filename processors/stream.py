@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -13,6 +12,7 @@ from domain.catalog.entries import EntryState
 from domain.catalog.state import NoProduct, Product
 from domain.pricing.state import MonthsDiscounts
 from domain.promo.state import NoPromoCode, PromoCodeUses
+from domain.records import dataclass
 
 State = Account | EntryState
 _KINDS: dict[str, type] = {

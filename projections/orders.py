@@ -64,6 +64,7 @@ orders = Table(
     Column("placed_at", Moment, nullable=False),
     Column("paid_at", Moment),
     Column("applied", JSONB),
+    Column("credit", BigInteger),
     Column("updated_at", Moment, nullable=False),
 )
 Index("orders_account_placed_at_idx", orders.c.account, orders.c.placed_at.desc(), orders.c.id.desc())
@@ -106,10 +107,12 @@ class OrderView:
     applied: AppliedDiscount | None
     """The discount that won, and why."""
     total: Money
+    credit: Money | None
+    """What is left of the old plan at a change of plan: `total` − `credit` is paid."""
     lines: tuple[OrderLine, ...]
     auto_renew: bool
     purpose: str
-    """`purchase`, or `renewal` of a subscription."""
+    """`purchase`, `renewal` of a subscription, `plan_change`, `trial`."""
     payment: OrderPaymentView
     failure_reason: str | None
     placed_at: datetime
@@ -163,6 +166,7 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
         "discount": placed.discount.amount,
         "applied": placed.applied,
         "total": placed.total.amount,
+        "credit": None if placed.credit is None else placed.credit.amount,
         "auto_renew": placed.auto_renew,
         "lines": placed.lines,
         "purpose": placed.purpose,
@@ -243,6 +247,7 @@ def _view(row: Any) -> OrderView:
         discount=Money(amount=row.discount, currency=row.currency),
         applied=None if row.applied is None else msgspec.convert(row.applied, AppliedDiscount),
         total=Money(amount=row.total, currency=row.currency),
+        credit=None if row.credit is None else Money(amount=row.credit, currency=row.currency),
         lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
         auto_renew=row.auto_renew,
         purpose=row.purpose,

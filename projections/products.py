@@ -67,6 +67,7 @@ prices = Table(
     Column("currency", Text, nullable=False),
     Column("period_count", Integer),
     Column("period_unit", Text),
+    Column("trial_days", Integer),
     Column("active", Boolean, nullable=False),
     Column("updated_at", Moment, nullable=False),
 )
@@ -81,11 +82,12 @@ HEARS = (ProductDefined, ProductArchived, PriceAdded, PriceArchived)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceView:
-    """A price; `period` is absent for films."""
+    """A price; `period` is absent for films, `trial_days` where it cannot be tried for nothing."""
 
     id: str
     amount: Money
     period: Period | None
+    trial_days: int | None
     active: bool
 
 
@@ -148,6 +150,7 @@ def _added(added: PriceAdded) -> dict[str, Any]:
         "currency": price.amount.currency,
         "period_count": None if price.period is None else price.period.count,
         "period_unit": None if price.period is None else price.period.unit,
+        "trial_days": price.trial_days,
         "active": price.active,
     }
 
@@ -254,7 +257,11 @@ def _price_view(row: Row[Any]) -> PriceView:
     if row.period_count is not None:
         period = Period(count=row.period_count, unit=PeriodUnit(row.period_unit))
     return PriceView(
-        id=row.id, amount=Money(amount=row.amount, currency=row.currency), period=period, active=row.active
+        id=row.id,
+        amount=Money(amount=row.amount, currency=row.currency),
+        period=period,
+        trial_days=row.trial_days,
+        active=row.active,
     )
 
 

@@ -6,26 +6,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
+import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.calendar import Period, PeriodUnit
 from domain.money import Money
 from domain.subscriptions.events import (
     AccessBlocked,
+    PlanChanged,
+    PlanChangeDropped,
+    PlanChangeScheduled,
     RenewalAttempted,
     RenewalAuthenticationRequired,
     RenewalFailed,
     SubscriptionCancelled,
+    SubscriptionContinued,
     SubscriptionEnded,
     SubscriptionEvent,
     SubscriptionExtended,
     SubscriptionGraceStarted,
+    SubscriptionPaused,
     SubscriptionRenewed,
     SubscriptionResumed,
     SubscriptionShortened,
     SubscriptionStarted,
 )
-from domain.subscriptions.state import SubscriptionStatus
+from domain.subscriptions.state import Plan, PlannedChange, SubscriptionStatus
 from projections.model import (
     Change,
     HistoryEntry,
@@ -64,10 +71,15 @@ subscriptions = Table(
     Column("renewal_failure", Text),
     Column("auto_renew", Boolean, nullable=False),
     Column("anchor", Moment, nullable=False),
+    Column("units", Integer, nullable=False),
     Column("period_start", Moment, nullable=False),
     Column("period_end", Moment, nullable=False),
     Column("access_end", Moment, nullable=False),
     Column("renew_at", Moment),
+    Column("is_trial", Boolean, nullable=False),
+    Column("paused_at", Moment),
+    Column("resume_by", Moment),
+    Column("planned", JSONB),
     Column("ended_at", Moment),
     Column("updated_at", Moment, nullable=False),
 )
@@ -77,6 +89,7 @@ Index(
     subscriptions.c.anchor.desc(),
     subscriptions.c.id.desc(),
 )
+Index("subscriptions_price_id_idx", subscriptions.c.price_id, subscriptions.c.id)
 
 MODEL = ReadModel(table=subscriptions, history=history_table("subscriptions"))
 HEARS = (
@@ -89,6 +102,11 @@ HEARS = (
     SubscriptionResumed,
     SubscriptionExtended,
     SubscriptionShortened,
+    PlanChangeScheduled,
+    PlanChangeDropped,
+    PlanChanged,
+    SubscriptionPaused,
+    SubscriptionContinued,
     SubscriptionGraceStarted,
     SubscriptionEnded,
     AccessBlocked,
@@ -100,7 +118,8 @@ class SubscriptionView:
     """A subscription. `price` is that of one `period`; `period_end` is the end of all that was paid or given.
 
     `access_end` is the end of access if nothing more is paid, `renew_at` when it is next tried to renew it, and
-    `renewal_failure` why the last try brought no money.
+    `renewal_failure` why the last try brought no money. `units` of the period were given since the `anchor`, by which
+    later ends are counted; `planned` is another plan that begins with a later period.
     """
 
     id: str
@@ -116,10 +135,14 @@ class SubscriptionView:
     renewal_failure: str | None
     auto_renew: bool
     anchor: datetime
+    units: int
     period_start: datetime
     period_end: datetime
     access_end: datetime
     renew_at: datetime | None
+    paused_at: datetime | None
+    resume_by: datetime | None
+    planned: PlannedChange | None
     ended_at: datetime | None
     updated_at: datetime
 
@@ -141,37 +164,75 @@ def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | 
         case SubscriptionStarted():
             return {}, None
         case SubscriptionRenewed():
-            running = {"anchor": data.anchor, "period_start": data.period_start, "auto_renew": data.auto_renew}
-            return {**running, **_running(data)}, None
+            running = {"anchor": data.anchor, "units": data.units, "period_start": data.period_start}
+            return {**running, "auto_renew": data.auto_renew, "is_trial": False, **_running(data)}, None
         case RenewalAttempted():
             values = {"renew_at": None}
             return values, {**values, "attempt": data.attempt, "payment_id": data.payment_id}
         case RenewalFailed():
-            values = {"is_past_due": True, "renewal_failure": data.reason, "renew_at": data.retry_at}
+            values = {**_UNPAID, "renewal_failure": data.reason, "renew_at": data.retry_at}
             return values, {**values, "attempt": data.attempt, "hard": data.hard}
         case RenewalAuthenticationRequired():
-            return {"is_past_due": True, "renewal_failure": "authentication_required"}, None
+            return {**_UNPAID, "renewal_failure": "authentication_required"}, None
         case SubscriptionCancelled():
             return {"auto_renew": False, "access_end": data.access_end, "renew_at": None}, None
         case SubscriptionResumed():
             return {"auto_renew": True, "access_end": data.access_end, "renew_at": data.renew_at}, None
         case SubscriptionExtended():
-            values = {"anchor": data.anchor, **_running(data)}
+            values = {"anchor": data.anchor, "units": 0, **_running(data)}
             return values, {**values, "days": data.days, "reason": data.reason}
         case SubscriptionShortened():
             return _shortened(data), None
+        case PlanChangeScheduled() | PlanChangeDropped() | PlanChanged():
+            return _planned(data), None
+        case SubscriptionPaused():
+            return {"paused_at": data.paused_at, "resume_by": data.resume_by, "renew_at": None}, None
+        case SubscriptionContinued():
+            moved = {"anchor": data.anchor, "units": 0, "period_start": data.period_start}
+            return {**moved, "paused_at": None, "resume_by": None, **_running(data)}, None
         case SubscriptionGraceStarted():
-            return {"status": SubscriptionStatus.GRACE, "access_end": data.access_end}, None
+            return {"status": SubscriptionStatus.GRACE, "is_trial": False, "access_end": data.access_end}, None
         case SubscriptionEnded():
-            ended = {"status": SubscriptionStatus.ENDED, "ended_at": data.ended_at}
-            return {**ended, "auto_renew": False, "renew_at": None}, None
+            return {"ended_at": data.ended_at, **_ENDED}, None
         case AccessBlocked():
             return {}, {"blocked": data.resource}
         case _:
             assert_never(data)
 
 
-def _running(data: SubscriptionRenewed | SubscriptionExtended) -> dict[str, Any]:
+_UNPAID = {"is_past_due": True, "is_trial": False}
+_ENDED = {
+    "status": SubscriptionStatus.ENDED,
+    "is_trial": False,
+    "auto_renew": False,
+    "renew_at": None,
+    "paused_at": None,
+    "resume_by": None,
+    "planned": None,
+}
+
+
+def _planned(data: PlanChangeScheduled | PlanChangeDropped | PlanChanged) -> dict[str, Any]:
+    if isinstance(data, PlanChanged):
+        return {"order_id": data.order_id, "planned": None, **_plan(data.plan)}
+    planned = data.change if isinstance(data, PlanChangeScheduled) else None
+    return {"planned": planned, "renew_at": data.renew_at}
+
+
+def _plan(plan: Plan | SubscriptionStarted) -> dict[str, Any]:
+    return {
+        "product_id": plan.product_id,
+        "price_id": plan.price_id,
+        "amount": plan.price.amount,
+        "currency": plan.price.currency,
+        "period_count": plan.period.count,
+        "period_unit": plan.period.unit,
+        "resource": plan.resource,
+        "title": plan.title,
+    }
+
+
+def _running(data: SubscriptionRenewed | SubscriptionExtended | SubscriptionContinued) -> dict[str, Any]:
     return {
         "status": SubscriptionStatus.ACTIVE,
         "is_past_due": False,
@@ -189,6 +250,7 @@ def _shortened(data: SubscriptionShortened) -> dict[str, Any]:
         "is_past_due": False,
         "renewal_failure": None,
         "anchor": data.anchor,
+        "units": data.units,
         "period_end": data.period_end,
         "access_end": data.period_end,
         "auto_renew": False,
@@ -205,19 +267,17 @@ def _started(account: str, started: SubscriptionStarted) -> dict[str, Any]:
     return {
         "account": account,
         "order_id": started.order_id,
-        "product_id": started.product_id,
-        "price_id": started.price_id,
-        "amount": started.price.amount,
-        "currency": started.price.currency,
-        "period_count": started.period.count,
-        "period_unit": started.period.unit,
-        "resource": started.resource,
-        "title": started.title,
+        **_plan(started),
         "is_past_due": False,
+        "is_trial": started.is_trial,
+        "paused_at": None,
+        "resume_by": None,
+        "planned": None,
         "renewal_failure": None,
         "status": SubscriptionStatus.ACTIVE,
         "auto_renew": started.auto_renew,
-        "anchor": started.period_start,
+        "anchor": started.period_end if started.is_trial else started.period_start,
+        "units": 0 if started.is_trial else started.periods * started.period.count,
         "period_start": started.period_start,
         "period_end": started.period_end,
         "access_end": started.access_end,
@@ -280,19 +340,30 @@ def _view(row: Any) -> SubscriptionView:
         period=Period(count=row.period_count, unit=PeriodUnit(row.period_unit)),
         resource=row.resource,
         title=row.title,
-        status=shown_status(row.status, is_past_due=row.is_past_due),
+        status=shown_status(row),
         renewal_failure=row.renewal_failure,
         auto_renew=row.auto_renew,
         anchor=utc(row.anchor),
+        units=row.units,
         period_start=utc(row.period_start),
         period_end=utc(row.period_end),
         access_end=utc(row.access_end),
         renew_at=utc_or_none(row.renew_at),
+        paused_at=utc_or_none(row.paused_at),
+        resume_by=utc_or_none(row.resume_by),
+        planned=None if row.planned is None else msgspec.convert(row.planned, PlannedChange),
         ended_at=utc_or_none(row.ended_at),
         updated_at=utc(row.updated_at),
     )
 
 
-def shown_status(status: str, *, is_past_due: bool) -> str:
-    """Return the status that the outside sees: a declined renewal shows until the period ends, then the grace does."""
-    return SubscriptionStatus.PAST_DUE if is_past_due and status == SubscriptionStatus.ACTIVE else status
+def shown_status(row: Any) -> str:
+    """Return the status that the outside sees: a pause, a declined renewal and a trial show while a period runs."""
+    status: str = row.status
+    if status != SubscriptionStatus.ACTIVE:
+        return status
+    if row.paused_at is not None:
+        return SubscriptionStatus.PAUSED
+    if row.is_past_due:
+        return SubscriptionStatus.PAST_DUE
+    return SubscriptionStatus.TRIALING if row.is_trial else status

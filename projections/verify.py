@@ -114,6 +114,7 @@ def _orders(_account: str, state: Account) -> Rows:
             "payment_id": order.payment_id,
             "status": order.status,
             "total": order.total.amount,
+            "credit": None if order.credit is None else order.credit.amount,
             "currency": order.total.currency,
             "auto_renew": order.auto_renew,
             "purpose": order.purpose,
@@ -151,8 +152,9 @@ def _bare(status: PaymentStatus) -> PaymentStatus:
 
 
 def _running(status: SubscriptionStatus) -> SubscriptionStatus:
-    """The table keeps a declined renewal in a column of its own, and shows the status from both."""
-    return SubscriptionStatus.ACTIVE if status is SubscriptionStatus.PAST_DUE else status
+    """The table keeps trials, pauses and declined renewals in columns of their own, and shows the status from all."""
+    is_bare = status in {SubscriptionStatus.GRACE, SubscriptionStatus.ENDED}
+    return status if is_bare else SubscriptionStatus.ACTIVE
 
 
 def _subscriptions(_account: str, state: Account) -> Rows:
@@ -171,7 +173,12 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "auto_renew": subscription.auto_renew,
             "access_end": subscription.access_end,
             "renew_at": subscription.renew_at,
+            "is_trial": subscription.status is SubscriptionStatus.TRIALING,
+            "paused_at": subscription.paused_at,
+            "resume_by": subscription.resume_by,
+            "planned": None if subscription.planned is None else msgspec.to_builtins(subscription.planned),
             "anchor": subscription.anchor,
+            "units": subscription.units,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
         }

@@ -16,13 +16,14 @@ from domain.account.state import INITIAL, Account
 from domain.calendar import Period, PeriodUnit
 from domain.catalog.state import Offer, Price, Product, ProductKind
 from domain.decider import Command
-from domain.effects import AnswerStatus, ProviderAnswer
+from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
 from domain.errors import DomainError
-from domain.ids import CommandId, PriceId, ProductId, derive
+from domain.ids import CommandId, PriceId, ProductId, RefundId, derive
 from domain.money import Money
 from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.pricing.state import PromoCode
+from domain.refunds.commands import AnswerRefund, RequestRefund
 from infra.kafka.log_reader import LogRecord, partition_of
 from schemas.codec import encode, type_of
 from schemas.envelope import CHAIN_START, chain, headers_of_type, timestamp
@@ -53,6 +54,26 @@ PLAN = Product(
 OFFERS = {
     price.id: Offer(product=product, price=price) for product in (FILM, PLAN) for price in product.prices.values()
 }
+OTHER_PLANS = {
+    price.id: Offer(product=product, price=price)
+    for product, price in (
+        (
+            Product(id=ProductId(name), kind=ProductKind.SUBSCRIPTION, title=name.title(), role=name),
+            Price(
+                id=PriceId(price_id),
+                amount=Money(amount=amount, currency="USD"),
+                period=Period(count=1, unit=PeriodUnit.MONTH),
+                trial_days=trial_days,
+            ),
+        )
+        for name, price_id, amount, trial_days in (
+            ("basic", "basic:month", 499, None),
+            ("arthouse", "arthouse:month", 700, 14),
+            ("premium", "premium:new", 1299, None),
+        )
+    )
+}
+"""Plans to change to, to try and to be migrated to; nobody orders them."""
 
 PROMOS = {
     "TEN": PromoCode(code="TEN", basis_points=1000),
@@ -67,6 +88,7 @@ class SampleLog:
 
     records: list[LogRecord] = field(default_factory=list)
     charges: list[dict[str, Any]] = field(default_factory=list)
+    refunds: list[dict[str, Any]] = field(default_factory=list)
     accounts: dict[str, Account] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
@@ -86,7 +108,7 @@ class SampleLog:
             at=self.now,
             actor=f"user:{account}",
             data=data,
-            prices=OFFERS,
+            prices=OFFERS | OTHER_PLANS,
             promo_code=None if named is None else PROMOS.get(named),
         )
         events: tuple[Any, ...]
@@ -147,6 +169,19 @@ class SampleLog:
         )
         report_id = f"evt_{payment.id}"
         self.do(account, ReportPayment(payment_id=payment.id, provider="stripe", report_id=report_id, answer=answer))
+
+    def refund(self, account: str, order_id: str) -> None:
+        """The customer asks for all of the money back, and the provider gives it."""
+        payment = self._payment(account, order_id)
+        asked = self.do(account, RequestRefund(payment_id=payment.id))
+        refund = self.accounts[account].refunds[RefundId(derive(asked, f"refund {payment.id}"))]
+        assert refund.call is not None
+        answer = RefundAnswer(status=RefundAnswerStatus.SUCCEEDED, reference=f"re_{refund.id}")
+        self.refunds.append(
+            {"reference": f"re_{refund.id}", "amount": refund.amount.amount, "currency": refund.amount.currency}
+        )
+        effect_id, attempt = refund.call.effect_id, refund.call.attempt
+        self.do(account, AnswerRefund(refund_id=refund.id, effect_id=effect_id, attempt=attempt, answer=answer))
 
     def cancel(self, account: str, order_id: str) -> None:
         """The customer gives the order up."""

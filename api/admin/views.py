@@ -63,6 +63,7 @@ def managed_product(product: ProductView) -> ManagedProductAnswer:
                 id=price.id,
                 amount=MoneyAnswer.of(price.amount),
                 period=None if price.period is None else PeriodAnswer.of(price.period),
+                trial_days=price.trial_days,
                 active=price.active,
             )
             for price in product.prices
@@ -73,7 +74,7 @@ def managed_product(product: ProductView) -> ManagedProductAnswer:
 
 def account_order(order: OrderView) -> AccountOrderAnswer:
     """An order with whose it is."""
-    return AccountOrderAnswer(account=order.account, purpose=order.purpose, **dict(order_answer(order)))
+    return AccountOrderAnswer(account=order.account, **dict(order_answer(order)))
 
 
 def account_payment(payment: PaymentView) -> AccountPaymentAnswer:

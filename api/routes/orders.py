@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -24,6 +24,9 @@ from projections.orders import OrderView
 from schemas.http.fields import PageAnswer
 from schemas.http.orders import NoBody, OrderAnswer, PlaceOrderRequest
 
+if TYPE_CHECKING:
+    from api.services import Services
+
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 _PROMO_REFUSALS = "promo_code_"
@@ -34,11 +37,11 @@ _PROMO_REFUSALS = "promo_code_"
 async def place_order(request: Request) -> Response:
     """Order items. With `Prefer: wait`, the answer has the address where the customer pays."""
     ask = await read_ask(request, PlaceOrderRequest)
-    data = ask.body.to_command(_provider(ask))
+    data = ask.body.to_command(provider_named(ask.services, ask.body.provider))
 
     async def show(view: CommandView, deadline: float) -> Answer | None:
         order_id = view.resources.get("order", "")
-        order = await _wait_for_order(ask, order_id, deadline, _has_no_page)
+        order = await wait_for_order(ask, order_id, deadline, has_no_page)
         if order is None:
             return None
         _require_promo_code(order, view)
@@ -56,7 +59,7 @@ async def cancel_order(request: Request) -> Response:
     ask = await read_ask(request, NoBody)
 
     async def show(_view: CommandView, deadline: float) -> Answer | None:
-        order = await _wait_for_order(ask, order_id, deadline, _is_open)
+        order = await wait_for_order(ask, order_id, deadline, is_open)
         return None if order is None else Answer(order_answer(order))
 
     return await carry_out(ask, ask.account, CancelOrder(order_id=OrderId(order_id)), show)
@@ -80,10 +83,10 @@ async def get_order(principal: CurrentPrincipal, connection: Reader, order_id: R
     return order_answer(order)
 
 
-def _provider(ask: Ask[PlaceOrderRequest]) -> str:
+def provider_named(services: Services, named: str | None) -> str:
     """The provider that is meant. Raises Problem where it is not configured."""
-    configured = ask.services.providers
-    asked = ask.body.provider or (configured[0] if configured else "")
+    configured = services.providers
+    asked = named or (configured[0] if configured else "")
     if asked not in configured:
         raise Problem(
             "payment_provider_unknown",
@@ -102,7 +105,7 @@ def _require_promo_code(order: OrderView, view: CommandView) -> None:
     raise Problem(reason, promo_refusal(reason, code), extra=extra)
 
 
-async def _wait_for_order(
+async def wait_for_order(
     ask: Ask[Any], order_id: str, deadline: float, is_unfinished: Callable[[OrderView], bool]
 ) -> OrderView | None:
     """The order as soon as it is finished in the caller's sense, or as it is when the deadline passes.
@@ -122,10 +125,11 @@ async def _wait_for_order(
             return order
 
 
-def _has_no_page(order: OrderView) -> bool:
+def has_no_page(order: OrderView) -> bool:
     """The provider has not said yet where the customer pays."""
-    return order.payment.status == PaymentStatus.CREATED and _is_open(order)
+    return order.payment.status == PaymentStatus.CREATED and is_open(order)
 
 
-def _is_open(order: OrderView) -> bool:
+def is_open(order: OrderView) -> bool:
+    """It may still be paid."""
     return order.status in OPEN_STATUSES

@@ -29,11 +29,16 @@ from domain.refunds.commands import AnswerRefund, RefundCommand, RepeatRefund, R
 from domain.subscriptions import decider as subscriptions
 from domain.subscriptions.commands import (
     CancelSubscription,
+    ChangePlan,
+    ContinueSubscription,
     EndGrace,
     EndPeriod,
     ExtendSubscription,
+    MigratePrice,
+    PauseSubscription,
     RenewSubscription,
     ResumeSubscription,
+    StartTrial,
     SubscriptionCommand,
 )
 
@@ -96,6 +101,16 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return subscriptions.resume(account, data, command)
         case ExtendSubscription():
             return subscriptions.extend(account, data, command)
+        case ChangePlan():
+            return subscriptions.change_plan(account, data, command)
+        case MigratePrice():
+            return subscriptions.migrate_price(account, data, command)
+        case PauseSubscription():
+            return subscriptions.pause(account, data, command)
+        case ContinueSubscription():
+            return subscriptions.continue_after_pause(account, data, command)
+        case StartTrial():
+            return subscriptions.start_trial(account, data, command)
         case RenewSubscription():
             return subscriptions.renew(account, data, command)
         case EndGrace():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
@@ -46,6 +45,7 @@ from domain.payments.state import (
 from domain.pricing.events import PersonalDiscountEvent, PersonalDiscountGranted
 from domain.promo.events import PromoUseEvent
 from domain.promo.evolve import evolve as evolve_promo_uses
+from domain.records import replace
 from domain.refunds.events import RefundCallRepeated, RefundEvent, RefundFailed, RefundRequested, RefundSucceeded
 from domain.refunds.evolve import evolve as evolve_refund
 from domain.subscriptions.events import SubscriptionEvent

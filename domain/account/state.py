@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from domain.entitlements.state import Entitlement
 from domain.grants.state import Grant
@@ -12,6 +11,7 @@ from domain.orders.state import Order
 from domain.payments.state import Payment, SavedMethod
 from domain.pricing.state import PersonalDiscount
 from domain.promo.state import PromoUse
+from domain.records import dataclass, field
 from domain.refunds.state import Refund
 from domain.subscriptions.state import Subscription
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from domain.catalog.state import Price, ProductKind
 from domain.ids import ProductId
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.calendar import PeriodUnit
@@ -13,6 +12,7 @@ from domain.catalog.state import NoProduct, Price, Product, ProductKind, Product
 from domain.errors import PriceImmutable, PriceInvalid, ProductInvalid, ProductUnknown
 from domain.ids import product_of
 from domain.money import checked
+from domain.records import replace
 
 if TYPE_CHECKING:
     from domain.decider import Command
@@ -21,6 +21,7 @@ INITIAL = NoProduct()
 PRICES_MAX = 50
 DAYS_MAX = 3660
 MONTHS_MAX = 120
+TRIAL_DAYS_MAX = 366
 _PRODUCT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PRICE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ROLE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -145,5 +146,10 @@ def _require_valid_price(define: DefineProduct, price: Price) -> None:
         count_max = DAYS_MAX if price.period.unit is PeriodUnit.DAY else MONTHS_MAX
         if not 0 < price.period.count <= count_max:
             reason = f"its period must be 1 to {count_max} {price.period.unit}s"
+    if reason is None and price.trial_days is not None:
+        if define.kind is ProductKind.FILM:
+            reason = "a film cannot be tried"
+        elif not 0 < price.trial_days <= TRIAL_DAYS_MAX:
+            reason = f"it may be tried for 1 to {TRIAL_DAYS_MAX} days"
     if reason:
         raise PriceInvalid(price_id=price.id, reason=reason)

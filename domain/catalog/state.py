@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from domain.calendar import Period
 from domain.ids import PriceId, ProductId, Resource
 from domain.money import Money
 from domain.pricing.state import MonthsDiscounts, PromoCode
+from domain.records import dataclass, field
 
 
 class ProductKind(StrEnum):
@@ -29,6 +29,8 @@ class Price:
     period: Period | None = None
     """Set for subscription plans, absent for films."""
     active: bool = True
+    trial_days: int | None = None
+    """How many days the plan may be tried for nothing before its first period; absent: not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

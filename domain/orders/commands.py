@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from domain.ids import OrderId, PriceId
 from domain.money import Money
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.catalog.state import ProductKind
@@ -13,6 +12,7 @@ from domain.errors import (
     OrderUnknown,
     PlanChangeNeeded,
     PriceChanged,
+    SubscriptionIsPaused,
 )
 from domain.ids import OrderId, PaymentId, derive
 from domain.orders import starting
@@ -28,6 +28,8 @@ from domain.promo import uses as promo_uses
 from domain.promo.commands import PromoOutcome
 from domain.promo.events import PromoUseHeld, PromoUseRefused, PromoUseReleased, PromoUseRequested
 from domain.promo.state import PromoUseStatus
+from domain.records import replace
+from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -179,11 +181,13 @@ def _is_same(earlier: Order, order: PlaceOrder, quoted: Quote) -> bool:
 def _joined(account: Account, line: OrderLine) -> OrderLine:
     """Return the line with the running subscription that it adds periods to, where there is one.
 
-    Raises PlanChangeNeeded when another plan already gives the role.
+    Raises PlanChangeNeeded when another plan already gives the role, SubscriptionIsPaused when it rests.
     """
-    for subscription in account.subscriptions.values():
-        if subscription.is_running and subscription.resource == line.resource:
-            if subscription.product_id != line.product_id:
-                raise PlanChangeNeeded(subscription_id=subscription.id)
-            return replace(line, subscription_id=subscription.id)
-    return line
+    subscription = holder_of(account, line.resource)
+    if subscription is None:
+        return line
+    if subscription.product_id != line.product_id:
+        raise PlanChangeNeeded(subscription_id=subscription.id)
+    if subscription.paused_at is not None:
+        raise SubscriptionIsPaused(subscription_id=subscription.id)
+    return replace(line, subscription_id=subscription.id)

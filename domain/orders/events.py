@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.ids import OrderId, PaymentId
 from domain.money import Money
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.pricing.state import AppliedDiscount
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,10 @@ class OrderPlaced:
     """The discount that won, and why."""
     provider: str = ""
     return_url: str | None = None
+    credit: Money | None = None
+    """What is left of the old plan, in money: `total` − `credit` is to be paid."""
+    credited: tuple[OrderId, ...] = ()
+    """The orders whose periods the credit comes from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.orders.events import (
@@ -18,6 +17,7 @@ from domain.orders.events import (
 )
 from domain.orders.state import Order, OrderStatus
 from domain.pricing.state import DiscountKind
+from domain.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,8 @@ def placed(event: OrderPlaced) -> Order:
         purpose=event.purpose,
         provider=event.provider,
         return_url=event.return_url,
+        credit=event.credit,
+        credited=event.credited,
         promo_code=applied.reference if applied is not None and applied.kind is DiscountKind.PROMO else None,
     )
 

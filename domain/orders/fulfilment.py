@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING, assert_never
 from domain.calendar import end_of
 from domain.catalog.state import ProductKind
 from domain.entitlements.events import EntitlementGranted
+from domain.ids import SubscriptionId, derive
 from domain.orders.events import OrderFulfilled, OrderPaid, OrderPaymentWaived
 from domain.orders.state import OrderPurpose
 from domain.payments.closing import close_renewal, request_close
 from domain.payments.state import CloseReason, Closing, Ended, Succeeded
 from domain.promo import uses as promo_uses
-from domain.subscriptions import renewal
-from domain.subscriptions.events import SubscriptionStarted
+from domain.subscriptions import pauses, plans, renewal
+from domain.subscriptions.events import SubscriptionContinued, SubscriptionStarted
+from domain.subscriptions.evolve import evolve
+from domain.subscriptions.roles import holder_of
+from domain.subscriptions.state import PaidPeriod, Source
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.calendar import Period
     from domain.decider import Command
-    from domain.ids import PaymentId, SubscriptionId
+    from domain.ids import PaymentId
     from domain.orders.state import Order, OrderLine
     from domain.subscriptions.state import Subscription
+
+HELD_ALREADY = "the account already holds it"
 
 
 def fulfil(
@@ -46,7 +52,9 @@ def fulfil(
 def undeliverable(account: Account, order: Order) -> tuple[OrderLine, ...]:
     """Return the lines whose money would buy nothing, because something else was bought since the order was placed."""
     if order.purpose is OrderPurpose.RENEWAL:
-        return ()
+        return () if plans.still_renews(account, order) else order.lines
+    if order.purpose is OrderPurpose.PLAN_CHANGE:
+        return () if plans.still_fits(account, order) else order.lines
     return tuple(line for line in order.lines if _buys_nothing(account, line))
 
 
@@ -62,9 +70,7 @@ def _running(account: Account, line: OrderLine) -> Subscription | None:
     """Return the running subscription that gives the line's role, whatever the line knew when it was ordered."""
     if line.kind is not ProductKind.SUBSCRIPTION:
         return None
-    return next(
-        (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
-    )
+    return holder_of(account, line.resource)
 
 
 def _give(
@@ -95,12 +101,24 @@ def _subscription(
     """Start a subscription at the payment, or add periods to the one that the line names."""
     if line.subscription_id is None or line.period is None:
         raise AssertionError(f"a subscription line without id or period in order {order.id}")
+    sources = sources_of(order, line, payment_id)
+    if order.purpose is OrderPurpose.PLAN_CHANGE:
+        return plans.changed(account, order, line, sources, command)
     running = None if order.purpose is OrderPurpose.RENEWAL else _running(account, line)
-    running = running or account.subscriptions.get(line.subscription_id)
+    known = account.subscriptions.get(line.subscription_id)
+    if order.purpose is OrderPurpose.RENEWAL or (known is not None and known.product_id == line.product_id):
+        running = running or known
     if running is not None:
-        renewed = renewal.renewed(running, order, line, command)
-        return (*renewed, *_close_other_payments(account, running, order, payment_id, command))
-    return _started(order, line, line.subscription_id, line.period, command)
+        continued = pauses.go_on(running, command)
+        for event in continued:
+            if isinstance(event, SubscriptionContinued):
+                running = evolve(running, event)
+        renewed = renewal.renewed(running, order, line, sources, command)
+        return (*continued, *renewed, *_close_other_payments(account, running, order, payment_id, command))
+    # The subscription that the line was to add to may be of another plan by now: then this one has an id of its own.
+    own_id = SubscriptionId(derive(order.id, f"subscription {line.product_id}"))
+    subscription_id = line.subscription_id if known is None else own_id
+    return _started(order, line, command, subscription_id=subscription_id, period=line.period, sources=sources)
 
 
 def _close_other_payments(
@@ -116,8 +134,20 @@ def _close_other_payments(
     return (request_close(newest, command, CloseReason.CANCELLED, detail, newest.reference),)
 
 
+def sources_of(order: Order, line: OrderLine, payment_id: PaymentId) -> tuple[Source, ...]:
+    """Return the money that a line was paid with; none where nothing was to be paid."""
+    amount = line.net.amount - (0 if order.credit is None else order.credit.amount)
+    return (Source(payment_id=payment_id, amount=amount),) if amount > 0 else ()
+
+
 def _started(
-    order: Order, line: OrderLine, subscription_id: SubscriptionId, period: Period, command: Command[object]
+    order: Order,
+    line: OrderLine,
+    command: Command[object],
+    *,
+    subscription_id: SubscriptionId,
+    period: Period,
+    sources: tuple[Source, ...],
 ) -> tuple[AccountEvent, ...]:
     start = command.at
     end = end_of(start, period, line.quantity)
@@ -138,6 +168,7 @@ def _started(
             period_end=end,
             access_end=access_end,
             renew_at=renewal.first_attempt_at(start, end, command.policies) if order.auto_renew else None,
+            paid=(PaidPeriod(order_id=order.id, start=start, end=end, sources=sources),),
         ),
         EntitlementGranted(
             resource=line.resource,

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from domain.catalog.state import ProductKind
 from domain.ids import EffectId, derive
-from domain.orders.events import OrderPaymentWaived
-from domain.orders.fulfilment import fulfil
+from domain.orders.events import OrderFailed, OrderPaymentWaived
+from domain.orders.fulfilment import HELD_ALREADY, fulfil, undeliverable
+from domain.orders.state import OrderPurpose
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import delay
+from domain.promo import uses as promo_uses
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -19,26 +21,38 @@ if TYPE_CHECKING:
 
 
 def collect(account: Account, order: Order, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Ask the provider for a page; an order whose total is zero is given at once."""
-    if order.total.amount == 0:
-        return waive(account, order, command)
+    """Ask the provider for a page, or charge the saved method for a change of plan.
+
+    An order for which nothing is to be paid is given at once.
+    """
+    if order.due.amount == 0:
+        reason = "the discount covers the whole price" if order.credit is None else "the credit covers the price"
+        return waive(account, order, command, reason)
+    is_change = order.purpose is OrderPurpose.PLAN_CHANGE
+    method = account.methods[0] if is_change and account.methods else None
+    renews = order.auto_renew and any(line.kind is ProductKind.SUBSCRIPTION for line in order.lines)
+    policies = command.policies
     payment = PaymentCreated(
         payment_id=order.payment_id,
         order_id=order.id,
-        amount=order.total,
-        provider=order.provider,
-        effect_id=EffectId(derive(order.payment_id, "checkout")),
+        amount=order.due,
+        provider=order.provider if method is None else method.provider,
+        effect_id=EffectId(derive(order.payment_id, "checkout" if method is None else "charge")),
         return_url=order.return_url,
-        save_method=order.auto_renew and any(line.kind is ProductKind.SUBSCRIPTION for line in order.lines),
+        save_method=renews and method is None,
         created_at=command.at,
-        expires_at=command.at + command.policies.payment_expiry,
-        repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
+        expires_at=command.at + (policies.plan_change_expiry if is_change else policies.payment_expiry),
+        repeat_at=command.at + delay(policies.call_repeat_delays, 1),
+        method=method,
     )
     return (payment,)
 
 
-def waive(account: Account, order: Order, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Give an order for which nothing is to be paid."""
-    reason = "the discount covers the whole price"
+def waive(account: Account, order: Order, command: Command[object], reason: str) -> tuple[AccountEvent, ...]:
+    """Give an order for which nothing is to be paid, but for what was bought while its promo code answered."""
+    useless = undeliverable(account, order)
+    if len(useless) == len(order.lines):
+        failed = OrderFailed(order_id=order.id, reason=HELD_ALREADY)
+        return (failed, *promo_uses.release(account, order.id, command))
     waived = OrderPaymentWaived(order_id=order.id, reason=reason, waived_at=command.at)
-    return fulfil(account, order, waived, command)
+    return fulfil(account, order, waived, command, without=useless)

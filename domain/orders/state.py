@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +9,7 @@ from domain.calendar import Period
 from domain.catalog.state import ProductKind
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.records import dataclass
 
 
 class OrderStatus(StrEnum):
@@ -25,10 +25,12 @@ class OrderStatus(StrEnum):
 
 
 class OrderPurpose(StrEnum):
-    """Why there is an order: somebody bought, or a subscription's next period is due."""
+    """Why there is an order: somebody bought, a subscription's next period is due, its plan changes, it is tried."""
 
     PURCHASE = "purchase"
     RENEWAL = "renewal"
+    PLAN_CHANGE = "plan_change"
+    TRIAL = "trial"
 
 
 OPEN_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.AWAITING_PAYMENT})
@@ -78,4 +80,13 @@ class Order:
     return_url: str | None = None
     promo_code: str | None = None
     """The promo code whose discount it has."""
+    credit: Money | None = None
+    """What is left of the old plan, in money; it is taken off what is to be paid."""
+    credited: tuple[OrderId, ...] = ()
+    """The orders whose periods the credit comes from."""
     status: OrderStatus = OrderStatus.PENDING
+
+    @property
+    def due(self) -> Money:
+        """What is to be paid."""
+        return self.total if self.credit is None else self.total - self.credit

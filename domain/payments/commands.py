@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from domain.effects import ProviderAnswer
 from domain.ids import EffectId, PaymentId
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

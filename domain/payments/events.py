@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.ids import EffectId, OrderId, PaymentId
 from domain.money import Money
 from domain.payments.state import CallKind, CloseReason, SavedMethod
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

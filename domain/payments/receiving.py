@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domain.errors import PaidAmountMismatch, ReferenceMismatch
 from domain.orders.events import OrderCancelled, OrderFailed, OrderPaid
-from domain.orders.fulfilment import fulfil, undeliverable
+from domain.orders.fulfilment import HELD_ALREADY, fulfil, undeliverable
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.closing import request_fetch
 from domain.payments.events import PaymentFetchRequested, PaymentMethodSaved, PaymentSucceeded, PaymentUnchanged
 from domain.payments.state import CallKind, CloseReason, Closing, Payment, SavedMethod, Succeeded
 from domain.promo import uses as promo_uses
 from domain.promo.state import PromoUseStatus
+from domain.records import replace
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
+from domain.subscriptions.plans import CHANGED_MEANWHILE
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from domain.effects import ProviderAnswer
     from domain.orders.state import Order
 
-HELD_ALREADY = "the account already holds it"
 PAID_TWICE = "the order was paid twice"
 PAID_AFTER_CANCEL = "paid after the order was cancelled"
 PAID_AFTER_END = "paid after the order had ended"
@@ -75,31 +75,39 @@ def _use(account: Account, payment: Payment, reference: str, command: Command[ob
         return give_back(payment.amount.amount, PAID_TWICE)
     if order.status is OrderStatus.CANCELLED:
         return give_back(payment.amount.amount, PAID_AFTER_CANCEL)
-    if is_open and _is_unwanted_renewal(order, payment):
+    if is_open and _is_unwanted_charge(payment):
         return (OrderCancelled(order_id=order.id), *give_back(payment.amount.amount, PAID_AFTER_CANCEL))
     if not is_open and not (command.policies.late_payment_fulfils and _is_wanted(account, order)):
         return give_back(payment.amount.amount, PAID_AFTER_END)
     useless = undeliverable(account, order)
     if len(useless) == len(order.lines):
+        reason = CHANGED_MEANWHILE if order.purpose is OrderPurpose.PLAN_CHANGE else HELD_ALREADY
         failed: tuple[AccountEvent, ...] = ()
         if is_open:
-            ended = OrderFailed(order_id=order.id, reason=HELD_ALREADY)
-            failed = (ended, *promo_uses.release(account, order.id, command))
-        return (*failed, *give_back(payment.amount.amount, HELD_ALREADY))
-    amount = sum(line.net.amount for line in useless)
+            failed = (
+                OrderFailed(order_id=order.id, reason=reason),
+                *promo_uses.release(account, order.id, command),
+            )
+        return (*failed, *give_back(payment.amount.amount, reason))
+    amount = min(payment.amount.amount, sum(line.net.amount for line in useless))
     order_paid = OrderPaid(order_id=order.id, payment_id=payment.id, paid_at=command.at)
     return (*fulfil(account, order, order_paid, command, without=useless), *give_back(amount, HELD_ALREADY))
 
 
-def _is_unwanted_renewal(order: Order, payment: Payment) -> bool:
-    """Tell whether the customer gave the renewal up, or paid the period otherwise, while it was being charged."""
+def _is_unwanted_charge(payment: Payment) -> bool:
+    """Tell whether the customer gave the order up, or paid it otherwise, while the saved method was being charged."""
     phase = payment.phase
     is_given_up = isinstance(phase, Closing) and phase.reason is CloseReason.CANCELLED
-    return order.purpose is OrderPurpose.RENEWAL and is_given_up
+    return payment.method is not None and is_given_up
 
 
 def _is_wanted(account: Account, order: Order) -> bool:
-    """Tell whether nothing of the order was bought in the meantime, and its promo code was not given back."""
+    """Tell whether nothing of the order was bought in the meantime, and its promo code was not given back.
+
+    A change of plan was agreed for the moment: it is not made up for later.
+    """
+    if order.purpose is OrderPurpose.PLAN_CHANGE:
+        return False
     use = account.promo_uses.get(order.id)
     if order.promo_code is not None and (use is None or use.status is PromoUseStatus.RELEASING):
         return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, assert_never
 
 from domain.ids import EffectId, OrderId, PaymentId
 from domain.money import Money
+from domain.records import dataclass
 
 
 class PaymentStatus(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domain.effects import (
@@ -30,10 +29,11 @@ from domain.payments.state import ActionRequired, CallKind, Created, Payment, Pr
 from domain.promo.commands import RepeatPromoCall
 from domain.promo.events import PromoUseEvent
 from domain.promo.reactions import ask
+from domain.records import dataclass
 from domain.refunds.commands import RepeatRefund, SweepRefund
 from domain.refunds.events import RefundCallRepeated, RefundRequested
 from domain.refunds.state import Refund
-from domain.subscriptions.commands import EndGrace, EndPeriod, RenewSubscription
+from domain.subscriptions.commands import ContinueSubscription, EndGrace, EndPeriod, RenewSubscription
 from domain.subscriptions.state import Subscription, SubscriptionStatus
 
 if TYPE_CHECKING:
@@ -124,6 +124,10 @@ def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:
         end_grace = EndGrace(subscription_id=subscription.id, access_end=access_end)
         name = f"end-grace {subscription.id} {access_end.isoformat()}"
         timers.append(Timer(due_at=access_end, name=name, data=end_grace))
+    elif subscription.resume_by is not None:
+        resume_by = subscription.resume_by
+        go_on = ContinueSubscription(subscription_id=subscription.id, resume_by=resume_by)
+        timers.append(Timer(due_at=resume_by, name=f"continue {subscription.id} {resume_by.isoformat()}", data=go_on))
     else:
         end_period = EndPeriod(subscription_id=subscription.id, period_end=end)
         name = f"end-period {subscription.id} {end.isoformat()}"

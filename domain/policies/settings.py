@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import timedelta
 from enum import StrEnum
+
+from domain.records import dataclass
 
 
 class RepeatedOrder(StrEnum):
@@ -60,11 +62,35 @@ class Policies:
     cancel_now_refunds: bool = True
     """Whether cancelling at once gives the unused part of the period back."""
 
+    end_lead_without_grace: timedelta = timedelta(hours=1)
+    """Where there is no grace: how long before the end trials and plans that change then are charged."""
+
+    plan_change_expiry: timedelta = timedelta(hours=1)
+    """How long a change of plan may wait for its payment: the credit was reckoned for the moment of the order."""
+
+    plan_change_refunds: bool = True
+    """Whether what is left of the old plan goes back when the new one costs less."""
+
+    migration_notice: timedelta = timedelta(days=30)
+    """How long before a new price may hold for a running subscription it has to be announced."""
+
+    migration_ahead_max: timedelta = timedelta(days=3660)
+    """How long before it holds a new price may be announced at most."""
+
+    pause_max: timedelta = timedelta(days=90)
+    """How long a subscription may be paused; then it goes on by itself."""
+
+    pauses_per_period_max: int = 1
+    """How often a subscription may be paused before it is paid again."""
+
     late_payment_fulfils: bool = True
     """Whether money that arrives after its order expired or failed buys what was ordered, if still wanted."""
 
     extension_days_max: int = 3660
     """How many days a manager may give at once."""
+
+    period_ahead_max: timedelta = timedelta(days=36_525)
+    """How far in the future the end of a subscription may come to lie by what a manager gives."""
 
     repeated_order: RepeatedOrder = RepeatedOrder.FIRST
     """What a double click gets."""
@@ -80,6 +106,7 @@ ITEMS_MAX = 100
 MONTHS_MAX = 1200
 EXTENSION_DAYS_MAX = 36_600
 DELAYS_MAX = 50
+PAUSES_MAX = 1000
 EXPIRY_MIN, EXPIRY_MAX = timedelta(minutes=30), timedelta(hours=24)
 """Between them a Stripe Checkout Session may expire."""
 LEAD_MAX = timedelta(days=28)
@@ -100,6 +127,18 @@ def require_sound(policies: Policies) -> None:
     problems = [*_lengths(policies), *_schedule(policies)]
     if not EXPIRY_MIN <= policies.payment_expiry <= EXPIRY_MAX:
         problems.append(f"payment_expiry must be 30 minutes to 24 hours, not {in_words(policies.payment_expiry)}")
+    if not EXPIRY_MIN <= policies.plan_change_expiry <= EXPIRY_MAX:
+        problems.append(
+            f"plan_change_expiry must be 30 minutes to 24 hours, not {in_words(policies.plan_change_expiry)}"
+        )
+    if not 0 <= policies.pauses_per_period_max <= PAUSES_MAX:
+        problems.append(f"pauses_per_period_max must be 0 to {PAUSES_MAX}, not {policies.pauses_per_period_max}")
+    if not policies.pause_max:
+        problems.append("pause_max must be longer than nothing; without pauses, pauses_per_period_max is 0")
+    if policies.migration_ahead_max < policies.migration_notice:
+        problems.append("migration_ahead_max must not be shorter than migration_notice")
+    if not policies.grace and not policies.end_lead_without_grace:
+        problems.append("end_lead_without_grace must be longer than nothing where there is no grace")
     for name, number, number_max in (
         ("items_max", policies.items_max, ITEMS_MAX),
         ("months_max", policies.months_max, MONTHS_MAX),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.ids import DiscountId, ProductId
 from domain.pricing.state import MonthsStep
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ minor unit, line by line. Subtotal − discount = total, always, and never below
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from domain.calendar import PeriodUnit
@@ -22,6 +21,7 @@ from domain.pricing.state import (
     PromoCode,
     is_valid,
 )
+from domain.records import dataclass, field, replace
 
 if TYPE_CHECKING:
     from datetime import datetime

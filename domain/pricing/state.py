@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import DiscountId, ProductId
 from domain.money import Money
+from domain.records import dataclass
 
 BASIS_POINTS = 10_000
 """The whole: a discount of 10 % is 1,000 basis points."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.errors import PromoCodeInvalid, PromoCodeUnknown
@@ -28,6 +27,7 @@ from domain.promo.events import (
     PromoEvent,
 )
 from domain.promo.state import NoPromoCode, PromoCodeUses, PromoState
+from domain.records import replace
 
 if TYPE_CHECKING:
     from domain.decider import Command

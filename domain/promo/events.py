@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.ids import AccountId, EffectId, OrderId
 from domain.pricing.state import PromoCode
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from domain.promo.events import (
@@ -16,6 +15,7 @@ from domain.promo.events import (
     PromoUseSettled,
 )
 from domain.promo.state import PromoCall, PromoUse, PromoUseStatus
+from domain.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

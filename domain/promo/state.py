@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import AccountId, EffectId, OrderId
 from domain.pricing.state import PromoCode
+from domain.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from domain.effects import RefundAnswer
 from domain.ids import EffectId, PaymentId, RefundId
+from domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

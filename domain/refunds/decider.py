@@ -13,7 +13,7 @@ from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
 from domain.policies.settings import delay
 from domain.refunds import rules
-from domain.refunds.events import RefundCallRepeated, RefundFailed, RefundSubmitted, RefundSucceeded
+from domain.refunds.events import RefundCallRepeated, RefundFailed, RefundRequested, RefundSubmitted, RefundSucceeded
 from domain.refunds.state import Refund, RefundedBy, RefundStatus
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from domain.orders.state import OrderLine
     from domain.payments.state import Payment
     from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
+    from domain.subscriptions.state import Source
 
 
 def request(account: Account, asked: RequestRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -35,16 +36,30 @@ def request(account: Account, asked: RequestRefund, command: Command[object]) ->
         raise PaymentUnknown(payment_id=asked.payment_id)
     allowed = rules.allowance(account, payment, command.at, command.policies, by_manager=asked.by_manager)
     amount = rules.asked_amount(payment, asked.amount, allowed)
-    return (
-        rules.request(
-            payment,
-            command,
-            amount=amount,
-            reason=asked.reason or ("requested by a manager" if asked.by_manager else "requested by the customer"),
-            rule=allowed.rule,
-            requested_by=RefundedBy.MANAGER if asked.by_manager else RefundedBy.CUSTOMER,
-            ends_access=allowed.ends_access,
-        ),
+    reason = asked.reason or ("requested by a manager" if asked.by_manager else "requested by the customer")
+    requested = rules.request(
+        payment,
+        command,
+        amount=amount,
+        reason=reason,
+        rule=allowed.rule,
+        requested_by=RefundedBy.MANAGER if asked.by_manager else RefundedBy.CUSTOMER,
+        ends_access=allowed.ends_access,
+    )
+    credit = allowed.credit if amount == allowed.amount else ()
+    return (requested, *(_credit(account, source, reason, allowed.rule, command) for source in credit))
+
+
+def _credit(account: Account, source: Source, reason: str, rule: str, command: Command[object]) -> RefundRequested:
+    """Give back the credit that was part of the price."""
+    return rules.request(
+        account.payments[source.payment_id],
+        command,
+        amount=source.amount,
+        reason=reason,
+        rule=rule,
+        requested_by=RefundedBy.CUSTOMER,
+        ends_access=False,
     )
 
 
@@ -148,12 +163,14 @@ def _take_back_period(
     subscription = next(
         (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
     )
-    shortened = None if subscription is None else renewal.without(subscription, payment.order_id, command.at)
+    now = command.at if subscription is None else subscription.clock(command.at)
+    shortened = None if subscription is None else renewal.without(subscription, payment.order_id, now)
     if subscription is None or shortened is None:
         return ()
     closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
-    if shortened.period_end > command.at:
-        return (*closing, shortened, renewal.access(subscription, shortened.period_end))
+    if shortened.period_end > now:
+        held_on = () if subscription.paused_at else (renewal.access(subscription, shortened.period_end),)
+        return (*closing, shortened, *held_on)
     ended: list[AccountEvent] = [*closing, SubscriptionEnded(subscription_id=subscription.id, ended_at=command.at)]
     held = account.entitlements.get(line.resource)
     if held is not None and held.subscription_id == subscription.id:

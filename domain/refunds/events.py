@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.ids import EffectId, OrderId, PaymentId, RefundId
 from domain.money import Money
+from domain.records import dataclass
 from domain.refunds.state import RefundedBy
 
 

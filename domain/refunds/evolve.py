@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
 from domain.payments.state import CallKind, ProviderCall
+from domain.records import replace
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domain.errors import NothingToRefund, PaymentNotRefundable, RefundAmountInvalid, RefundExceedsPayment
@@ -10,17 +9,19 @@ from domain.ids import EffectId, RefundId, derive
 from domain.money import Money
 from domain.payments.state import Succeeded
 from domain.policies.settings import Policies, delay
+from domain.records import dataclass
 from domain.refunds.events import RefundRequested
-from domain.refunds.state import RefundedBy
+from domain.refunds.state import UNDER_WAY, RefundedBy
+from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.account.state import Account
     from domain.decider import Command
-    from domain.orders.state import OrderLine
+    from domain.ids import OrderId, PaymentId
     from domain.payments.state import Payment
-    from domain.subscriptions.state import Subscription
+    from domain.subscriptions.state import PaidPeriod, Subscription
 
 WINDOW = "within the refund window"
 UNUSED = "the unused part of the period"
@@ -35,6 +36,8 @@ class Allowance:
     amount: int
     rule: str
     ends_access: bool
+    credit: tuple[Source, ...] = ()
+    """What goes back besides: money of earlier payments that was taken off the price of a change of plan."""
 
 
 def left(payment: Payment) -> int:
@@ -43,7 +46,10 @@ def left(payment: Payment) -> int:
 
 
 def allowance(account: Account, payment: Payment, now: datetime, policies: Policies, *, by_manager: bool) -> Allowance:
-    """Return what may be given back of a payment. Raises PaymentNotRefundable, NothingToRefund."""
+    """Return what may be given back of a payment. Raises PaymentNotRefundable, NothingToRefund.
+
+    What a change of plan carried over into another order is given back with that order, not with the one it came from.
+    """
     if not isinstance(payment.phase, Succeeded):
         raise PaymentNotRefundable(payment_id=payment.id, status=payment.status)
     remaining = left(payment)
@@ -51,35 +57,20 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
         raise NothingToRefund(payment_id=payment.id)
     if by_manager:
         return Allowance(amount=remaining, rule=MANAGER, ends_access=False)
-    if now <= payment.phase.paid_at + policies.refund_window:
-        return Allowance(amount=remaining, rule=WINDOW, ends_access=False)
-    unused = min(remaining, unused_part(account, payment, now)) if policies.refund_unused else 0
+    free = remaining - _carried_over(account, payment)
+    if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
+        return Allowance(amount=free, rule=WINDOW, ends_access=False, credit=_credit_in(account, payment, None))
+    unused = min(free, unused_part(account, payment, now)) if policies.refund_unused else 0
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
-    return Allowance(amount=unused, rule=UNUSED, ends_access=True)
-
-
-def unused_part(account: Account, payment: Payment, now: datetime) -> int:
-    """Return the minor units for the time that is left of what the payment paid, and that were not given back.
-
-    Counted in whole seconds of each period and rounded down; zero once a period is over, and for films.
-    """
-    lines = account.orders[payment.order_id].lines
-    unused = sum(_unused_of_line(account, line, payment, now) for line in lines)
-    return max(0, unused - payment.refunded - payment.refunding)
-
-
-def unused_of(account: Account, payment: Payment, now: datetime, subscription: Subscription) -> int:
-    """Return the same for one subscription that the payment paid, at most what is left of the payment."""
-    lines = account.orders[payment.order_id].lines
-    of_it = sum(
-        _unused_of_line(account, line, payment, now) for line in lines if line.resource == subscription.resource
-    )
-    return min(left(payment), of_it, unused_part(account, payment, now))
+    return Allowance(amount=unused, rule=UNUSED, ends_access=True, credit=_credit_in(account, payment, now))
 
 
 def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:
-    """Return the part of an amount for the rest of a period: all before it begins, nothing after its end."""
+    """Return the part of an amount for the rest of a period, rounded down: all before it begins, nothing after its end.
+
+    Counted in whole seconds.
+    """
     if now >= end:
         return 0
     whole = int((end - start).total_seconds())
@@ -87,14 +78,75 @@ def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:
     return amount * rest // whole
 
 
-def _unused_of_line(account: Account, line: OrderLine, payment: Payment, now: datetime) -> int:
-    for subscription in account.subscriptions.values():
-        if not subscription.is_running or subscription.resource != line.resource:
-            continue
-        for period in subscription.paid:
-            if period.order_id == payment.order_id:
-                return prorated(line.net.amount, period.start, period.end, now)
-    return 0
+def is_being_paid_back(account: Account, order_id: OrderId) -> bool:
+    """Tell whether the unused part of what an order paid is on its way back."""
+    return any(
+        refund.order_id == order_id and refund.ends_access and refund.status in UNDER_WAY
+        for refund in account.refunds.values()
+    )
+
+
+def unused_sources(account: Account, subscription: Subscription, now: datetime) -> tuple[Source, ...]:
+    """Return the money for the time that is left of a subscription, by payment, the oldest first.
+
+    Nothing of what is on its way back already, and never more than is left of a payment.
+    """
+    found: dict[PaymentId, int] = {}
+    for period in subscription.paid:
+        if not is_being_paid_back(account, period.order_id):
+            for source in period.sources:
+                part = prorated(source.amount, period.start, period.end, subscription.clock(now))
+                found[source.payment_id] = found.get(source.payment_id, 0) + part
+    amounts = {payment_id: min(amount, left(account.payments[payment_id])) for payment_id, amount in found.items()}
+    return tuple(Source(payment_id=payment_id, amount=amount) for payment_id, amount in amounts.items() if amount > 0)
+
+
+def unused_part(account: Account, payment: Payment, now: datetime) -> int:
+    """Return the minor units for the time that is left of what the payment's own order bought."""
+    if is_being_paid_back(account, payment.order_id):
+        return 0
+    return sum(
+        prorated(source.amount, period.start, period.end, subscription.clock(now))
+        for subscription, period in _periods(account, payment.order_id)
+        for source in period.sources
+        if source.payment_id == payment.id
+    )
+
+
+def _carried_over(account: Account, payment: Payment) -> int:
+    """Return the minor units of a payment that became credit of other orders."""
+    return sum(
+        source.amount
+        for subscription in account.subscriptions.values()
+        for period in subscription.paid
+        for source in period.sources
+        if source.payment_id == payment.id and period.order_id != payment.order_id
+    )
+
+
+def _credit_in(account: Account, payment: Payment, now: datetime | None) -> tuple[Source, ...]:
+    """Return the credit that paid for the payment's order, besides the payment: all of it, or what is unused now."""
+    found: list[Source] = []
+    for subscription, period in _periods(account, payment.order_id):
+        for source in period.sources:
+            if source.payment_id == payment.id:
+                continue
+            amount = source.amount
+            if now is not None:
+                amount = prorated(amount, period.start, period.end, subscription.clock(now))
+            amount = min(amount, left(account.payments[source.payment_id]))
+            if amount > 0:
+                found.append(Source(payment_id=source.payment_id, amount=amount))
+    return tuple(found)
+
+
+def _periods(account: Account, order_id: OrderId) -> list[tuple[Subscription, PaidPeriod]]:
+    return [
+        (subscription, period)
+        for subscription in account.subscriptions.values()
+        for period in subscription.paid
+        if period.order_id == order_id
+    ]
 
 
 def request(  # one refund has that many facts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.ids import OrderId, PaymentId, RefundId
 from domain.money import Money
 from domain.payments.state import ProviderCall
+from domain.records import dataclass
 
 
 class RefundStatus(StrEnum):
@@ -18,6 +18,10 @@ class RefundStatus(StrEnum):
     SUBMITTED = "submitted"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+UNDER_WAY = frozenset({RefundStatus.REQUESTED, RefundStatus.SUBMITTED})
+"""A refund in one of these may still succeed or fail."""
 
 
 class RefundedBy(StrEnum):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.catalog.state import ProductKind
 from domain.ids import EffectId, OrderId, PaymentId, derive
 from domain.orders.events import OrderPlaced
 from domain.orders.evolve import placed as order_of
 from domain.orders.starting import waive
-from domain.orders.state import OrderLine, OrderPurpose
+from domain.orders.state import OrderPurpose
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import delay
 from domain.pricing.quote import Candidates, quote
 from domain.subscriptions.events import RenewalAttempted
+from domain.subscriptions.lines import line_of
 from domain.subscriptions.renewal import failed
+from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from domain.subscriptions.state import Subscription
 
 NO_METHOD = "no_payment_method"
+ROLE_HELD = "already_entitled"
+"""The plan that was to begin gives a role that the customer got by another subscription in the meantime."""
 
 
 def attempt(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -32,6 +35,8 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
     own: it may be declined or paid by itself.
     """
     number = subscription.attempts + 1
+    if holder_of(account, subscription.next_plan.resource, besides=subscription.id) is not None:
+        return (failed(subscription, command, attempt=number, reason=ROLE_HELD, hard=True),)
     known = subscription.renewal_order_id
     order_id = known or OrderId(derive(command.id, "order"))
     payment_id = PaymentId(derive(order_id, f"attempt {number}"))
@@ -41,7 +46,7 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
         placed = _order(account, subscription, command, order_id=order_id, payment_id=payment_id, provider=provider)
     total = account.orders[order_id].total if placed is None else placed.total
     if placed is not None and total.amount == 0:
-        return (placed, *waive(account, order_of(placed), command))
+        return (placed, *waive(account, order_of(placed), command, "the discount covers the whole price"))
     if not account.methods:
         return (failed(subscription, command, attempt=number, reason=NO_METHOD, hard=False),)
     payment = PaymentCreated(
@@ -73,18 +78,7 @@ def _order(
     provider: str,
 ) -> OrderPlaced:
     """Order the next period at the agreed price, with the best discount that holds now, and without a promo code."""
-    line = OrderLine(
-        product_id=subscription.product_id,
-        price_id=subscription.price_id,
-        kind=ProductKind.SUBSCRIPTION,
-        title=subscription.title,
-        resource=subscription.resource,
-        unit_price=subscription.price,
-        quantity=1,
-        total=subscription.price,
-        period=subscription.period,
-        subscription_id=subscription.id,
-    )
+    line = line_of(subscription.next_plan, subscription.id)
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     quoted = quote((line,), candidates, command.at)
     return OrderPlaced(

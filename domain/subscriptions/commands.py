@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.ids import SubscriptionId
+from domain.ids import PriceId, SubscriptionId
+from domain.records import dataclass
 
 
 class CancelAt(StrEnum):
@@ -65,6 +65,67 @@ class EndGrace:
     access_end: datetime
 
 
+class ChangeAt(StrEnum):
+    """When another plan begins."""
+
+    PERIOD_END = "period_end"
+    NOW = "now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePlan:
+    """Take another plan. `period_end` with the present price drops a change that was to come."""
+
+    subscription_id: SubscriptionId
+    price_id: PriceId
+    at: ChangeAt
+    provider: str = ""
+    """Where to pay what is due now, if no means of payment is saved."""
+    return_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigratePrice:
+    """A manager lets a new price of the same product hold for periods that begin at the given moment or later."""
+
+    subscription_id: SubscriptionId
+    price_id: PriceId
+    effective_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseSubscription:
+    """Let access rest and keep the rest of what was paid."""
+
+    subscription_id: SubscriptionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinueSubscription:
+    """The pause has lasted as long as it may."""
+
+    subscription_id: SubscriptionId
+    resume_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTrial:
+    """Try a plan for nothing, once."""
+
+    price_id: PriceId
+    auto_renew: bool = True
+
+
 SubscriptionCommand = (
-    CancelSubscription | ResumeSubscription | ExtendSubscription | RenewSubscription | EndPeriod | EndGrace
+    CancelSubscription
+    | ChangePlan
+    | MigratePrice
+    | PauseSubscription
+    | ContinueSubscription
+    | StartTrial
+    | ResumeSubscription
+    | ExtendSubscription
+    | RenewSubscription
+    | EndPeriod
+    | EndGrace
 )

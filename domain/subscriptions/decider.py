@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from domain.entitlements.events import EntitlementEnded
 from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
+from domain.orders.events import OrderPlaced
+from domain.orders.evolve import placed as order_of
+from domain.orders.starting import collect
 from domain.payments.closing import close_renewal
-from domain.payments.state import CloseReason, Succeeded
+from domain.payments.state import CloseReason
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
-from domain.subscriptions import attempts, renewal
-from domain.subscriptions.commands import CancelAt
+from domain.subscriptions import attempts, pauses, plans, renewal, trials
+from domain.subscriptions.commands import CancelAt, ChangeAt
 from domain.subscriptions.events import (
     AccessBlocked,
     SubscriptionCancelled,
@@ -33,13 +36,21 @@ if TYPE_CHECKING:
     from domain.ids import SubscriptionId
     from domain.subscriptions.commands import (
         CancelSubscription,
+        ChangePlan,
+        ContinueSubscription,
         EndGrace,
         EndPeriod,
         ExtendSubscription,
+        MigratePrice,
+        PauseSubscription,
         RenewSubscription,
         ResumeSubscription,
+        StartTrial,
     )
     from domain.subscriptions.state import Subscription
+
+
+_BEFORE_THE_END = frozenset({SubscriptionStatus.TRIALING, SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE})
 
 
 def cancel(account: Account, asked: CancelSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -54,6 +65,8 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
     if not subscription.is_running or not subscription.auto_renew:
         return ()
     end = max(subscription.period_end, command.at)
+    if subscription.status is SubscriptionStatus.PAUSED:
+        return (SubscriptionCancelled(subscription_id=subscription.id, access_end=subscription.period_end),)
     cancelled = SubscriptionCancelled(subscription_id=subscription.id, access_end=end)
     closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
     if end <= command.at:
@@ -62,12 +75,14 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
 
 
 def resume(account: Account, asked: ResumeSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Renew again. Repeated, it changes nothing."""
+    """Go on after a pause; else renew again. Repeated, it changes nothing."""
     subscription = _running(account, asked.subscription_id)
+    if subscription.status is SubscriptionStatus.PAUSED:
+        return pauses.go_on(subscription, command)
     if subscription.auto_renew:
         return ()
     end = renewal.access_end(subscription.period_end, auto_renew=True, policies=command.policies)
-    first = renewal.first_attempt_at(subscription.period_start, subscription.period_end, command.policies)
+    first = renewal.first_attempt(subscription, subscription.period_start, subscription.period_end, command.policies)
     return (
         SubscriptionResumed(subscription_id=subscription.id, access_end=end, renew_at=max(first, command.at)),
         renewal.access(subscription, end),
@@ -77,11 +92,14 @@ def resume(account: Account, asked: ResumeSubscription, command: Command[object]
 def extend(account: Account, asked: ExtendSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Give days for nothing; later periods are counted from the new end, and renewed when that comes."""
     subscription = _running(account, asked.subscription_id)
-    if not 0 < asked.days <= command.policies.extension_days_max:
-        raise ExtensionInvalid(days=asked.days, days_max=command.policies.extension_days_max)
+    room = command.at + command.policies.period_ahead_max - subscription.period_end
+    days_max = max(0, min(command.policies.extension_days_max, room.days))
+    if not 0 < asked.days <= days_max:
+        raise ExtensionInvalid(days=asked.days, days_max=days_max)
     period_end = subscription.period_end + timedelta(days=asked.days)
     end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=command.policies)
-    first = renewal.first_attempt_at(subscription.period_start, period_end, command.policies)
+    first = renewal.first_attempt(subscription, subscription.period_start, period_end, command.policies)
+    is_paused = subscription.status is SubscriptionStatus.PAUSED
     return (
         *close_renewal(account, subscription, command, CloseReason.CANCELLED),
         SubscriptionExtended(
@@ -91,10 +109,42 @@ def extend(account: Account, asked: ExtendSubscription, command: Command[object]
             anchor=period_end,
             period_end=period_end,
             access_end=end,
-            renew_at=first if subscription.auto_renew else None,
+            renew_at=first if subscription.auto_renew and not is_paused else None,
         ),
-        renewal.access(subscription, end),
+        *(() if is_paused else (renewal.access(subscription, end),)),
     )
+
+
+def change_plan(account: Account, asked: ChangePlan, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Change the plan now or with the next period. Raises DomainError."""
+    subscription = _running(account, asked.subscription_id)
+    if asked.at is ChangeAt.PERIOD_END:
+        return plans.at_end(account, subscription, asked, command)
+    events = plans.now(account, subscription, asked, command)
+    placed = events[0]
+    return (*events, *collect(account, order_of(placed), command)) if isinstance(placed, OrderPlaced) else events
+
+
+def migrate_price(account: Account, asked: MigratePrice, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Announce a new price. Raises DomainError."""
+    return plans.migrate(account, _running(account, asked.subscription_id), asked, command)
+
+
+def pause(account: Account, asked: PauseSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Let the subscription rest. Raises DomainError."""
+    return pauses.pause(account, _running(account, asked.subscription_id), command)
+
+
+def continue_after_pause(
+    account: Account, asked: ContinueSubscription, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """The pause has lasted as long as it may."""
+    return pauses.end_pause(account, asked, command)
+
+
+def start_trial(account: Account, asked: StartTrial, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Give a plan for nothing for some days. Raises DomainError."""
+    return trials.start(account, asked, command)
 
 
 def renew(account: Account, asked: RenewSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -118,7 +168,7 @@ def end_period(account: Account, asked: EndPeriod, command: Command[object]) -> 
     subscription = account.subscriptions.get(asked.subscription_id)
     if (
         subscription is None
-        or subscription.status not in {SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE}
+        or subscription.status not in _BEFORE_THE_END
         or subscription.period_end != asked.period_end
         or command.at < subscription.period_end
     ):
@@ -173,25 +223,18 @@ def _refund_of_rest(account: Account, subscription: Subscription, command: Comma
     """Give back the unused part of the present period, and all that was paid ahead, where the policy says so."""
     if not command.policies.cancel_now_refunds:
         return ()
-    requested: list[AccountEvent] = []
-    for period in subscription.paid:
-        payment = account.payments.get(account.orders[period.order_id].payment_id)
-        if payment is None or not isinstance(payment.phase, Succeeded):
-            continue
-        amount = refunds.unused_of(account, payment, command.at, subscription)
-        if amount > 0:
-            requested.append(
-                refunds.request(
-                    payment,
-                    command,
-                    amount=amount,
-                    reason="cancelled at once",
-                    rule=refunds.UNUSED,
-                    requested_by=RefundedBy.POLICY,
-                    ends_access=False,
-                )
-            )
-    return tuple(requested)
+    return tuple(
+        refunds.request(
+            account.payments[source.payment_id],
+            command,
+            amount=source.amount,
+            reason="cancelled at once",
+            rule=refunds.UNUSED,
+            requested_by=RefundedBy.POLICY,
+            ends_access=False,
+        )
+        for source in refunds.unused_sources(account, subscription, command.at)
+    )
 
 
 def _known(account: Account, subscription_id: SubscriptionId) -> Subscription:

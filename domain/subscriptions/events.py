@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.calendar import Period
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
-from domain.subscriptions.state import PaidPeriod
+from domain.records import dataclass
+from domain.subscriptions.state import PaidPeriod, Plan, PlannedChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +29,14 @@ class SubscriptionStarted:
     period_end: datetime
     access_end: datetime
     renew_at: datetime | None
+    paid: tuple[PaidPeriod, ...] = ()
+    is_trial: bool = False
+    """A time to try: the first paid period begins at its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRenewed:
-    """One or more further periods were paid; they follow the earlier ones without a gap."""
+    """One or more further periods were paid; they follow the earlier ones without a gap, or begin with a new plan."""
 
     subscription_id: SubscriptionId
     order_id: OrderId
@@ -46,6 +49,8 @@ class SubscriptionRenewed:
     auto_renew: bool
     renew_at: datetime | None
     renewed_at: datetime
+    paid: tuple[PaidPeriod, ...]
+    """The paid periods that have not ended, this one the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +127,56 @@ class SubscriptionShortened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChangeScheduled:
+    """Another plan, or a new price of the same, begins with a later period."""
+
+    subscription_id: SubscriptionId
+    change: PlannedChange
+    renew_at: datetime | None
+    announced_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChangeDropped:
+    """The change that was to come does not come."""
+
+    subscription_id: SubscriptionId
+    renew_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChanged:
+    """The subscription is of this plan from now on."""
+
+    subscription_id: SubscriptionId
+    order_id: OrderId
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionPaused:
+    """Access rests, and the rest of what was paid is kept; at `resume_by` it goes on by itself."""
+
+    subscription_id: SubscriptionId
+    paused_at: datetime
+    resume_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionContinued:
+    """The subscription goes on after a pause; everything that was paid moved by its length."""
+
+    subscription_id: SubscriptionId
+    anchor: datetime
+    paid: tuple[PaidPeriod, ...]
+    period_start: datetime
+    period_end: datetime
+    access_end: datetime
+    renew_at: datetime | None
+    continued_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionGraceStarted:
     """The paid period is over and the renewal is not paid; access stays until `access_end`."""
 
@@ -155,6 +210,11 @@ SubscriptionEvent = (
     | SubscriptionResumed
     | SubscriptionExtended
     | SubscriptionShortened
+    | PlanChangeScheduled
+    | PlanChangeDropped
+    | PlanChanged
+    | SubscriptionPaused
+    | SubscriptionContinued
     | SubscriptionGraceStarted
     | SubscriptionEnded
     | AccessBlocked

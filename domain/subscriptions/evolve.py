@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
+from domain.records import replace
 from domain.subscriptions.events import (
     AccessBlocked,
+    PlanChanged,
+    PlanChangeDropped,
+    PlanChangeScheduled,
     RenewalAttempted,
     RenewalAuthenticationRequired,
     RenewalFailed,
     SubscriptionCancelled,
+    SubscriptionContinued,
     SubscriptionEnded,
     SubscriptionEvent,
     SubscriptionExtended,
     SubscriptionGraceStarted,
+    SubscriptionPaused,
     SubscriptionRenewed,
     SubscriptionResumed,
     SubscriptionShortened,
     SubscriptionStarted,
 )
-from domain.subscriptions.state import PaidPeriod, Subscription, SubscriptionStatus
+from domain.subscriptions.state import Subscription, SubscriptionStatus
 
 
 def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscription:
@@ -35,7 +40,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 before,
                 anchor=event.anchor,
                 units=event.units,
-                paid=_with_paid(before, event),
+                paid=event.paid,
                 period_start=event.period_start,
                 period_end=event.period_end,
                 access_end=event.access_end,
@@ -44,6 +49,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 attempts=0,
                 renewal_order_id=None,
                 status=SubscriptionStatus.ACTIVE,
+                pauses=0,
             )
         case RenewalAttempted():
             return replace(before, attempts=event.attempt, renewal_order_id=event.order_id, renew_at=None)
@@ -65,7 +71,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 renew_at=event.renew_at,
                 attempts=0,
                 renewal_order_id=None,
-                status=SubscriptionStatus.ACTIVE,
+                status=_active(before),
             )
         case SubscriptionShortened():
             return replace(
@@ -79,13 +85,62 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 auto_renew=False,
                 renew_at=None,
                 renewal_order_id=None,
+                status=_active(before),
+            )
+        case PlanChangeScheduled():
+            renewal = before.renewal_order_id if event.change.is_migration else None
+            return replace(before, planned=event.change, renew_at=event.renew_at, renewal_order_id=renewal)
+        case PlanChangeDropped():
+            return replace(before, planned=None, renew_at=event.renew_at, renewal_order_id=None)
+        case PlanChanged(plan=plan):
+            return replace(
+                before,
+                order_id=event.order_id,
+                product_id=plan.product_id,
+                price_id=plan.price_id,
+                title=plan.title,
+                price=plan.price,
+                period=plan.period,
+                resource=plan.resource,
+                planned=None,
+            )
+        case SubscriptionPaused():
+            return replace(
+                before,
+                status=SubscriptionStatus.PAUSED,
+                paused_at=event.paused_at,
+                resume_by=event.resume_by,
+                pauses=before.pauses + 1,
+                renew_at=None,
+                renewal_order_id=None,
+            )
+        case SubscriptionContinued():
+            return replace(
+                before,
                 status=SubscriptionStatus.ACTIVE,
+                paused_at=None,
+                resume_by=None,
+                anchor=event.anchor,
+                units=0,
+                paid=event.paid,
+                period_start=event.period_start,
+                period_end=event.period_end,
+                access_end=event.access_end,
+                renew_at=event.renew_at,
             )
         case SubscriptionGraceStarted():
             return replace(before, status=SubscriptionStatus.GRACE, access_end=event.access_end)
         case SubscriptionEnded():
             return replace(
-                before, status=SubscriptionStatus.ENDED, auto_renew=False, renew_at=None, renewal_order_id=None
+                before,
+                status=SubscriptionStatus.ENDED,
+                auto_renew=False,
+                renew_at=None,
+                renewal_order_id=None,
+                paid=(),
+                planned=None,
+                paused_at=None,
+                resume_by=None,
             )
         case AccessBlocked():
             return before
@@ -103,21 +158,22 @@ def _started(event: SubscriptionStarted) -> Subscription:
         period=event.period,
         resource=event.resource,
         order_id=event.order_id,
-        anchor=event.period_start,
-        units=event.periods * event.period.count,
-        paid=(PaidPeriod(order_id=event.order_id, start=event.period_start, end=event.period_end),),
+        anchor=event.period_end if event.is_trial else event.period_start,
+        units=0 if event.is_trial else event.periods * event.period.count,
+        paid=event.paid,
         period_start=event.period_start,
         period_end=event.period_end,
         access_end=event.access_end,
         auto_renew=event.auto_renew,
         renew_at=event.renew_at,
+        status=SubscriptionStatus.TRIALING if event.is_trial else SubscriptionStatus.ACTIVE,
     )
 
 
-def _with_paid(before: Subscription, event: SubscriptionRenewed) -> tuple[PaidPeriod, ...]:
-    """What has ended by now is forgotten, so that the state does not grow with the years."""
-    lasting = (period for period in before.paid if period.end > event.renewed_at)
-    return (*lasting, PaidPeriod(order_id=event.order_id, start=event.period_start, end=event.period_end))
+def _active(subscription: Subscription) -> SubscriptionStatus:
+    """What is given or taken ends neither a pause nor a trial."""
+    stays = subscription.status in {SubscriptionStatus.PAUSED, SubscriptionStatus.TRIALING}
+    return subscription.status if stays else SubscriptionStatus.ACTIVE
 
 
 def _unpaid(subscription: Subscription) -> SubscriptionStatus:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from domain.calendar import end_of
-from domain.entitlements.events import EntitlementGranted
-from domain.ids import OrderId
+from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.ids import OrderId, Resource, SubscriptionId
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.policies.settings import Policies
+from domain.records import replace
 from domain.subscriptions.events import (
+    PlanChanged,
     RenewalFailed,
     SubscriptionRenewed,
     SubscriptionShortened,
 )
-from domain.subscriptions.state import one_unit
+from domain.subscriptions.evolve import evolve
+from domain.subscriptions.lines import plan_of
+from domain.subscriptions.state import PaidPeriod, Plan, SubscriptionStatus, one_unit
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
-    from domain.calendar import Period
     from domain.decider import Command
     from domain.orders.state import Order
-    from domain.subscriptions.state import PaidPeriod, Subscription
+    from domain.subscriptions.state import Source, Subscription
 
 
 def access_end(period_end: datetime, *, auto_renew: bool, policies: Policies) -> datetime:
@@ -35,6 +37,23 @@ def first_attempt_at(period_start: datetime, period_end: datetime, policies: Pol
     """Return when the renewal is first tried: the lead before the end, but never before the period has begun."""
     lead = min(policies.renewal_offsets, default=timedelta(0))
     return max(period_start, period_end + lead)
+
+
+def first_attempt(subscription: Subscription, start: datetime, end: datetime, policies: Policies) -> datetime:
+    """Return the same for a subscription: a trial, and a plan that the customer changes at the end, at the end.
+
+    So nobody pays while there is still something for nothing, and the new plan's role is not given before its time.
+    """
+    planned = subscription.planned
+    is_leaving = planned is not None and not planned.is_migration
+    if is_leaving or subscription.status is SubscriptionStatus.TRIALING:
+        return at_end(start, end, policies)
+    return first_attempt_at(start, end, policies)
+
+
+def at_end(start: datetime, end: datetime, policies: Policies) -> datetime:
+    """Return when something is charged that is to be charged at the end: then, if there still is access then."""
+    return end if policies.grace else max(start, end - policies.end_lead_without_grace)
 
 
 def retry_at(period_end: datetime, now: datetime, policies: Policies) -> datetime | None:
@@ -52,23 +71,34 @@ def failed(
 
 
 def renewed(
-    subscription: Subscription, order: Order, line: OrderLine, command: Command[object]
+    subscription: Subscription,
+    order: Order,
+    line: OrderLine,
+    sources: tuple[Source, ...],
+    command: Command[object],
 ) -> tuple[AccountEvent, ...]:
     """Return what the money for further periods gives.
 
     While there was access, the new period follows the old one without a gap. Money that arrives when access had
     already ended buys time from now on: nobody pays for a time without access. Whoever buys the plan again says anew
-    whether it is to renew by itself; the agreed price stays.
+    whether it is to renew by itself; the agreed price stays. A renewal by another plan changes the plan.
     """
-    if line.period is None:
-        raise AssertionError(f"a line of the order {order.id} renews a subscription and has no period")
     now, policies = command.at, command.policies
+    before = subscription
+    changed: tuple[AccountEvent, ...] = ()
+    if order.purpose is OrderPurpose.RENEWAL and line.price_id != subscription.price_id:
+        event = PlanChanged(subscription_id=subscription.id, order_id=order.id, plan=plan_of(line))
+        changed = (event, *moved_access(subscription, line.resource, now))
+        subscription = evolve(subscription, event)
     is_running = subscription.is_running and now <= subscription.access_end
     start = subscription.period_end if is_running else now
-    anchor, units, end = _counted_on(subscription, line.period, line.quantity, start, is_running=is_running)
+    anchor, units, end = counted(before, subscription.plan, line, start if is_running else None, now)
     auto_renew = subscription.auto_renew if order.purpose is OrderPurpose.RENEWAL else order.auto_renew
     ends = access_end(end, auto_renew=auto_renew, policies=policies)
+    paying = replace(subscription, status=SubscriptionStatus.ACTIVE)
+    lasting = (period for period in subscription.paid if period.end > now)
     return (
+        *changed,
         SubscriptionRenewed(
             subscription_id=subscription.id,
             order_id=order.id,
@@ -78,23 +108,36 @@ def renewed(
             period_end=end,
             access_end=ends,
             auto_renew=auto_renew,
-            renew_at=first_attempt_at(start, end, policies) if auto_renew else None,
+            renew_at=first_attempt(paying, start, end, policies) if auto_renew else None,
             renewed_at=now,
+            paid=(*lasting, PaidPeriod(order_id=order.id, start=start, end=end, sources=sources)),
         ),
         access(subscription, ends, order.id),
     )
 
 
-def _counted_on(
-    subscription: Subscription, period: Period, quantity: int, start: datetime, *, is_running: bool
+def counted(
+    before: Subscription, plan: Plan, line: OrderLine, end: datetime | None, now: datetime
 ) -> tuple[datetime, int, datetime]:
-    """Return anchor, units and end after further periods. Days and months do not mix: then the count begins anew."""
-    bought = period.count * quantity
-    if is_running and period.unit is subscription.period.unit:
-        units = subscription.units + bought
-        return subscription.anchor, units, end_of(subscription.anchor, one_unit(period.unit), units)
-    end = end_of(start, one_unit(period.unit), bought)
-    return (start, bought, end) if period.unit is subscription.period.unit else (end, 0, end)
+    """Return anchor, units and end after the periods of a line, which follow `end` or begin now.
+
+    Days and months do not mix: where they meet, the count begins anew.
+    """
+    period = plan.period if line.period is None else line.period
+    bought = period.count * line.quantity
+    if end is not None and period.unit is before.period.unit:
+        units = before.units + bought
+        return before.anchor, units, end_of(before.anchor, one_unit(period.unit), units)
+    start = now if end is None else end
+    reached = end_of(start, one_unit(period.unit), bought)
+    return (start, bought, reached) if period.unit is plan.period.unit else (reached, 0, reached)
+
+
+def moved_access(subscription: Subscription, resource: Resource, now: datetime) -> tuple[EntitlementEnded, ...]:
+    """Take the old role back where the new plan gives another one."""
+    if subscription.resource == resource:
+        return ()
+    return (EntitlementEnded(resource=subscription.resource, ended_at=now),)
 
 
 def without(subscription: Subscription, order_id: OrderId, now: datetime) -> SubscriptionShortened | None:
@@ -133,10 +176,13 @@ def _anchor_before(subscription: Subscription, gone: PaidPeriod, end: datetime) 
 
 def access(subscription: Subscription, until: datetime, order_id: OrderId | None = None) -> EntitlementGranted:
     """Return the event that gives the subscription's access until a moment."""
+    return granted(subscription.resource, until, order_id or subscription.order_id, subscription.id)
+
+
+def granted(
+    resource: Resource, until: datetime, order_id: OrderId, subscription_id: SubscriptionId
+) -> EntitlementGranted:
+    """Return the event that gives a role by a subscription."""
     return EntitlementGranted(
-        resource=subscription.resource,
-        until=until,
-        reason="subscription",
-        order_id=subscription.order_id if order_id is None else order_id,
-        subscription_id=subscription.id,
+        resource=resource, until=until, reason="subscription", order_id=order_id, subscription_id=subscription_id
     )

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.calendar import Period, PeriodUnit, end_of
-from domain.ids import OrderId, PriceId, ProductId, Resource, SubscriptionId
+from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.records import dataclass
 
 
 class SubscriptionStatus(StrEnum):
-    """active → past_due → grace → ended, and back to active with the money."""
+    """trialing | active → past_due → grace → ended, and back to active with the money; paused and back."""
 
+    TRIALING = "trialing"
+    """A time to try that nobody pays for."""
     ACTIVE = "active"
     PAST_DUE = "past_due"
     """A renewal was declined; the period that was paid still runs."""
     GRACE = "grace"
     """The paid period is over and access stays for a little while."""
+    PAUSED = "paused"
+    """Access rests; the rest of what was paid is kept."""
     ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is agreed for every period: the product, its price and how long a period is."""
+
+    product_id: ProductId
+    price_id: PriceId
+    title: str
+    price: Money
+    period: Period
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedChange:
+    """Another plan that begins with a later period."""
+
+    plan: Plan
+    not_before: datetime | None = None
+    """Set for a new price that was announced: it holds for periods that begin at this moment or later."""
+
+    @property
+    def is_migration(self) -> bool:
+        """Tell whether we announced it, rather than that the customer wished it."""
+        return self.not_before is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Money of one payment that paid for a period, in minor units."""
+
+    payment_id: PaymentId
+    amount: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +67,8 @@ class PaidPeriod:
     order_id: OrderId
     start: datetime
     end: datetime
+    sources: tuple[Source, ...] = ()
+    """Where its money came from: a payment, and after a change of plan the rest of earlier ones. None: for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +84,7 @@ class Subscription:
     period: Period
     resource: Resource
     order_id: OrderId
-    """The order that started it."""
+    """The order that started it, or that brought the present plan."""
     anchor: datetime
     """The moment from which periods are counted: the day of the month of every end comes from it."""
     units: int
@@ -64,11 +104,41 @@ class Subscription:
     """How often it was tried to renew the present period."""
     renewal_order_id: OrderId | None = None
     """The order of the renewal, from the first charge until it is paid or the subscription ends."""
+    planned: PlannedChange | None = None
+    paused_at: datetime | None = None
+    resume_by: datetime | None = None
+    """While it is paused: when it goes on by itself."""
+    pauses: int = 0
+    """How often it was paused since it was paid."""
 
     @property
     def is_running(self) -> bool:
-        """Tell whether it gives access."""
+        """Tell whether it has not ended. It gives access then, unless it is paused."""
         return self.status is not SubscriptionStatus.ENDED
+
+    @property
+    def plan(self) -> Plan:
+        """What is agreed now."""
+        return Plan(
+            product_id=self.product_id,
+            price_id=self.price_id,
+            title=self.title,
+            price=self.price,
+            period=self.period,
+            resource=self.resource,
+        )
+
+    @property
+    def next_plan(self) -> Plan:
+        """What the next period costs and gives."""
+        planned = self.planned
+        if planned is None or (planned.not_before is not None and self.period_end < planned.not_before):
+            return self.plan
+        return planned.plan
+
+    def clock(self, now: datetime) -> datetime:
+        """Return the moment that counts for what is left of it: while it is paused, its time stands still."""
+        return now if self.paused_at is None else self.paused_at
 
 
 def period_ends(subscription: Subscription, count: int) -> tuple[datetime, ...]:

@@ -38,21 +38,7 @@ from domain.refunds.events import (
     RefundSubmitted,
     RefundSucceeded,
 )
-from domain.subscriptions.events import (
-    AccessBlocked,
-    RenewalAttempted,
-    RenewalAuthenticationRequired,
-    RenewalFailed,
-    SubscriptionCancelled,
-    SubscriptionEnded,
-    SubscriptionExtended,
-    SubscriptionGraceStarted,
-    SubscriptionRenewed,
-    SubscriptionResumed,
-    SubscriptionShortened,
-    SubscriptionStarted,
-)
-from projections.audit import discount_sentences
+from projections.audit import discount_sentences, subscription_sentences
 from projections.audit.words import Names, amount, moment, period, until
 from schemas.messages import CommandAccepted, CommandRejected
 
@@ -62,7 +48,10 @@ if TYPE_CHECKING:
     from domain.orders.state import OrderLine
 
 Event = TypeVar("Event")
-SENTENCES: dict[type, Callable[[Any, Names], str]] = dict(discount_sentences.SENTENCES)
+SENTENCES: dict[type, Callable[[Any, Names], str]] = {
+    **discount_sentences.SENTENCES,
+    **subscription_sentences.SENTENCES,
+}
 """The sentence of each kind of event; a test holds it equal to all events of the wire."""
 
 INTENTS = {
@@ -74,20 +63,15 @@ INTENTS = {
     "billing.payment.sweep": "to ask a silent provider about a payment",
     "billing.payment.expire": "to end a payment that nobody made in time",
     "billing.payment_method.remove": "to charge a saved means of payment no more",
-    "billing.subscription.cancel": "to cancel a subscription",
-    "billing.subscription.resume": "to resume a subscription",
-    "billing.subscription.extend": "to extend a subscription",
-    "billing.subscription.renew": "to renew a subscription",
-    "billing.subscription.end_grace": "to end a time of grace",
     "billing.refund.request": "to give money back",
     "billing.refund.answer": "to note what the provider said of a refund",
     "billing.refund.repeat": "to repeat a refund that the provider had not answered",
     "billing.refund.sweep": "to ask a silent provider about a refund",
-    "billing.subscription.end_period": "to end a paid period",
     "billing.entitlement.end": "to take back access whose time is over",
     "billing.product.define": "to describe a product",
     "billing.product.archive": "to take a product off the list",
     **discount_sentences.INTENTS,
+    **subscription_sentences.INTENTS,
 }
 """What each kind of command asks for; a test holds it equal to all commands of the wire."""
 
@@ -121,7 +105,8 @@ def _order_placed(event: OrderPlaced, names: Names) -> str:
     lines = ", ".join(_line(line) for line in event.lines)
     discount = f", less a discount of {amount(event.discount)}" if event.discount.amount else ""
     why = "" if event.applied is None else f" {event.applied.reason}"
-    return f"{names('Order', event.order_id)} was placed: {lines}{discount}; in total {amount(event.total)}.{why}"
+    rest = "" if event.credit is None else f" {amount(event.credit)} of it is what is left of the old plan."
+    return f"{names('Order', event.order_id)} was placed: {lines}{discount}; in total {amount(event.total)}.{why}{rest}"
 
 
 def _line(line: OrderLine) -> str:
@@ -249,16 +234,6 @@ def _payment_expired(event: PaymentExpired, names: Names) -> str:
     return f"{names('Payment', event.payment_id)} expired; it can no longer be paid."
 
 
-@_says(SubscriptionStarted)
-def _subscription_started(event: SubscriptionStarted, names: Names) -> str:
-    renewal = "it renews by itself" if event.auto_renew else "it does not renew by itself"
-    return (
-        f"{names('Subscription', event.subscription_id)} to {event.product_id} started: "
-        f"{moment(event.period_start)} to {moment(event.period_end)} "
-        f"at {amount(event.price)}; {renewal}."
-    )
-
-
 @_says(PaymentMethodSaved)
 def _payment_method_saved(event: PaymentMethodSaved, names: Names) -> str:
     label = event.method.label or names("card", event.method.method_reference)
@@ -268,66 +243,6 @@ def _payment_method_saved(event: PaymentMethodSaved, names: Names) -> str:
 @_says(PaymentMethodRemoved)
 def _payment_method_removed(event: PaymentMethodRemoved, names: Names) -> str:
     return f"The means of payment {names('card', event.method_reference)} is charged no more."
-
-
-@_says(SubscriptionRenewed)
-def _subscription_renewed(event: SubscriptionRenewed, names: Names) -> str:
-    paid = f"{moment(event.period_start)} to {moment(event.period_end)}"
-    return f"{names('Subscription', event.subscription_id)} was renewed: {paid} ({names('order', event.order_id)})."
-
-
-@_says(RenewalAttempted)
-def _renewal_attempted(event: RenewalAttempted, names: Names) -> str:
-    charge = names("payment", event.payment_id)
-    return f"The renewal of {names('subscription', event.subscription_id)} is tried, attempt {event.attempt}: {charge}."
-
-
-@_says(RenewalFailed)
-def _renewal_failed(event: RenewalFailed, names: Names) -> str:
-    next_try = "it is not tried again" if event.retry_at is None else f"it is tried again at {moment(event.retry_at)}"
-    subscription = names("subscription", event.subscription_id)
-    return f"Attempt {event.attempt} to renew {subscription} brought no money ({event.reason}); {next_try}."
-
-
-@_says(RenewalAuthenticationRequired)
-def _authentication_required(event: RenewalAuthenticationRequired, names: Names) -> str:
-    subscription = names("subscription", event.subscription_id)
-    return f"The bank wants the customer to confirm the renewal of {subscription}: {event.confirmation_url}"
-
-
-@_says(SubscriptionCancelled)
-def _subscription_cancelled(event: SubscriptionCancelled, names: Names) -> str:
-    subscription = names("Subscription", event.subscription_id)
-    return f"{subscription} was cancelled: it renews no more, and access stays until {moment(event.access_end)}."
-
-
-@_says(SubscriptionResumed)
-def _subscription_resumed(event: SubscriptionResumed, names: Names) -> str:
-    return f"{names('Subscription', event.subscription_id)} renews again, first at {moment(event.renew_at)}."
-
-
-@_says(SubscriptionExtended)
-def _subscription_extended(event: SubscriptionExtended, names: Names) -> str:
-    subscription = names("Subscription", event.subscription_id)
-    return f"{subscription} was given {event.days} days, to {moment(event.period_end)}: {event.reason}."
-
-
-@_says(SubscriptionShortened)
-def _subscription_shortened(event: SubscriptionShortened, names: Names) -> str:
-    subscription = names("Subscription", event.subscription_id)
-    return f"{subscription} now ends at {moment(event.period_end)}: a period bought ahead was paid back."
-
-
-@_says(SubscriptionGraceStarted)
-def _grace_started(event: SubscriptionGraceStarted, names: Names) -> str:
-    subscription = names("subscription", event.subscription_id)
-    return f"The paid period of {subscription} is over; access stays until {moment(event.access_end)}."
-
-
-@_says(AccessBlocked)
-def _access_blocked(event: AccessBlocked, names: Names) -> str:
-    subscription = names("subscription", event.subscription_id)
-    return f"Access to {event.resource} was blocked: nobody paid for {subscription} within the grace."
 
 
 @_says(RefundRequested)
@@ -360,11 +275,6 @@ def _refund_succeeded(event: RefundSucceeded, names: Names) -> str:
 def _refund_failed(event: RefundFailed, names: Names) -> str:
     refund = names("refund", event.refund_id)
     return f"The provider refused {refund} of {amount(event.amount)}: {event.reason}. The money stays paid."
-
-
-@_says(SubscriptionEnded)
-def _subscription_ended(event: SubscriptionEnded, names: Names) -> str:
-    return f"{names('Subscription', event.subscription_id)} ended at {moment(event.ended_at)}."
 
 
 @_says(EntitlementGranted)

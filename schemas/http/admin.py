@@ -13,10 +13,9 @@ from schemas.http.refunds import RefundAnswer
 
 
 class AccountOrderAnswer(OrderAnswer):
-    """An order of some account; `purpose` is purchase, or renewal of a subscription."""
+    """An order of some account."""
 
     account: str
-    purpose: str
 
 
 class AccountPaymentAnswer(PaymentAnswer):

@@ -25,11 +25,15 @@ PRICES_MAX = 100
 
 
 class PriceRequest(RequestModel):
-    """A price on sale; its id is `<product id>:<name>`, and it never changes once published."""
+    """A price on sale; its id is `<product id>:<name>`, and it never changes once published.
+
+    `trial_days` is for plans: how long a customer who never had the product may try it for nothing.
+    """
 
     id: NameText
     amount: MoneyRequest
     period: PeriodRequest | None = None
+    trial_days: Annotated[int, Field(ge=1, le=366)] | None = None
 
 
 class DefineProductRequest(RequestModel):
@@ -56,6 +60,7 @@ class DefineProductRequest(RequestModel):
                     id=PriceId(price.id),
                     amount=price.amount.to_domain(),
                     period=None if price.period is None else price.period.to_domain(),
+                    trial_days=price.trial_days,
                 )
                 for price in self.prices
             ),
@@ -63,11 +68,12 @@ class DefineProductRequest(RequestModel):
 
 
 class PriceAnswer(AnswerModel):
-    """A price on sale; `period` is absent for films."""
+    """A price on sale; `period` is absent for films, `trial_days` where it cannot be tried for nothing."""
 
     id: str
     amount: MoneyAnswer
     period: PeriodAnswer | None
+    trial_days: int | None
 
 
 class ProductAnswer(AnswerModel):

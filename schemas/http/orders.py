@@ -103,7 +103,11 @@ class AppliedDiscountAnswer(AnswerModel):
 
 
 class OrderAnswer(AnswerModel):
-    """An order with everything that was agreed about it."""
+    """An order with everything that was agreed about it.
+
+    `purpose` is purchase, renewal, plan_change or trial. At a change of plan, `credit` is what is left of the old one:
+    `total` less `credit` is to be paid.
+    """
 
     id: str
     status: str
@@ -111,6 +115,8 @@ class OrderAnswer(AnswerModel):
     subtotal: MoneyAnswer
     discount: MoneyAnswer
     total: MoneyAnswer
+    credit: MoneyAnswer | None
+    purpose: str
     applied_discount: AppliedDiscountAnswer | None
     auto_renew: bool
     payment: OrderPaymentAnswer

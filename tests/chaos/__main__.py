@@ -16,13 +16,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from infra.clock import DevelopmentClock
 from tests.chaos.bulk import BulkSender
 from tests.chaos.customers import Market, shop
 from tests.chaos.evidence import Evidence
-from tests.chaos.gather import charges, committed_log, dead_letters, published_access, read_models
+from tests.chaos.gather import books, committed_log, dead_letters, published_access, read_models
 from tests.chaos.report import print_faults, print_load, print_verdict, say
 from tests.chaos.settle import provider_misbehaves, provider_recovers, settle
 from tests.chaos.tokens import Tokens
@@ -34,6 +37,12 @@ SHOPPERS = 64
 BULK_LANES = 4
 WORKERS = 2
 AUDIT_TIMEOUT_S = 300
+LEAP_EACH_S, LEAP_DAYS_MAX = 20.0, 14
+"""So often the clock leaps, and so far at most: every stage of dunning and grace is met."""
+DAYS_MIN = 120
+"""Time that passes under fire at least, so that many a subscription renews twice."""
+RENEWALS_MIN, REFUNDS_MIN = 20, 20
+"""Fewer would prove nothing."""
 
 
 def arguments() -> argparse.Namespace:
@@ -84,7 +93,9 @@ async def _run(stack: Stack, options: argparse.Namespace) -> bool:
 
     torturer = Torturer(stack, random.Random(f"{options.seed} faults"))
     is_over = asyncio.Event()
+    clock = DevelopmentClock(stack.data_dir / "clock")
     load = [
+        _let_time_pass(clock, random.Random(f"{options.seed} time"), is_over),
         *(
             shop(market, random.Random(f"{options.seed} shop {lane}"), f"c{lane}", is_over=is_over.is_set)
             for lane in range(SHOPPERS)
@@ -93,7 +104,7 @@ async def _run(stack: Stack, options: argparse.Namespace) -> bool:
     ]
     working = [asyncio.create_task(_as_none(work)) for work in load]
     begin = time.monotonic()
-    await _torture(torturer, market, options, working)
+    await _torture(torturer, market, clock, options, working)
     is_over.set()
     say(f"enough after {time.monotonic() - begin:.0f} s; the last customers are served")
     await asyncio.gather(*working)
@@ -107,20 +118,32 @@ async def _run(stack: Stack, options: argparse.Namespace) -> bool:
     await market.api.close()
     await market.sandbox.close()
 
+    charges, refunds = await books(addresses)
     evidence = Evidence(
         sent=market.sent,
         log=await committed_log(addresses),
-        charges=await charges(addresses),
+        charges=charges,
+        refunds=refunds,
         read_models=read_models(addresses),
         published=await published_access(addresses),
         poison=bulk.poison,
         dead_letters=await dead_letters(addresses),
     )
-    findings = [*verify(evidence), *_service(market, torturer, options, unsettled), await _audit(stack)]
+    findings = [*verify(evidence), *_service(market, evidence, torturer, options, unsettled), await _audit(stack)]
     print_faults(torturer.done, stack.deaths())
     print_load(market, evidence, load_s)
     print_verdict(findings)
     return is_good(findings)
+
+
+async def _let_time_pass(clock: DevelopmentClock, dice: random.Random, is_over: asyncio.Event) -> None:
+    """Move the clock ahead again and again, under fire, so that subscriptions renew, are dunned and end."""
+    while not is_over.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAP_EACH_S):
+                await is_over.wait()
+                return
+        clock.advance(timedelta(days=dice.randint(1, LEAP_DAYS_MAX)))
 
 
 async def _as_none(work: object) -> None:
@@ -128,11 +151,15 @@ async def _as_none(work: object) -> None:
 
 
 async def _torture(
-    torturer: Torturer, market: Market, options: argparse.Namespace, working: list[asyncio.Task[None]]
+    torturer: Torturer,
+    market: Market,
+    clock: DevelopmentClock,
+    options: argparse.Namespace,
+    working: list[asyncio.Task[None]],
 ) -> None:
-    """Round after round, until there were enough of them and enough commands."""
+    """Round after round, until there were enough of them, enough commands, and enough time has passed."""
     rounds = 0
-    while rounds < options.rounds or market.accepted() < options.commands:
+    while rounds < options.rounds or market.accepted() < options.commands or clock.offset() < timedelta(days=DAYS_MIN):
         if options.calm:
             await asyncio.sleep(1)
             rounds += 1
@@ -145,7 +172,9 @@ async def _torture(
         say(f"  {market.accepted()} commands promised, {len(torturer.done)} faults")
 
 
-def _service(market: Market, torturer: Torturer, options: argparse.Namespace, unsettled: str) -> list[Finding]:
+def _service(
+    market: Market, evidence: Evidence, torturer: Torturer, options: argparse.Namespace, unsettled: str
+) -> list[Finding]:
     """What a run must have had to prove anything, and what customers may expect."""
     answered = Finding("every customer was answered in the end")
     for customer in market.gave_up:
@@ -156,6 +185,9 @@ def _service(market: Market, torturer: Torturer, options: argparse.Namespace, un
     enough = Finding("there was enough of everything")
     accepted = market.accepted()
     enough.require(accepted >= options.commands, f"{accepted} commands are fewer than {options.commands}")
+    renewals = sum(record.headers["ce_type"] == "billing.subscription.renewed" for record in evidence.log)
+    enough.require(renewals >= RENEWALS_MIN, f"{renewals} renewals are fewer than {RENEWALS_MIN}")
+    enough.require(len(evidence.refunds) >= REFUNDS_MIN, f"{len(evidence.refunds)} refunds are fewer")
     if not options.calm:
         for fault in schedule(random.Random(0), rounds=1):
             times = sum(done.fault == fault for done in torturer.done)

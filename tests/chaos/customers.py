@@ -197,6 +197,16 @@ class Customer:
         if "/3d_secure/" in target:
             await self.at_page(target, action="authenticate")
 
+    async def spoil(self, method_id: str) -> None:
+        """The bank refuses the saved card from now on."""
+        with suppress(ConnectionLostError):
+            await self.market.sandbox.request(
+                "POST",
+                f"/_sandbox/payment_methods/{method_id}",
+                headers={"content-type": "application/json"},
+                body=orjson.dumps({"decline": "insufficient_funds"}),
+            )
+
 
 def command_of(answer: Answer) -> str | None:
     """The id of the command that an answer names."""
@@ -227,10 +237,41 @@ async def buyer(me: Customer) -> None:
 
 
 async def subscriber(me: Customer) -> None:
-    """Buys a subscription with a card whose bank asks back."""
+    """Buys a subscription, with a card whose bank asks back or not; some stop it, some have a card that goes bad."""
     order = await me.order(PLAN)
-    if order is not None and (url := await me.page(order)):
+    if order is None or not (url := await me.page(order)):
+        return
+    chance = me.dice.random()
+    if chance < 0.2:
         await me.pay(url, AUTHENTICATED_CARD)
+        return
+    await me.pay(url)
+    if chance < 0.5:
+        await me.until(f"/v1/orders/{order['id']}", _is_fulfilled, patience_s=PAGE_PATIENCE_S)
+        running = await me.until("/v1/subscriptions/current", lambda found: True, patience_s=PAGE_PATIENCE_S)
+        if chance < 0.35:
+            when = me.dice.choice(["now", "period_end"])
+            await me.command(f"/v1/subscriptions/{running['id']}/cancel", {"at": when}, me.key())
+        else:
+            methods = await me.until("/v1/payment-methods", lambda found: found["items"], patience_s=PAGE_PATIENCE_S)
+            await me.spoil(methods["items"][0]["id"])
+
+
+async def refunder(me: Customer) -> None:
+    """Pays and wants the money back: all of it three times at once, or more than half of it twice."""
+    order = await me.order(me.dice.choice([*FILMS, PLAN]))
+    if order is None or not (url := await me.page(order)):
+        return
+    await me.pay(url)
+    found = await me.until(f"/v1/orders/{order['id']}", _is_fulfilled, patience_s=PAGE_PATIENCE_S)
+    path = f"/v1/payments/{found['payment']['id']}/refunds"
+    part = order["total"]["amount"] * 6 // 10
+    bodies: list[dict[str, Any]] = [{}, {}, {}] if me.dice.random() < 0.5 else [{"amount": part}, {"amount": part}]
+    await asyncio.gather(*(me.command(path, body, me.key()) for body in bodies))
+
+
+def _is_fulfilled(order: Any) -> bool:
+    return bool(order["status"] == "fulfilled")
 
 
 async def decliner(me: Customer) -> None:
@@ -307,7 +348,8 @@ async def enemy(me: Customer) -> None:
 
 STORIES: list[tuple[Callable[[Customer], Awaitable[None]], int]] = [
     (buyer, 30),
-    (subscriber, 10),
+    (subscriber, 32),
+    (refunder, 12),
     (decliner, 10),
     (canceller, 10),
     (undecided, 8),

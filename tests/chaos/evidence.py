@@ -38,10 +38,23 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """One movement of money in the provider's books. `reference` is the Checkout Session that it was paid on."""
+    """Money that the provider collected, by its own books.
+
+    `reference` is the Checkout Session that it was paid on, or the Payment Intent where a saved card was charged.
+    """
 
     id: str
     reference: str
+    amount: int
+    currency: str
+    """Upper case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """Money that the provider gave back, by its own books."""
+
+    id: str
     amount: int
     currency: str
     """Upper case."""
@@ -73,6 +86,7 @@ class Evidence:
     log: list[Record] = field(default_factory=list)
     """Committed records of `billing.events`, in the order of each partition."""
     charges: list[Charge] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
     read_models: ReadModels = field(default_factory=ReadModels)
     published: dict[str, set[Access]] = field(default_factory=dict)
     """By account, the newest record of `billing.entitlements`."""

@@ -10,7 +10,7 @@ import orjson
 import psycopg
 
 from infra.kafka.log_reader import open_log
-from tests.chaos.evidence import Access, Charge, ReadModels, Record
+from tests.chaos.evidence import Access, Charge, ReadModels, Record, Refund
 
 if TYPE_CHECKING:
     from infra.embedded.stack_file import StackFile
@@ -58,26 +58,24 @@ async def dead_letters(stack: StackFile) -> list[str]:
     return found
 
 
-async def charges(stack: StackFile) -> list[Charge]:
+async def books(stack: StackFile) -> tuple[list[Charge], list[Refund]]:
     """Every movement of money in the provider's books."""
-    found: list[Charge] = []
+    charges: list[Charge] = []
+    refunds: list[Refund] = []
     after: int | None = 0
     async with httpx.AsyncClient(base_url=stack.sandbox_url, timeout=30) as client:
         while after is not None:
             response = await client.get("/_sandbox/books", params={"after": after, "limit": BOOKS_PAGE_LENGTH})
             page: dict[str, Any] = response.raise_for_status().json()
-            found += [
-                Charge(
-                    id=entry["id"],
-                    reference=entry["checkout_session"] or "",
-                    amount=entry["amount"],
-                    currency=entry["currency"].upper(),
-                )
-                for entry in page["entries"]
-                if entry["object"] == "charge" and entry["paid"]
-            ]
+            for entry in page["entries"]:
+                named = {"id": entry["id"], "amount": entry["amount"], "currency": entry["currency"].upper()}
+                if entry["object"] == "charge" and entry["paid"]:
+                    reference = entry["checkout_session"] or entry["payment_intent"] or ""
+                    charges.append(Charge(**named, reference=reference))
+                elif entry["object"] == "refund" and entry["status"] == "succeeded":
+                    refunds.append(Refund(**named))
             after = page["next_after"]
-    return found
+    return charges, refunds
 
 
 def read_models(stack: StackFile) -> ReadModels:

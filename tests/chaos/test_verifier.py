@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from domain.ids import PriceId
 from domain.orders.commands import OrderItem, PlaceOrder
-from tests.chaos.evidence import Access, Charge, Evidence, ReadModels, Record, Sent
+from tests.chaos.evidence import Access, Charge, Evidence, ReadModels, Record, Refund, Sent
 from tests.chaos.verifier import Finding, fold_of, is_good, verify
 from tests.sample_log import SampleLog
 
@@ -20,7 +21,7 @@ ORDER_FILM = PlaceOrder(items=(OrderItem(price_id=PriceId("solaris:eur")),), pro
 
 
 def sound() -> Evidence:
-    """Two customers who buy, one who gives up, one who never comes back, and one poison record."""
+    """Two customers who buy, one who never comes back, one who gets the money back, and one poison record."""
     log = SampleLog()
     sent = []
     for account in ("alice", "bob"):
@@ -32,6 +33,7 @@ def sound() -> Evidence:
     sent.append(Sent(account="carol", idempotency_key="k2", answer="unknown"))
     carols = str(next(iter(log.accounts["carol"].orders)))
     log.open_page("carol", carols)
+    log.refund("dave", log.buy("dave"))
     records = [
         Record(
             partition=record.partition,
@@ -46,12 +48,16 @@ def sound() -> Evidence:
         Charge(id=f"ch_{number}", reference=c["reference"], amount=c["amount"], currency=c["currency"])
         for number, c in enumerate(log.charges)
     ]
+    refunds = [
+        Refund(id=refund["reference"], amount=refund["amount"], currency=refund["currency"]) for refund in log.refunds
+    ]
     fold = fold_of(records)
     shown = {account: fold.access(account) for account in fold.entitlements}
     return Evidence(
         sent=sent,
         log=records,
         charges=charges,
+        refunds=refunds,
         read_models=ReadModels(
             orders=dict(fold.orders),
             payments=dict(fold.payments),
@@ -146,6 +152,47 @@ def wrong_currency(evidence: Evidence) -> None:
     evidence.charges[0] = replace(evidence.charges[0], currency="JPY")
 
 
+def again(evidence: Evidence, wire_type: str, **changes: str) -> None:
+    """The same event once more, with other texts in its body."""
+    record = evidence.log[index_of(evidence, wire_type)]
+    body = {**json.loads(record.value), **changes}
+    evidence.log.append(replace(record, offset=10_000, value=json.dumps(body).encode()))
+
+
+def order_paid_by_two_payments(evidence: Evidence) -> None:
+    again(evidence, "billing.payment.succeeded", payment_id="another")
+
+
+def refund_not_in_the_books(evidence: Evidence) -> None:
+    evidence.refunds.clear()
+
+
+def refund_not_in_the_log(evidence: Evidence) -> None:
+    evidence.refunds.append(Refund(id="re_x", amount=1, currency="EUR"))
+
+
+def refund_of_another_amount(evidence: Evidence) -> None:
+    evidence.refunds[0] = replace(evidence.refunds[0], amount=1)
+
+
+def refund_told_twice(evidence: Evidence) -> None:
+    again(evidence, "billing.refund.succeeded", refund_id="another")
+
+
+def refunds_above_what_was_paid(evidence: Evidence) -> None:
+    again(evidence, "billing.refund.requested", refund_id="another")
+
+
+def order_that_bought_two_periods(evidence: Evidence) -> None:
+    again(evidence, "billing.subscription.started", subscription_id="another")
+
+
+def period_sold_twice(evidence: Evidence) -> None:
+    record = evidence.log[index_of(evidence, "billing.subscription.started")]
+    renewed = with_headers(record, ce_type="billing.subscription.renewed")
+    evidence.log.append(replace(renewed, offset=10_000, value=record.value.replace(b'"order_id":"', b'"order_id":"x')))
+
+
 def stuck_order(evidence: Evidence) -> None:
     evidence.abandoned_orders.clear()
 
@@ -201,14 +248,22 @@ TAMPERED: list[tuple[Callable[[Evidence], None], str]] = [
     (changed_body, "every chain of hashes holds"),
     (changed_time, "every chain of hashes holds"),
     (changed_type, "every chain of hashes holds"),
-    (changed_type, "every paid order is fulfilled, with its access"),
+    (changed_type, "every paid order is fulfilled, with its access, or paid back"),
     (missing_charge, "every payment in the log has exactly one charge in the books"),
     (double_charge, "every payment in the log has exactly one charge in the books"),
     (unknown_charge, "every charge in the books has exactly one payment in the log"),
     (wrong_amount, "every payment in the log has exactly one charge in the books"),
     (wrong_currency, "every payment in the log has exactly one charge in the books"),
+    (order_paid_by_two_payments, "no order is paid twice, unless the rest went back"),
+    (refund_not_in_the_books, "every refund in the log is in the books, and the other way round"),
+    (refund_not_in_the_log, "every refund in the log is in the books, and the other way round"),
+    (refund_of_another_amount, "every refund in the log is in the books, and the other way round"),
+    (refund_told_twice, "every refund in the log is in the books, and the other way round"),
+    (refunds_above_what_was_paid, "refunds are never more than was paid"),
+    (order_that_bought_two_periods, "every period of a subscription is sold once"),
+    (period_sold_twice, "every period of a subscription is sold once"),
     (stuck_order, "no order is stuck"),
-    (paid_without_access, "every paid order is fulfilled, with its access"),
+    (paid_without_access, "every paid order is fulfilled, with its access, or paid back"),
     (stale_row, "read models are the fold of the log"),
     (missing_row, "read models are the fold of the log"),
     (extra_row, "read models are the fold of the log"),
@@ -247,10 +302,12 @@ def test_a_payment_that_succeeded_twice_is_found() -> None:
     first = evidence.log[index_of(evidence, "billing.payment.succeeded")]
     evidence.log.append(replace(first, offset=10_000))
 
-    found = faults(verify(evidence))["every charge in the books has exactly one payment in the log"]
+    found = faults(verify(evidence))
 
-    assert any("succeeded 2 times" in fault for fault in found)
-    assert any("was paid 2 times" in fault for fault in found)
+    twice = found["every charge in the books has exactly one payment in the log"]
+    assert any("succeeded 2 times" in fault for fault in twice)
+    paid = found["no order is paid twice, unless the rest went back"]
+    assert any("was paid 2 times" in fault for fault in paid)
 
 
 def test_every_check_can_fail() -> None:

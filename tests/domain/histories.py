@@ -10,6 +10,7 @@ from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.payments.state import SavedMethod
 from domain.refunds.commands import AnswerRefund
+from domain.subscriptions.state import PaidPeriod, Source
 from tests.domain.spec import ORDER, T0, Ids, Spec, given, usd
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ def bought_too(spec: Spec, *prices: str, at: datetime, ids: Ids, **changed: Any)
     spec = spec.when(answered(ids.checkout, OPENED, ids=ids), at=at).happens()
     total = spec.account.orders[ids.order].total
     return spec.when(reported(paid(total), payment_id=ids.payment), at=at).happens()
+
+
+def paid_period(ids: Ids, start: datetime, end: datetime, amount: int = 999) -> PaidPeriod:
+    """What one order paid for by one payment."""
+    sources = (Source(payment_id=ids.payment, amount=amount),)
+    return PaidPeriod(order_id=ids.order, start=start, end=end, sources=sources)
 
 
 def subscription(spec: Spec) -> Subscription:

@@ -53,7 +53,7 @@ def check(account: Account) -> None:
         assert order.total == reduce(Money.__add__, (line.net for line in order.lines))
     for payment in account.payments.values():
         order = account.orders[payment.order_id]
-        assert payment.amount == order.total
+        assert payment.amount == order.due
         if order.status is OrderStatus.FULFILLED and order.payment_id == payment.id:
             assert isinstance(payment.phase, Succeeded), "nothing is given without the money"
     timers = pending(account)

@@ -59,9 +59,11 @@ def product(
     )
 
 
-def price(name: str, amount: Money, period: Period | None = None, *, active: bool = True) -> Price:
+def price(
+    name: str, amount: Money, period: Period | None = None, *, active: bool = True, trial_days: int | None = None
+) -> Price:
     """A price by its whole id."""
-    return Price(id=PriceId(name), amount=amount, period=period, active=active)
+    return Price(id=PriceId(name), amount=amount, period=period, active=active, trial_days=trial_days)
 
 
 MONTH = Period(count=1, unit=PeriodUnit.MONTH)
@@ -76,10 +78,13 @@ CATALOGUE = (
         price("cinema:month", usd(999), MONTH),
         price("cinema:quarter", usd(2500), Period(count=3, unit=PeriodUnit.MONTH)),
         price("cinema:days", usd(900), Period(count=30, unit=PeriodUnit.DAY)),
+        price("cinema:new", usd(1299), MONTH),
+        price("cinema:eur", Money(amount=899, currency="EUR"), MONTH),
         role="cinema",
     ),
     product("cinema-plus", price("cinema-plus:month", usd(1999), MONTH), role="cinema"),
     product("kids", price("kids:month", usd(500), MONTH), role="kids"),
+    product("arthouse", price("arthouse:month", usd(700), MONTH, trial_days=14), role="arthouse"),
 )
 OFFERS = {offered.id: Offer(product=sold, price=offered) for sold in CATALOGUE for offered in sold.prices.values()}
 

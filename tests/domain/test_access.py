@@ -13,7 +13,7 @@ from domain.orders.events import OrderFulfilled, OrderPaid
 from domain.orders.state import OrderStatus
 from domain.subscriptions.commands import EndPeriod
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
-from domain.subscriptions.state import PaidPeriod, period_ends
+from domain.subscriptions.state import period_ends
 from tests.domain.histories import (
     METHOD_FIELDS,
     answered,
@@ -22,6 +22,7 @@ from tests.domain.histories import (
     cancelling,
     opened,
     paid,
+    paid_period,
     place,
     placed,
     reported,
@@ -88,6 +89,7 @@ def test_a_plan_begins_with_the_payment() -> None:
             period_end=end,
             access_end=end + POLICIES.grace,
             renew_at=end - 3 * DAY,
+            paid=(paid_period(ORDER, start, end),),
         ),
         EntitlementGranted(
             resource=ROLE,
@@ -110,7 +112,7 @@ def test_several_months_are_one_paid_period_and_renew_by_one() -> None:
     held = subscription(bought("cinema:month", months=3))
     assert held.period == MONTH
     assert held.period_end == datetime(2030, 4, 30, 12, 30, tzinfo=UTC)
-    assert held.paid == (PaidPeriod(order_id=ORDER.order, start=T0, end=held.period_end),)
+    assert held.paid == (paid_period(ORDER, T0, held.period_end, 2997),)
     assert period_ends(held, 3)[1:] == (
         datetime(2030, 5, 31, 12, 30, tzinfo=UTC),
         datetime(2030, 6, 30, 12, 30, tzinfo=UTC),
@@ -144,8 +146,8 @@ class TestAPlanBoughtAgain:
         assert held.renew_at == march_end - 3 * DAY
         assert ends(spec) == {ROLE: march_end + POLICIES.grace}
         assert held.paid == (
-            PaidPeriod(order_id=ORDER.order, start=T0, end=FEBRUARY_END),
-            PaidPeriod(order_id=SECOND.order, start=FEBRUARY_END, end=march_end),
+            paid_period(ORDER, T0, FEBRUARY_END),
+            paid_period(SECOND, FEBRUARY_END, march_end),
         )
         # The end of the first period takes nothing away.
         first_end = EndPeriod(subscription_id=held.id, period_end=FEBRUARY_END)

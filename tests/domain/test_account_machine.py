@@ -10,12 +10,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from domain.effects import AnswerStatus, RefundAnswerStatus
+from domain.ids import PriceId
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
-from domain.subscriptions.commands import CancelAt, CancelSubscription, ExtendSubscription, ResumeSubscription
+from domain.subscriptions.commands import (
+    CancelAt,
+    CancelSubscription,
+    ChangeAt,
+    ChangePlan,
+    ExtendSubscription,
+    MigratePrice,
+    PauseSubscription,
+    ResumeSubscription,
+    StartTrial,
+)
 from tests.domain.histories import place
 from tests.domain.world import LAWS, World, the_books_agree
 
@@ -32,6 +43,17 @@ BASKETS = (
     ("cinema-plus:month",),
     ("solaris:own", "cinema:month"),
     ("stalker:rent", "kids:month", "cinema:month"),
+    ("arthouse:month",),
+)
+PLANS = (
+    "cinema:month",
+    "cinema:quarter",
+    "cinema:days",
+    "cinema:new",
+    "cinema:eur",
+    "cinema-plus:month",
+    "kids:month",
+    "arthouse:month",
 )
 SPANS = (
     timedelta(seconds=30),
@@ -121,15 +143,41 @@ class AccountMachine(RuleBasedStateMachine):
         self.world.do(CancelOrder(order_id=self.pick(data, self.world.account.orders, "order")))
 
     @precondition(lambda self: self.running())
-    @rule(data=st.data(), how=st.sampled_from([CancelAt.PERIOD_END, CancelAt.NOW, "resume", "extend"]))
+    @rule(
+        data=st.data(),
+        how=st.sampled_from([CancelAt.PERIOD_END, CancelAt.NOW, "resume", "resume", "extend", "pause", "pause"]),
+    )
     def somebody_changes_a_subscription(self, data: Any, how: str) -> None:
         subscription_id = self.pick(data, self.world.account.subscriptions, "subscription")
         if how == "resume":
             self.world.do(ResumeSubscription(subscription_id=subscription_id))
+        elif how == "pause":
+            self.world.do(PauseSubscription(subscription_id=subscription_id))
         elif how == "extend":
             self.world.do(ExtendSubscription(subscription_id=subscription_id, days=3, reason="kindness"))
         else:
             self.world.do(CancelSubscription(subscription_id=subscription_id, at=CancelAt(how)))
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), plan=st.sampled_from(PLANS), at=st.sampled_from(ChangeAt), pays=st.booleans())
+    def the_customer_changes_the_plan(self, data: Any, plan: str, at: ChangeAt, pays: bool) -> None:  # noqa: FBT001
+        subscription_id = self.pick(data, self.running(), "subscription").id
+        change = ChangePlan(subscription_id=subscription_id, price_id=PriceId(plan), at=at, provider="stripe")
+        self.world.do(change)
+        if pays:
+            self.the_gateway_carries_out_all_calls_now()
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), days=st.sampled_from([29, 30, 31, 45]))
+    def a_manager_migrates_a_price(self, data: Any, days: int) -> None:
+        subscription_id = self.pick(data, self.running(), "subscription").id
+        effective_at = self.world.now + timedelta(days=days)
+        new = PriceId("cinema:new")
+        self.world.do(MigratePrice(subscription_id=subscription_id, price_id=new, effective_at=effective_at))
+
+    @rule(auto_renew=st.booleans())
+    def the_customer_tries_a_plan(self, auto_renew: bool) -> None:  # noqa: FBT001
+        self.world.do(StartTrial(price_id=PriceId("arthouse:month"), auto_renew=auto_renew))
 
     @precondition(lambda self: self.world.account.payments)
     @rule(data=st.data(), amount=st.sampled_from([None, None, 1, 250, 999, 10**6]), by_manager=st.booleans())

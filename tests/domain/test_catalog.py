@@ -163,6 +163,10 @@ def test_a_plan_that_is_not_valid(changed: dict[str, Any]) -> None:
         (PLAN, price("cinema:month", usd(1), Period(count=0, unit=PeriodUnit.MONTH))),
         (PLAN, price("cinema:month", usd(1), Period(count=MONTHS_MAX + 1, unit=PeriodUnit.MONTH))),
         (PLAN, price("cinema:days", usd(1), Period(count=DAYS_MAX + 1, unit=PeriodUnit.DAY))),
+        (FILM, price("solaris:own", usd(1), trial_days=7)),
+        (PLAN, price("cinema:month", usd(1), MONTH, trial_days=0)),
+        (PLAN, price("cinema:month", usd(1), MONTH, trial_days=-1)),
+        (PLAN, price("cinema:month", usd(1), MONTH, trial_days=10_000)),
     ],
 )
 def test_a_price_that_is_not_valid(define: DefineProduct, offered: Price) -> None:

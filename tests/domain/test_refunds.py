@@ -30,13 +30,14 @@ from domain.refunds.events import (
 from domain.refunds.state import RefundedBy, RefundStatus
 from domain.subscriptions.commands import CancelAt, CancelSubscription, ResumeSubscription
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionShortened
-from domain.subscriptions.state import PaidPeriod, SubscriptionStatus
+from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import (
     PAGE,
     bought,
     bought_too,
     charge_answered,
     opened,
+    paid_period,
     refund,
     refund_answer,
     subscribed,
@@ -323,7 +324,7 @@ class TestTheAccessThatWasPaidBack:
         ahead = bought_too(subscribed(), "cinema:month", at=T0 + DAY, ids=SECOND)
         spec = ahead.when(ask(ids=SECOND), at=T0 + DAY, command_id="refund 1").happens()
         after = spec.when(refund_answer(refund(spec), SUCCEEDED), at=MIDDLE)
-        paid = (PaidPeriod(order_id=ORDER.order, start=T0, end=END),)
+        paid = (paid_period(ORDER, T0, END),)
         assert after.events[1:] == (
             SubscriptionShortened(
                 subscription_id=PLAN, order_id=SECOND.order, anchor=T0, units=1, paid=paid, period_end=END
@@ -344,7 +345,7 @@ class TestTheAccessThatWasPaidBack:
         spec = given_back(asked(ahead, at=MIDDLE), at=MIDDLE)
         held = subscription(spec)
         length = datetime(2030, 3, 31, 12, 30, tzinfo=UTC) - END
-        assert held.paid == (PaidPeriod(order_id=SECOND.order, start=MIDDLE, end=MIDDLE + length),)
+        assert held.paid == (paid_period(SECOND, MIDDLE, MIDDLE + length),)
         assert held.period_end == MIDDLE + length
         assert spec.account.entitlements[ROLE].until == MIDDLE + length
         over = until(spec, held.period_end)

@@ -32,12 +32,13 @@ from domain.subscriptions.events import (
     SubscriptionGraceStarted,
     SubscriptionRenewed,
 )
-from domain.subscriptions.state import SubscriptionStatus
+from domain.subscriptions.state import PaidPeriod, Source, SubscriptionStatus
 from tests.domain.histories import (
     METHOD,
     charge,
     charge_answered,
     due,
+    paid_period,
     subscribed,
     subscription,
     until,
@@ -152,6 +153,15 @@ class TestTheCharge:
                 auto_renew=True,
                 renew_at=NEXT_END - 3 * DAY,
                 renewed_at=FIRST + MINUTE,
+                paid=(
+                    paid_period(ORDER, T0, END),
+                    PaidPeriod(
+                        order_id=RENEWAL,
+                        start=END,
+                        end=NEXT_END,
+                        sources=(Source(payment_id=FIRST_CHARGE, amount=999),),
+                    ),
+                ),
             ),
             EntitlementGranted(
                 resource=ROLE, until=access_end, reason="subscription", order_id=RENEWAL, subscription_id=PLAN

@@ -46,7 +46,18 @@ from domain.promo.state import PromoCodeUses, PromoUseStatus
 from domain.refunds.commands import AnswerRefund
 from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
 from domain.refunds.state import RefundStatus
-from domain.subscriptions.events import AccessBlocked, SubscriptionExtended, SubscriptionRenewed
+from domain.subscriptions.events import (
+    AccessBlocked,
+    PlanChanged,
+    SubscriptionContinued,
+    SubscriptionEnded,
+    SubscriptionEvent,
+    SubscriptionExtended,
+    SubscriptionPaused,
+    SubscriptionRenewed,
+    SubscriptionShortened,
+    SubscriptionStarted,
+)
 from infra.memory.provider import MemoryProvider
 from schemas.codec import decode, encode, type_of
 from schemas.messages import EFFECTS, EVENTS
@@ -70,6 +81,7 @@ PROMOS = {
     "FIVE": PromoCode(code="FIVE", amount=usd(500), uses_max=3, uses_per_account_max=2),
 }
 LONGEST_MONTH = timedelta(days=31)
+LONGEST_TRIAL = timedelta(days=max(offer.price.trial_days or 0 for offer in OFFERS.values()))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -254,7 +266,9 @@ def every_charge_was_agreed(world: World) -> None:
         if collected.status is not AnswerStatus.SUCCEEDED:
             continue
         order = orders[world.account.payments[PaymentId(collected.payment_id)].order_id]
-        assert collected.amount == order.total == order.subtotal - order.discount
+        assert order.total == order.subtotal - order.discount
+        assert collected.amount == (order.total if order.credit is None else order.total - order.credit)
+        assert order.credit is None or 0 <= order.credit.amount <= order.total.amount
         assert order.subtotal.amount == sum(line.total.amount for line in order.lines)
         assert order.discount.amount == sum(line.discount_amount for line in order.lines)
         for line in order.lines:
@@ -299,13 +313,14 @@ def no_access_without_money(world: World) -> None:
     paid = {event.order_id for event in of(world, PaymentSucceeded)}
     for resource, held in world.account.entitlements.items():
         assert held.order_id in orders, held
-        assert held.order_id in paid or orders[held.order_id].total.amount == 0
+        assert held.order_id in paid or _costs_nothing(orders[held.order_id])
         line = next(line for line in orders[held.order_id].lines if line.resource == resource)
         if line.kind is ProductKind.SUBSCRIPTION:
             assert held.subscription_id is not None
             assert held.until is not None
             subscription = world.account.subscriptions[held.subscription_id]
             assert subscription.is_running
+            assert subscription.paused_at is None
             assert held.until == subscription.access_end
             assert held.until <= subscription.period_end + POLICIES.grace
             _bought_time_covers(world, orders, resource, subscription.period_end)
@@ -314,7 +329,13 @@ def no_access_without_money(world: World) -> None:
 
 
 def _bought_time_covers(world: World, orders: dict[Any, OrderPlaced], resource: str, end: datetime) -> None:
-    lines = [line for order in orders.values() for line in order.lines if line.resource == resource]
+    lines = [
+        line
+        for order in orders.values()
+        for line in order.lines
+        if line.resource == resource and order.purpose is not OrderPurpose.TRIAL
+    ]
+    trials = sum(order.purpose is OrderPurpose.TRIAL for order in orders.values())
     bought = sum(
         (
             timedelta(days=line.period.count * line.quantity)
@@ -326,7 +347,67 @@ def _bought_time_covers(world: World, orders: dict[Any, OrderPlaced], resource: 
         timedelta(0),
     )
     given = sum((timedelta(days=event.days) for event in of(world, SubscriptionExtended)), timedelta(0))
-    assert end - world.now <= bought + given
+    assert end - world.now <= bought + given + trials * LONGEST_TRIAL, (resource, end, world.now)
+
+
+def _costs_nothing(order: OrderPlaced) -> bool:
+    return order.total.amount == 0 or order.total == order.credit
+
+
+def what_runs_gives_access_unless_it_rests(world: World) -> None:
+    for held in world.account.subscriptions.values():
+        if held.is_running:
+            right = world.account.entitlements.get(held.resource)
+            assert (right is None) == (held.paused_at is not None), held
+            assert right is None or right.subscription_id == held.id
+
+
+def money_of_a_payment_is_counted_once(world: World) -> None:
+    """What is carried over into another period by a change of plan is in no other one any more."""
+    counted: Counter[str] = Counter()
+    for held in world.account.subscriptions.values():
+        for period in held.paid:
+            assert period.start <= period.end
+            for source in period.sources:
+                assert source.amount > 0
+                counted[source.payment_id] += source.amount
+    for payment_id, amount in counted.items():
+        assert amount <= world.account.payments[PaymentId(payment_id)].amount.amount
+
+
+def nobody_pays_for_time_without_access(world: World) -> None:
+    """A period that begins before its money came joins the one before, whose access had not ended."""
+    access: dict[str, datetime] = {}
+    paused: set[str] = set()
+    for event in world.log:
+        match event:
+            case SubscriptionRenewed():
+                assert event.subscription_id not in paused
+                assert event.period_start >= event.renewed_at or access[event.subscription_id] >= event.renewed_at
+                access[event.subscription_id] = event.access_end
+            case SubscriptionPaused():
+                paused.add(event.subscription_id)
+            case SubscriptionContinued():
+                paused.remove(event.subscription_id)
+                access[event.subscription_id] = event.access_end
+            case SubscriptionShortened():
+                access[event.subscription_id] = event.period_end
+            case SubscriptionEnded():
+                paused.discard(event.subscription_id)
+                access[event.subscription_id] = event.ended_at
+            case _:
+                if isinstance(event, SubscriptionEvent) and hasattr(event, "access_end"):
+                    access[event.subscription_id] = event.access_end
+
+
+def a_product_is_tried_once(world: World) -> None:
+    had: set[str] = set()
+    for event in world.log:
+        if isinstance(event, SubscriptionStarted):
+            assert not (event.is_trial and event.product_id in had)
+            had.add(event.product_id)
+        elif isinstance(event, PlanChanged):
+            had.add(event.plan.product_id)
 
 
 def what_waits_has_a_timer(world: World) -> None:
@@ -353,7 +434,7 @@ def what_waits_has_a_timer(world: World) -> None:
             assert order.id in waiting
             continue
         payment = world.account.payments[order.payment_id]
-        if order.purpose is OrderPurpose.PURCHASE:
+        if order.purpose is not OrderPurpose.RENEWAL:
             assert not isinstance(payment.phase, Succeeded | Ended), order
         else:
             renews = [held for held in world.account.subscriptions.values() if held.renewal_order_id == order.id]
@@ -418,6 +499,10 @@ LAWS = (
     no_money_moves_twice,
     no_money_is_silently_kept,
     no_access_without_money,
+    what_runs_gives_access_unless_it_rests,
+    money_of_a_payment_is_counted_once,
+    nobody_pays_for_time_without_access,
+    a_product_is_tried_once,
     what_waits_has_a_timer,
     no_role_has_two_subscriptions,
     promo_codes_keep_their_limits,

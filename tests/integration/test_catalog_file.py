@@ -64,6 +64,7 @@ def test_what_is_exported_is_what_is_imported(data_dir: Path) -> None:
                 id="premium:monthly",
                 amount=Money(amount=999, currency="USD"),
                 period=Period(count=1, unit=PeriodUnit.MONTH),
+                trial_days=None,
                 active=True,
             ),
         ),

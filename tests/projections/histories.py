@@ -21,9 +21,14 @@ from domain.refunds.commands import AnswerRefund, RequestRefund
 from domain.subscriptions.commands import (
     CancelAt,
     CancelSubscription,
+    ChangeAt,
+    ChangePlan,
     ExtendSubscription,
+    MigratePrice,
+    PauseSubscription,
     RenewSubscription,
     ResumeSubscription,
+    StartTrial,
 )
 from projections.fold import Batch, Place
 from projections.writer import Move
@@ -32,6 +37,7 @@ from tests.sample_log import OFFERS, PROMOS, SampleLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from random import Random
 
     from domain.account.state import Account
@@ -64,7 +70,7 @@ def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
         elif choice < 0.40:
             log.cancel(account, random.choice(payments).order_id)
         elif choice < 0.62 and state is not None:
-            log.do(account, _asked(state, random))
+            log.do(account, _asked(state, log.now, random))
         elif choice < 0.70 and state is not None:
             _discounts(log, account, random)
         else:
@@ -74,6 +80,7 @@ def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
 
 def rare_stories(log: SampleLog) -> None:
     """What chance seldom finds: a renewal that its owner must confirm, and a period bought ahead that is paid back."""
+    _plan_stories(log)
     log.buy("account-0", "premium:month")
     renew = next(timer for timer in pending(log.accounts["account-0"]) if isinstance(timer.data, RenewSubscription))
     log.now = renew.due_at
@@ -155,7 +162,27 @@ def _discounts(log: SampleLog, account: str, random: Random) -> None:
         _answer_promo(log, account, random.choice(list(PromoOutcome)))
 
 
-def _asked(state: Account, random: Random) -> Any:
+def _plan_stories(log: SampleLog) -> None:
+    """A trial, a pause that ends by itself, a change at the end that is dropped, and one at once that is paid."""
+    log.do("account-3", StartTrial(price_id=PriceId("arthouse:month")))
+    log.buy("account-3", "premium:month")
+    plan = next(held for held in log.accounts["account-3"].subscriptions.values() if held.product_id == "premium")
+    later = ChangePlan(subscription_id=plan.id, price_id=PriceId("basic:month"), at=ChangeAt.PERIOD_END)
+    log.do("account-3", later)
+    log.do("account-3", replace(later, price_id=PriceId("premium:month")))
+    log.do("account-3", PauseSubscription(subscription_id=plan.id))
+    log.now += timedelta(days=3)
+    log.do("account-3", ResumeSubscription(subscription_id=plan.id))
+    log.do("account-3", replace(later, at=ChangeAt.NOW, price_id=PriceId("premium:new"), provider="stripe"))
+    charge = next(payment for payment in log.accounts["account-3"].payments.values() if payment.method is not None)
+    assert charge.call is not None
+    told = ProviderAnswer(
+        status=AnswerStatus.SUCCEEDED, reference="pi_2", amount=charge.amount, paid_at=charge.created_at
+    )
+    log.do("account-3", AnswerCall(payment_id=charge.id, effect_id=charge.call.effect_id, attempt=1, answer=told))
+
+
+def _asked(state: Account, now: datetime, random: Random) -> Any:
     """What a customer, a manager or the gateway says about refunds, subscriptions and saved means of payment."""
     payment = random.choice(list(state.payments.values()))
     asked: list[Any] = [
@@ -175,7 +202,21 @@ def _asked(state: Account, random: Random) -> Any:
             CancelSubscription(subscription_id=subscription.id, at=at),
             ResumeSubscription(subscription_id=subscription.id),
             ExtendSubscription(subscription_id=subscription.id, days=random.randint(1, 40), reason="sorry"),
+            PauseSubscription(subscription_id=subscription.id),
+            ChangePlan(
+                subscription_id=subscription.id,
+                price_id=PriceId(random.choice(["basic:month", "premium:month", "premium:new"])),
+                at=random.choice(list(ChangeAt)),
+                provider="stripe",
+            ),
+            MigratePrice(
+                subscription_id=subscription.id,
+                price_id=PriceId("premium:new"),
+                effective_at=now + timedelta(days=random.choice([20, 31, 40])),
+            ),
         ]
+    if random.random() < 0.2:
+        asked.append(StartTrial(price_id=PriceId("arthouse:month"), auto_renew=random.random() < 0.7))
     if random.random() < 0.2:
         asked += [RemovePaymentMethod(method_reference=method.method_reference) for method in state.methods]
     return random.choice(asked)
