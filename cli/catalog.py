@@ -1,36 +1,45 @@
-"""`billing catalog`: products and prices from a file into the log, and back into a file."""
+"""`billing catalog`: products, prices, discounts and promo codes from a file into the log, and back into a file."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
-import secrets
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from cli.catalog_discounts import has_discounts, months_document, promo_document, read_discounts
 from cli.common import DataDirOption, JsonOption, UsageError, echo_json, settings_of_stack
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from domain.catalog.commands import DefineProduct
     from domain.ids import CommandId
     from domain.money import Money
+    from domain.pricing.commands import DefineMonthsDiscounts
+    from domain.promo.commands import DefinePromoCode
     from projections.commands import CommandView
+    from projections.paging import Page
     from projections.products import ProductView
 
-app = typer.Typer(help="Products and prices.", no_args_is_help=True)
+    Wanted = DefineProduct | DefineMonthsDiscounts | DefinePromoCode
+    """What an entry of the catalogue is to be."""
 
+app = typer.Typer(help="Products, prices, discounts and promo codes.", no_args_is_help=True)
+
+Item = TypeVar("Item")
 DEMO = "demo"
 DEMO_PATH = Path(__file__).with_name("demo_catalog.yaml")
 _OUTCOME_TIMEOUT_S = 60.0
 _POLL_INTERVAL_S = 0.05
-_PRODUCTS_PER_PAGE = 100
+_ENTRIES_PER_PAGE = 100
 _DECIMAL = re.compile(r"[0-9]{1,13}(\.[0-9]{1,4})?")
 _SOURCE = "billing/cli"
 _ACTOR = "operator"
@@ -43,10 +52,10 @@ def import_catalog(
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have the products be as in the file; those that it does not name stay as they are."""
+    """Have products, discounts by months and promo codes be as in the file; what it does not name stays as it is."""
     from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 
-    wanted = read_catalog(DEMO_PATH if file == DEMO else Path(file))
+    wanted = read_file(DEMO_PATH if file == DEMO else Path(file))
     settings = settings_of_stack(data_dir)
     try:
         outcomes = asyncio.run(bring_in(settings, wanted, only_new=only_new))
@@ -56,31 +65,35 @@ def import_catalog(
         raise UsageError(
             f"no outcome within {_OUTCOME_TIMEOUT_S:.0f} s: do an engine and a projector run? See `billing doctor`."
         ) from error
-    rejected = {product: view for product, view in outcomes.items() if view.code is not None}
+    rejected = {name: view for name, view in outcomes.items() if view.code is not None}
     if as_json:
-        problems = {product: {"code": view.code, "detail": view.detail} for product, view in rejected.items()}
-        echo_json({"products": len(wanted), "changed": len(outcomes) - len(rejected), "rejected": problems})
+        problems = {name: {"code": view.code, "detail": view.detail} for name, view in rejected.items()}
+        echo_json({"entries": len(wanted), "changed": len(outcomes) - len(rejected), "rejected": problems})
     else:
-        typer.echo(f"{len(wanted)} products: {len(outcomes) - len(rejected)} changed, {len(rejected)} rejected")
-        for product, view in rejected.items():
-            typer.echo(f"  {product}: {view.detail} ({view.code})", err=True)
+        typer.echo(f"{len(wanted)} entries: {len(outcomes) - len(rejected)} changed, {len(rejected)} rejected")
+        for name, view in rejected.items():
+            typer.echo(f"  {name}: {view.detail} ({view.code})", err=True)
     if rejected:
         raise typer.Exit(1)
 
 
 @app.command("export")
 def export_catalog(data_dir: DataDirOption = None) -> None:
-    """Print what is on sale, in the form that `import` reads."""
+    """Print what is on sale and at which discounts, in the form that `import` reads."""
     import yaml
 
     settings = settings_of_stack(data_dir)
-    products = asyncio.run(_on_sale(settings))
-    document = {"products": [as_document(product) for product in products]}
+    document = asyncio.run(_exported(settings))
     typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
 
 
+def read_file(path: Path) -> tuple[Wanted, ...]:
+    """Everything that a file wants to be so; UsageError where it cannot be read or makes no sense."""
+    return (*read_catalog(path), *read_discounts(path))
+
+
 def read_catalog(path: Path) -> tuple[DefineProduct, ...]:
-    """The commands that a file stands for; UsageError where it cannot be read or makes no sense."""
+    """The products that a file wants to be; UsageError where it cannot be read or makes no sense."""
     import orjson
     import yaml
 
@@ -92,7 +105,8 @@ def read_catalog(path: Path) -> tuple[DefineProduct, ...]:
         document, lines = yaml.safe_load(text), _lines_of_products(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    entries = document.get("products") if isinstance(document, dict) else None
+    nothing: list[Any] | None = [] if has_discounts(document) else None
+    entries = document.get("products", nothing) if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UsageError(f"{path}: there must be a list `products`, each with its fields")
     commands: dict[str, DefineProduct] = {}
@@ -106,7 +120,7 @@ def read_catalog(path: Path) -> tuple[DefineProduct, ...]:
             _read_amounts(entry)
             request = DefineProductRequest.model_validate_json(orjson.dumps(entry, default=str))
         except ValueError as error:
-            raise UsageError(f"{path}, line {line}: product {product_id}: {_problems(error)}") from error
+            raise UsageError(f"{path}, line {line}: product {product_id}: {problems_of(error)}") from error
         commands[product_id] = request.to_command(ProductId(product_id))
     return tuple(commands.values())
 
@@ -136,7 +150,8 @@ def _read_amounts(entry: dict[str, Any]) -> None:
             price["amount"] = {"amount": money.amount, "currency": money.currency}
 
 
-def _problems(error: ValueError) -> str:
+def problems_of(error: ValueError) -> str:
+    """Say what is wrong with an entry, field by field."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
@@ -173,12 +188,11 @@ def as_document(product: ProductView) -> dict[str, Any]:
     return document
 
 
-async def bring_in(settings: Settings, wanted: Iterable[DefineProduct], *, only_new: bool) -> dict[str, CommandView]:
-    """Send what would change something, and wait for every outcome; outcomes by product.
+async def bring_in(settings: Settings, wanted: Iterable[Wanted], *, only_new: bool) -> dict[str, CommandView]:
+    """Send what would change something, and wait for every outcome; outcomes by the key of the entry.
 
     Raises SendRefusedError, SendUnknownError, TimeoutError.
     """
-    from domain.ids import CommandId, derive, product_key
     from infra.clock import clock_of
     from infra.kafka.command_sender import CommandSender
     from infra.kafka.topics import topics_of
@@ -191,31 +205,69 @@ async def bring_in(settings: Settings, wanted: Iterable[DefineProduct], *, only_
     sender.start()
     try:
         async with engine.connect() as connection:
-            changes = [define for define in wanted if await _changes(connection, define, only_new=only_new)]
-        # Each import is an intent of its own: what was imported, changed since and is imported again is no repeat.
-        name = f"import {secrets.token_hex(16)}"
-        sent: dict[CommandId, str] = {}
-        for define in changes:
-            command_id = CommandId(derive(product_key(define.product_id), name))
-            await sender.send(
-                new_command(
-                    command_id=command_id,
-                    key=product_key(define.product_id),
-                    time=clock.now(),
-                    source=_SOURCE,
-                    actor=_ACTOR,
-                    data=define,
-                )
+            changes = [
+                (key_of(define), define, await _command_id(connection, define))
+                for define in wanted
+                if await _changes(connection, define, only_new=only_new)
+            ]
+        for key, define, command_id in changes:
+            record = new_command(
+                command_id=command_id, key=key, time=clock.now(), source=_SOURCE, actor=_ACTOR, data=define
             )
-            sent[command_id] = define.product_id
-        return await _outcomes(engine, sent)
+            await sender.send(record)
+        return await _outcomes(engine, {command_id: key for key, _, command_id in changes})
     finally:
         await sender.stop()
         await engine.dispose()
 
 
-async def _changes(connection: AsyncConnection, define: DefineProduct, *, only_new: bool) -> bool:
+def key_of(define: Wanted) -> str:
+    """The key of the log under which the entry stands."""
+    from domain.catalog import entries
+
+    key = entries.key_of(define)
+    assert key is not None, "whatever a file wants is an entry of the catalogue"
+    return key
+
+
+async def _command_id(connection: AsyncConnection, define: Wanted) -> CommandId:
+    """The same for the same wish about the same history: a repeat is recognised, however the first one ended.
+
+    What was imported, changed since and is imported again is another wish, since it comes after another change.
+    """
+    from sqlalchemy import select
+
+    from domain.ids import CommandId, derive
+    from projections import discounts, products, promo_codes
+    from schemas.codec import encode
+
+    key = key_of(define)
+    newest = ""
+    for model in (products.MODEL, discounts.MONTHS, promo_codes.MODEL):
+        history = model.history
+        assert history is not None
+        last = select(history.c.event_id).where(history.c.account == key).order_by(history.c.sequence.desc()).limit(1)
+        newest = newest or (await connection.execute(last)).scalar_one_or_none() or ""
+    return CommandId(derive(key, f"import {hashlib.sha256(encode(define)).hexdigest()} after {newest}"))
+
+
+async def _changes(connection: AsyncConnection, define: Wanted, *, only_new: bool) -> bool:
     """Whether the command would change the catalogue, as far as the read model knows."""
+    from domain.catalog.commands import DefineProduct
+    from domain.promo.commands import DefinePromoCode
+    from projections import discounts, promo_codes
+
+    if isinstance(define, DefineProduct):
+        return await _changes_product(connection, define, only_new=only_new)
+    if isinstance(define, DefinePromoCode):
+        known = await promo_codes.get(connection, define.promo.code)
+        return known is None or (not only_new and known.promo != define.promo)
+    table = await discounts.by_months(connection)
+    steps = tuple(sorted(define.steps, key=lambda step: step.months))
+    return table.updated_at is None if only_new else table.table.steps != steps
+
+
+async def _changes_product(connection: AsyncConnection, define: DefineProduct, *, only_new: bool) -> bool:
     from sqlalchemy import select
 
     from projections import products
@@ -254,20 +306,32 @@ async def _outcomes(engine: AsyncEngine, sent: dict[CommandId, str]) -> dict[str
     return found
 
 
-async def _on_sale(settings: Settings) -> list[ProductView]:
+async def _exported(settings: Settings) -> dict[str, Any]:
+    """Everything on sale and the discounts, as a file has them."""
     from infra.postgres.engine import create_engine
-    from projections.products import list_page
+    from projections import discounts, products, promo_codes
 
     engine = create_engine(settings.database_url, application_name="billing-catalog", pool_size=1)
-    products: list[ProductView] = []
-    cursor: str | None = None
+    document: dict[str, Any] = {"products": [], "months_discounts": [], "promo_codes": []}
     try:
         async with engine.connect() as connection:
-            while True:
-                page = await list_page(connection, limit=_PRODUCTS_PER_PAGE, cursor=cursor)
-                products += page.items
-                cursor = page.next_cursor
-                if cursor is None:
-                    return products
+            sold = partial(products.list_page, connection, limit=_ENTRIES_PER_PAGE)
+            codes = partial(promo_codes.list_page, connection, active=True, limit=_ENTRIES_PER_PAGE)
+            document["products"] = [as_document(product) async for product in _every(sold)]
+            document["months_discounts"] = months_document((await discounts.by_months(connection)).table)
+            document["promo_codes"] = [promo_document(view.promo) async for view in _every(codes)]
     finally:
         await engine.dispose()
+    return document
+
+
+async def _every(page_of: Callable[..., Awaitable[Page[Item]]]) -> AsyncIterator[Item]:
+    """Every item of all pages."""
+    cursor: str | None = None
+    while True:
+        page = await page_of(cursor=cursor)
+        for item in page.items:
+            yield item
+        cursor = page.next_cursor
+        if cursor is None:
+            return

@@ -18,7 +18,7 @@ import msgspec
 import typer
 from pydantic import SecretStr
 
-from cli.catalog import DEMO_PATH, bring_in, read_catalog
+from cli.catalog import DEMO_PATH, bring_in, read_file
 from cli.progress import JarProgress, say
 from cli.setup import create_tables_and_topics
 from cli.supervisor import Role, Supervisor
@@ -206,13 +206,13 @@ class Stack:
             outcomes = asyncio.run(self._bring_in_demo())
         except (SendRefusedError, SendUnknownError, TimeoutError) as error:
             raise StartError(f"the demo catalogue could not be loaded: {error or 'no outcome came'}") from error
-        rejected = [f"{product}: {view.detail}" for product, view in outcomes.items() if view.code is not None]
+        rejected = [f"{name}: {view.detail}" for name, view in outcomes.items() if view.code is not None]
         if rejected:
             raise StartError("the demo catalogue could not be loaded:\n" + "\n".join(rejected))
 
     async def _bring_in_demo(self) -> dict[str, CommandView]:
         """Look after the processes meanwhile: one of them may die now too."""
-        importing = asyncio.create_task(bring_in(self._settings, read_catalog(DEMO_PATH), only_new=True))
+        importing = asyncio.create_task(bring_in(self._settings, read_file(DEMO_PATH), only_new=True))
         while not importing.done():
             self._supervisor.poll()
             await asyncio.wait({importing}, timeout=_POLL_INTERVAL_S)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import yaml
 
 from infra.settings import load_settings
 from projections.audit.books import Charge, read_books
@@ -145,6 +147,42 @@ def test_ten_uses_and_a_hundred_buyers_at_once(up: RunningUp) -> None:
     verified = billing("audit", "verify", data_dir=up.data_dir)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     first.http.close()
+
+
+def test_a_file_that_is_imported_twice_changes_nothing(up: RunningUp) -> None:
+    first = up.data_dir / "first.yaml"
+    first.write_text(
+        "months_discounts: [{months: 4, takes: 12.5 %}]\n"
+        "promo_codes: [{code: FILE, takes: 3.00 USD, valid_until: 2999-12-31T00:00:00Z, uses_max: 5}]\n",
+        "utf-8",
+    )
+
+    def imported(path: object) -> dict[str, Any]:
+        done = billing("catalog", "import", str(path), "--json", data_dir=up.data_dir)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def changes() -> list[str]:
+        return [entry["event_type"] for entry in manage(up, "GET", "/promo-codes/FILE/history")["items"]]
+
+    assert imported(first) == {"entries": 2, "changed": 2, "rejected": {}}
+    assert imported(first)["changed"] == 0
+    assert changes() == ["billing.promo_code.defined"]
+    second = up.data_dir / "second.yaml"
+    second.write_text(first.read_text("utf-8").replace("3.00 USD", "10 %"), "utf-8")
+    assert imported(second)["changed"] == 1
+    assert imported(first)["changed"] == 1, "what was changed since is no repeat"
+    assert changes() == ["billing.promo_code.defined"] * 3
+
+    exported = billing("catalog", "export", data_dir=up.data_dir)
+    assert exported.returncode == 0, exported.stderr
+    whole = up.data_dir / "exported.yaml"
+    whole.write_text(exported.stdout, "utf-8")
+    document = yaml.safe_load(exported.stdout)
+    assert document["months_discounts"] == [{"months": 4, "basis_points": 1250}]
+    assert {code["code"] for code in document["promo_codes"]} >= {"FILE", "PREMIERE"}
+    assert imported(whole)["changed"] == 0, "what is exported is what is there"
 
 
 def _give_up(up: RunningUp, account: str, order: dict[str, Any]) -> None:

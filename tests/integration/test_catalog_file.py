@@ -10,11 +10,16 @@ import pytest
 import yaml
 
 from cli import catalog
-from cli.catalog import as_document, read_catalog
+from cli.catalog import as_document, read_catalog, read_file
+from cli.catalog_discounts import months_document, promo_document
 from cli.common import UsageError
 from domain.calendar import Period, PeriodUnit
 from domain.catalog.state import ProductKind
+from domain.ids import ProductId
 from domain.money import Money
+from domain.pricing.commands import DefineMonthsDiscounts
+from domain.pricing.state import MonthsDiscounts, MonthsStep, PromoCode
+from domain.promo.commands import DefinePromoCode
 from projections.products import PriceView, ProductView
 
 if TYPE_CHECKING:
@@ -120,3 +125,73 @@ def test_what_is_wrong_is_named(text: str, complaint: str, data_dir: Path) -> No
 def test_file_that_is_not_there(data_dir: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_catalog(data_dir / "none.yaml")
+
+
+DISCOUNTS = """
+months_discounts:
+  - {months: 6, takes: 20 %}
+  - {months: 3, takes: 12.5%}
+promo_codes:
+  - {code: summer, takes: 10 %, products: [premium], months_min: 3, valid_until: 2027-09-01T00:00:00Z, uses_max: 5}
+  - {code: FIVE, takes: 5.00 USD, uses_per_account_max: 1}
+"""
+
+
+def test_discounts_become_commands(data_dir: Path) -> None:
+    path = data_dir / "discounts.yaml"
+    path.write_text(DISCOUNTS, "utf-8")
+    assert read_catalog(path) == (), "a file may have discounts alone"
+    months, summer, five = read_file(path)
+    steps = (MonthsStep(months=6, basis_points=2000), MonthsStep(months=3, basis_points=1250))
+    assert months == DefineMonthsDiscounts(steps=steps)
+    assert summer == DefinePromoCode(
+        promo=PromoCode(
+            code="SUMMER",
+            basis_points=1000,
+            products=(ProductId("premium"),),
+            months_min=3,
+            valid_until=datetime(2027, 9, 1, tzinfo=UTC),
+            uses_max=5,
+        )
+    )
+    assert five == DefinePromoCode(
+        promo=PromoCode(code="FIVE", amount=Money(amount=500, currency="USD"), uses_per_account_max=1)
+    )
+
+
+def test_exported_discounts_are_imported_as_they_were(data_dir: Path) -> None:
+    path = data_dir / "discounts.yaml"
+    path.write_text(DISCOUNTS, "utf-8")
+    months, *codes = read_file(path)
+    assert isinstance(months, DefineMonthsDiscounts)
+    documents = [promo_document(define.promo) for define in codes if isinstance(define, DefinePromoCode)]
+    table = months_document(MonthsDiscounts(steps=months.steps))
+    path.write_text(yaml.safe_dump({"months_discounts": table, "promo_codes": documents}), "utf-8")
+    assert read_file(path) == (months, *codes)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("months_discounts: 3", "`months_discounts` must be a list"),
+        ("promo_codes: [x]", "`promo_codes` must be a list"),
+        ("promo_codes: [{takes: 10 %}]", "needs a `code` of its own"),
+        ("promo_codes: [{code: A1, takes: 10 %}, {code: a1, takes: 5 %}]", "needs a `code` of its own"),
+        ("promo_codes: [{code: A1, takes: 10}]", "10 is no part"),
+        ("promo_codes: [{code: A1, takes: 10.001 %}]", "write 9.99 USD"),
+        ("promo_codes: [{code: A1, takes: 1.5 JPY}]", "JPY has 0 digits after the point"),
+        ("promo_codes: [{code: A1, takes: 10 %, uses: 5}]", "promo code A1: uses: Extra inputs"),
+        (
+            "promo_codes: [{code: A1, takes: 10 %, valid_until: 2027-01-01T00:00:00}]",
+            "valid_until: Input should have time",
+        ),
+        ("months_discounts: [{months: 3, takes: 5.00 USD}]", "is no part: write 10 %"),
+        ("months_discounts: [{months: 3, basis_points: 0.1}]", "basis_points: Input should be a valid integer"),
+    ],
+)
+def test_what_is_wrong_with_discounts_is_named(text: str, complaint: str, data_dir: Path) -> None:
+    path = data_dir / "wrong.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UsageError) as caught:
+        read_file(path)
+    assert complaint in str(caught.value)
