@@ -39,11 +39,11 @@ run: $(INSTALLED) ## Run the whole product here: broker, database, API, workers,
 
 .PHONY: test
 test: $(INSTALLED) ## Run the whole test suite
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests that need no broker and no database
-	@$(BIN)/pytest tests/domain tests/processors tests/schemas $(ARGS)
+	@$(BIN)/pytest -n 2 tests/domain tests/processors tests/schemas $(ARGS)
 
 .PHONY: check
 check: lint types schemas-check ## All that CI checks besides the tests

@@ -18,6 +18,7 @@ from domain.catalog import entries
 from domain.decider import Command
 from domain.effects import SendCommand
 from domain.errors import DomainError
+from domain.grants.state import access_of
 from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
@@ -280,8 +281,8 @@ class _Writer:
 
 
 def entitlements_record(account: Account) -> EntitlementsRecord:
-    """Return the public record of all that the account may watch, in a stable order."""
-    held = sorted(account.entitlements.values(), key=lambda entitlement: entitlement.resource)
+    """Return the public record of all that the account may watch, bought or given, in a stable order."""
+    held = access_of(account)
     return EntitlementsRecord(
         items=tuple(EntitlementItem(resource=item.resource, until=item.until, reason=item.reason) for item in held)
     )
