@@ -53,6 +53,8 @@ class Settings:
     """How many each customer does."""
     pause_s: float = 25.0
     """The mean time between two of them."""
+    lasts_s: float | None = None
+    """After how long customers who are not done are left alone."""
     repertoire: tuple[Deed, ...] = REPERTOIRE
     engines: int = 3
     """At most; a short history has fewer, as its seed says."""
