@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from random import Random
 
 MONTH = Period(count=1, unit=PeriodUnit.MONTH)
-PRODUCTS = ("dune", "solaris", "premium", "weekly")
+PRODUCTS = ("dune", "solaris", "premium", "plus", "weekly")
 PROMO_CODES = (
     PromoCode(code="HALF", basis_points=5000, uses_max=2),
     PromoCode(code="FREE", basis_points=10_000, uses_max=1),
@@ -47,10 +47,14 @@ class Shelf:
             "dune": (999, None, None, None),
             "solaris": (450, None, None, 30),
             "premium": (1299, MONTH, "premium", None),
+            "plus": (1999, MONTH, "premium", None),
             "weekly": (333, Period(count=7, unit=PeriodUnit.DAY), "weekly", None),
         }[name]
         price = Price(
-            id=self.price(name), amount=Money(amount=amount + 100 * (version - 1), currency="USD"), period=period
+            id=self.price(name),
+            amount=Money(amount=amount + 100 * (version - 1), currency="USD"),
+            period=period,
+            trial_days=14 if period == MONTH else None,
         )
         return DefineProduct(
             product_id=ProductId(name),
@@ -71,7 +75,7 @@ class Shelf:
 
     def any_plan(self, random: Random) -> PriceId:
         """Return the price of a plan, mostly the newest."""
-        return self._any(random, ("premium", "premium", "premium", "weekly"))
+        return self._any(random, ("premium", "premium", "premium", "plus", "weekly"))
 
     def change_price(self, random: Random) -> tuple[str, DefineProduct]:
         """Return a product and the command that gives it another price."""

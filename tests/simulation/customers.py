@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from domain.ids import DiscountId, OrderId, PaymentId, PriceId, ProductId, SubscriptionId, derive, product_key
@@ -15,7 +16,17 @@ from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import RemovePaymentMethod
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.refunds.commands import RequestRefund
-from domain.subscriptions.commands import CancelAt, CancelSubscription, ExtendSubscription, ResumeSubscription
+from domain.subscriptions.commands import (
+    CancelAt,
+    CancelSubscription,
+    ChangeAt,
+    ChangePlan,
+    ExtendSubscription,
+    MigratePrice,
+    PauseSubscription,
+    ResumeSubscription,
+    StartTrial,
+)
 from tests.simulation import catalogue
 
 if TYPE_CHECKING:
@@ -146,7 +157,7 @@ async def cancel_subscription(customer: Customer) -> None:
 
 async def resume_subscription(customer: Customer) -> None:
     """Renew again."""
-    row = customer.one("subscriptions", auto_renew=False)
+    row = customer.one("subscriptions", status="paused") or customer.one("subscriptions", auto_renew=False)
     if row is not None:
         await customer.ask(ResumeSubscription(subscription_id=SubscriptionId(row["id"])))
 
@@ -158,6 +169,47 @@ async def extend_subscription(customer: Customer) -> None:
         days = customer.random.choice((1, 7, 30, 0))
         await customer.ask(
             ExtendSubscription(subscription_id=SubscriptionId(row["id"]), days=days, reason="an apology")
+        )
+
+
+async def start_trial(customer: Customer) -> None:
+    """Try a plan."""
+    await customer.ask(StartTrial(price_id=customer.world.shelf.any_plan(customer.random)))
+
+
+async def pause_subscription(customer: Customer) -> None:
+    """Let a subscription rest."""
+    row = customer.one("subscriptions")
+    if row is not None:
+        await customer.ask(PauseSubscription(subscription_id=SubscriptionId(row["id"])))
+
+
+async def change_plan(customer: Customer) -> None:
+    """Take another plan, now or later."""
+    row = customer.one("subscriptions", ended_at=None) or customer.one("subscriptions")
+    if row is None:
+        return
+    command_id = await customer.ask(
+        ChangePlan(
+            subscription_id=SubscriptionId(row["id"]),
+            price_id=customer.world.shelf.any_plan(customer.random),
+            at=customer.random.choice(list(ChangeAt)),
+            provider=customer.world.provider.name,
+        )
+    )
+    await customer.pay_for(derive(command_id, "payment"))
+
+
+async def migrate_price(customer: Customer) -> None:
+    """A manager announces another price."""
+    row = customer.one("subscriptions", ended_at=None)
+    if row is not None:
+        await customer.ask(
+            MigratePrice(
+                subscription_id=SubscriptionId(row["id"]),
+                price_id=customer.world.shelf.price(row["product_id"]),
+                effective_at=customer.world.clock.now() + timedelta(days=customer.random.choice((5, 31, 60))),
+            )
         )
 
 
@@ -251,6 +303,10 @@ REPERTOIRE: tuple[Deed, ...] = (
     ("cancel a subscription", 5, cancel_subscription),
     ("resume a subscription", 3, resume_subscription),
     ("extend a subscription", 2, extend_subscription),
+    ("start a trial", 5, start_trial),
+    ("pause a subscription", 4, pause_subscription),
+    ("change the plan", 6, change_plan),
+    ("migrate a price", 2, migrate_price),
     ("ask for a refund", 10, ask_refund),
     ("spoil the card", 6, spoil_card),
     ("mend the card", 5, mend_card),
@@ -269,6 +325,8 @@ LASTING: tuple[Deed, ...] = (
     ("see to a payment", 20, see_to_payment),
     ("cancel a subscription", 2, cancel_subscription),
     ("resume a subscription", 4, resume_subscription),
+    ("pause a subscription", 1, pause_subscription),
+    ("change the plan", 1, change_plan),
     ("ask for a refund", 3, ask_refund),
     ("spoil the card", 6, spoil_card),
     ("mend the card", 12, mend_card),

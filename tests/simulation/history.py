@@ -101,9 +101,12 @@ async def _happen(world: World) -> Evidence:
     settings, loop = world.settings, asyncio.get_running_loop()
     trouble = [loop.create_task(accidents.happen(world))] if settings.accident_s else []
     trouble += [loop.create_task(accidents.fly(world))] if settings.skip_s else []
-    await customers_live(world)
-    for task in trouble:
+    lives = loop.create_task(customers_live(world))
+    await asyncio.wait({lives}, timeout=settings.lasts_s)
+    for task in (lives, *trouble):
         task.cancel()
+    with suppress(asyncio.CancelledError):
+        await lives
     return await _rest(world)
 
 

@@ -33,6 +33,13 @@ class Order:
     given: set[str] = field(default_factory=set)
     """Subscriptions that it started or lengthened: each once."""
 
+    @property
+    def to_pay(self) -> int:
+        """What is to be paid: the total without what is left of an earlier plan."""
+        credit = self.body.get("credit")
+        total: int = self.body["total"]["amount"]
+        return total - (credit["amount"] if credit else 0)
+
 
 @dataclass(slots=True)
 class Payment:
@@ -66,7 +73,10 @@ class Subscription:
     account: str
     price: dict[str, Any]
     access_end: datetime
-    auto_renew: bool = True
+    planned: dict[str, Any] | None = None
+    """The price of another plan that was chosen, or announced, for later."""
+    resume_by: datetime | None = None
+    """Set while it is paused."""
     is_running: bool = True
 
 
@@ -135,7 +145,7 @@ def _tell_order(story: Story, entry: Entry, verb: str) -> None:
             is_paid = payment is not None and payment.successes == 1 and payment.order_id == body["order_id"]
             story.require(is_paid, entry, "no money arrived for it")
         else:
-            story.require(order.body["total"]["amount"] == 0, entry, "something was to be paid")
+            story.require(order.to_pay == 0, entry, "something was to be paid")
         order.is_covered = True
         order.status = "paid"
         return
@@ -154,10 +164,11 @@ def _check_total(story: Story, entry: Entry) -> None:
     story.require(0 <= net <= subtotal, entry, f"the total is {net}")
     for line in body["lines"]:
         if body["purpose"] == "renewal":
-            agreed = story.subscriptions[line["subscription_id"]].price
+            subscription = story.subscriptions[line["subscription_id"]]
+            agreed = [subscription.price, subscription.planned]
         else:
-            agreed = story.prices.get(line["price_id"], {})
-        story.require(line["unit_price"] == agreed, entry, f"{line['unit_price']} is not the price {agreed}")
+            agreed = [story.prices.get(line["price_id"])]
+        story.require(line["unit_price"] in agreed, entry, f"{line['unit_price']} is not the price {agreed}")
         story.require(line["total"]["amount"] == line["unit_price"]["amount"] * line["quantity"], entry, "wrong line")
 
 
@@ -166,7 +177,8 @@ def _tell_payment(story: Story, entry: Entry, verb: str) -> None:
     if verb == "created":
         amount = body["amount"]
         order = story.orders.get(body["order_id"])
-        story.require(order is not None and order.body["total"] == amount, entry, f"{amount} is not what was agreed")
+        is_agreed = order is not None and order.to_pay == amount["amount"]
+        story.require(is_agreed, entry, f"{amount} is not what was agreed")
         is_new = body["payment_id"] not in story.payments
         story.require(is_new, entry, "the payment was created before")
         story.payments[body["payment_id"]] = Payment(entry.key, body["order_id"], amount["amount"], amount["currency"])
@@ -220,24 +232,33 @@ def _tell_subscription(story: Story, entry: Entry, verb: str) -> None:
         _check_period(story, entry, known)
     if verb == "started":
         story.subscriptions[body["subscription_id"]] = Subscription(
-            entry.key, body["price"], moment(body["access_end"]), body["auto_renew"]
+            entry.key, body["price"], moment(body["access_end"])
         )
         return
     if known is None:
         story.require(False, entry, "it never started")  # noqa: FBT003
         return
-    if "price" in body:
-        known.price = body["price"]
     if "access_end" in body:
         known.access_end = moment(body["access_end"])
     elif verb == "shortened":
         known.access_end = moment(body["period_end"])
-    if "auto_renew" in body:
-        known.auto_renew = body["auto_renew"]
+    known.resume_by = moment(body["resume_by"]) if verb == "paused" else known.resume_by
+    if verb in {"continued", "ended"}:
+        known.resume_by = None
+    _tell_plan(known, body, verb)
     if verb == "ended":
         known.is_running = False
     elif verb == "renewed":
         known.is_running = True
+
+
+def _tell_plan(known: Subscription, body: dict[str, Any], verb: str) -> None:
+    if verb == "plan_change_scheduled":
+        known.planned = body["change"]["plan"]["price"]
+    elif verb == "plan_change_dropped":
+        known.planned = None
+    elif verb == "plan_changed":
+        known.price, known.planned = body["plan"]["price"], None
 
 
 def _check_period(story: Story, entry: Entry, known: Subscription | None) -> None:

@@ -212,11 +212,11 @@ def left_behind(evidence: Evidence, story: Story) -> list[str]:
     now = evidence.now
     for order_id, order in story.orders.items():
         age = now - moment(order.body["placed_at"])
-        if order.body["purpose"] == "purchase" and order.status not in ORDER_ENDS and age > PAYMENT_LIFE:
+        if order.body["purpose"] != "renewal" and order.status not in ORDER_ENDS and age > PAYMENT_LIFE:
             late.append(f"{order.account}: the order {order_id} is still {order.status} after {age}")
     for payment_id, payment in story.payments.items():
         order = story.orders[payment.order_id]
-        is_purchase = order.body["purpose"] == "purchase"
+        is_purchase = order.body["purpose"] != "renewal"
         age = now - moment(order.body["placed_at"])
         if payment.status not in PAYMENT_ENDS and is_purchase and age > PAYMENT_LIFE:
             late.append(f"{payment.account}: the payment {payment_id} is still {payment.status} after {age}")
@@ -224,8 +224,9 @@ def left_behind(evidence: Evidence, story: Story) -> list[str]:
         if not refund.ends:
             late.append(f"the refund {refund_id} is still {refund.status}")
     for subscription_id, subscription in story.subscriptions.items():
-        if subscription.is_running and subscription.access_end < now - PATIENCE:
-            late.append(f"the subscription {subscription_id} runs, and was to end at {subscription.access_end}")
+        end = subscription.resume_by or subscription.access_end
+        if subscription.is_running and end < now - PATIENCE:
+            late.append(f"the subscription {subscription_id} runs as if nothing were to happen at {end}")
     for key, stream in evidence.believed.items():
         if stream.due_at is not None and stream.due_at < now - PATIENCE:
             late.append(f"{key}: something is due since {stream.due_at}")

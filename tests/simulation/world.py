@@ -49,10 +49,12 @@ class Settings:
     """How large a history is and how bad it gets."""
 
     customers: int = 3
-    deeds: int = 6
+    deeds: int = 5
     """How many each customer does."""
     pause_s: float = 25.0
     """The mean time between two of them."""
+    lasts_s: float | None = None
+    """After how long customers who are not done are left alone."""
     repertoire: tuple[Deed, ...] = REPERTOIRE
     engines: int = 3
     """At most; a short history has fewer, as its seed says."""
@@ -71,7 +73,7 @@ class Settings:
     """How likely an accident takes a store with it."""
     rest_s: float = 40.0
     """How long everybody is left alone between two looks for what is late."""
-    rests_min: int = 5
+    rests_min: int = 3
     steps_max: int = 400_000
     is_long: bool = False
     """A long history has mild weather between its accidents."""

@@ -22,6 +22,7 @@ def settings_of(years: float, customers: int) -> Settings:
         gateways=1,
         deeds=deeds,
         pause_s=years * 365.25 * DAY_S / deeds,
+        lasts_s=years * 365.25 * DAY_S,
         repertoire=LASTING,
         timer_s=3_600.0,
         patience_s=12 * 3_600.0,
