@@ -81,7 +81,8 @@ def write_page(part: str, line: str, text: str, figures: dict[str, dict[str, Any
     page = PAGE.read_text("utf-8")
     before, found, rest = page.partition(begin)
     _, closed, after = rest.partition(end)
-    assert found and closed, f"{PAGE.name} has no place for {part}"
+    if not (found and closed):
+        raise SystemExit(f"{PAGE.name} has no place for {part}")
     details = f"<details><summary>All figures</summary>\n\n```json\n{json.dumps(figures, indent=1)}\n```\n</details>"
     PAGE.write_text(f"{before}{begin}\n\n{line}\n\n{text}\n\n{details}\n\n{end}{after}", "utf-8")
 

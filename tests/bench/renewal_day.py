@@ -1,4 +1,4 @@
-"""The work of a renewal day: a plan on sale, customers who bought it and saved a card, and the provider who knows it."""
+"""The work of a renewal day: a plan on sale, customers who bought it and saved a card, and the provider."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def catalogue_command() -> CommandRecord:
         time=datetime.now(UTC),
         source="bench",
         actor="bench",
-        data=DefineProduct(product_id=PLAN, kind=ProductKind.SUBSCRIPTION, title="Monthly", role="all", prices=(PRICE,)),
+        data=DefineProduct(
+            product_id=PLAN, kind=ProductKind.SUBSCRIPTION, title="Monthly", role="all", prices=(PRICE,)
+        ),
     )
 
 
