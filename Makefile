@@ -39,11 +39,11 @@ run: $(INSTALLED) ## Run the whole product here: broker, database, API, workers,
 
 .PHONY: test
 test: $(INSTALLED) ## Run the whole test suite
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests that need no broker and no database
-	@$(BIN)/pytest tests/domain tests/processors tests/schemas $(ARGS)
+	@$(BIN)/pytest -n 2 tests/domain tests/processors tests/schemas $(ARGS)
 
 .PHONY: check
 check: lint types schemas-check ## All that CI checks besides the tests
@@ -75,6 +75,12 @@ schemas-check: $(INSTALLED)
 .PHONY: chaos
 chaos: $(INSTALLED) ## Kill and freeze everything under load, then verify every account (minutes)
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+SEEDS ?= 2000
+.PHONY: simulate
+simulate: $(INSTALLED) ## Histories in virtual time (SEEDS=2000; SEED=7 one again; YEARS=10 CUSTOMERS=1000 one long one)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(if $(YEARS),--years $(YEARS)) \
+		$(if $(CUSTOMERS),--customers $(CUSTOMERS)) $(ARGS)
 
 .PHONY: bench
 bench: $(INSTALLED) ## Measure, beside the limits of the machine

@@ -14,8 +14,10 @@ from starlette.routing import Match, Route
 from api import docs
 from api.access_log import access_logger
 from api.admin import discounts as admin_discounts
+from api.admin import grants as admin_grants
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
+from api.admin import sales as admin_sales
 from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
@@ -53,6 +55,8 @@ _ROUTERS = (
     admin_discounts.router,
     admin_promo_codes.router,
     admin_subscriptions.router,
+    admin_sales.router,
+    admin_grants.router,
     webhooks.router,
     products.router,
     payment_providers.router,

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from schemas.http.admin import GiveGrantRequest, RevokeGrantRequest
 from schemas.http.catalog import DefineProductRequest
 from schemas.http.commands import PendingAnswer
 from schemas.http.discounts import (
@@ -51,6 +52,8 @@ _MODELS: tuple[type[BaseModel], ...] = (
     DefineMonthsDiscountsRequest,
     GrantPersonalDiscountRequest,
     DefinePromoCodeRequest,
+    GiveGrantRequest,
+    RevokeGrantRequest,
     ProblemAnswer,
 )
 _REFERENCE = "#/components/schemas/{model}"

@@ -97,6 +97,8 @@ STATUS_BY_CODE: dict[str, int] = {
     "promo_code_refused": 409,
     "discount_invalid": 422,
     "discount_unknown": 404,
+    "grant_invalid": 422,
+    "grant_unknown": 404,
     "order_open": 409,
     "reference_mismatch": 422,
     "too_many_items": 422,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from api.intake import Intake
 from api.lookups import CommandLookups
-from domain.policies.settings import Policies
 from infra.clock import SystemClock, clock_of
 from infra.kafka.catalog_view import CatalogView
 from infra.kafka.command_sender import CommandSender
@@ -49,7 +48,6 @@ class Services:
     intake: Intake
     catalogue: CatalogView
     """What is on sale, as the engines have it: quotes are made of it."""
-    policies: Policies
     metrics: Metrics
     rereads: asyncio.Semaphore
     """Whoever waits for something takes one of these to look again, so that queries always find a connection."""
@@ -97,6 +95,5 @@ async def services_of(settings: Settings, metrics: Metrics) -> AsyncIterator[Ser
             intake=Intake(sender, lookups, clock, metrics),
             metrics=metrics,
             catalogue=catalogue,
-            policies=Policies(),
             rereads=asyncio.Semaphore(_REREADS_MAX),
         )

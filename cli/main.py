@@ -22,6 +22,7 @@ from cli import (
     up,
 )
 from cli.common import UsageError
+from domain.policies.settings import PoliciesInvalidError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
 from infra.logging import configure_logging
@@ -57,7 +58,7 @@ def main() -> None:
     configure_logging(level="WARNING")
     try:
         app()
-    except (EmbeddedError, UsageError, WrongTopicError) as error:
+    except (EmbeddedError, PoliciesInvalidError, UsageError, WrongTopicError) as error:
         typer.echo(f"billing: {error}", err=True)
         sys.exit(1)
 

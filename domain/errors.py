@@ -344,6 +344,21 @@ class SubscriptionIsPaused(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class GrantInvalid(DomainError):
+    resource: str
+    reason: str
+    code: ClassVar[str] = "grant_invalid"
+    sentence: ClassVar[str] = "A grant of {resource!r} is not valid: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class GrantUnknown(DomainError):
+    resource: str
+    code: ClassVar[str] = "grant_unknown"
+    sentence: ClassVar[str] = "No manager gave the account {resource!r}, or not any more."
+
+
+@dataclass(eq=False, kw_only=True)
 class RefundUnknown(DomainError):
     refund_id: str
     code: ClassVar[str] = "refund_unknown"

@@ -10,10 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.policies.settings import Policies
 from infra.embedded.stack_file import read_stack_file
+from infra.policies import load_policies
 
 
 class Settings(BaseSettings):
@@ -75,6 +77,9 @@ class Settings(BaseSettings):
     sandbox_webhook_url: str = ""
     """Where the sandbox delivers its webhooks; empty means `<public_url>/v1/webhooks/stripe`."""
 
+    # Policies of the business have variables of their own, BILLING_POLICY_<NAME>: see infra/policies.py.
+    _policies: Policies = PrivateAttr(default_factory=load_policies)
+
     @field_validator("stripe_webhook_secrets", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
@@ -82,6 +87,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @property
+    def policies(self) -> Policies:
+        """What the business decided about waiting, renewing and limits, as the environment has it."""
+        return self._policies
 
     @property
     def stack_file_path(self) -> Path:

@@ -18,6 +18,7 @@ from domain.catalog import entries
 from domain.decider import Command
 from domain.effects import SendCommand
 from domain.errors import DomainError
+from domain.grants.state import access_of
 from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SOURCE = b"billing/engine"
+TIMER = "timer"
+"""The actor of a timer's command. It is never decided as of a time before it was fired: an owner whose clock is behind
+the last one's would take it for too early, and since its id is used up it would never come again."""
 
 
 class Incoming(NamedTuple):
@@ -151,7 +155,7 @@ class Decider:
         command: Command[Any] = Command(
             id=record.id,
             key=record.key,
-            at=at,
+            at=max(at, record.time) if record.actor == TIMER else at,
             actor=record.actor,
             data=data,
             prices=self._offers(data),
@@ -277,8 +281,8 @@ class _Writer:
 
 
 def entitlements_record(account: Account) -> EntitlementsRecord:
-    """Return the public record of all that the account may watch, in a stable order."""
-    held = sorted(account.entitlements.values(), key=lambda entitlement: entitlement.resource)
+    """Return the public record of all that the account may watch, bought or given, in a stable order."""
+    held = access_of(account)
     return EntitlementsRecord(
         items=tuple(EntitlementItem(resource=item.resource, until=item.until, reason=item.reason) for item in held)
     )

@@ -14,7 +14,6 @@ import uvloop
 from faust.types import TP
 from prometheus_client import start_http_server
 
-from domain.policies.settings import Policies
 from infra.clock import clock_of
 from infra.garbage import collect_rarely
 from infra.kafka.catalog_view import CatalogView
@@ -178,7 +177,7 @@ class Engine:
             topics=topics,
             clock=self._clock,
             catalogue=self._catalogue,
-            policies=Policies(),
+            policies=settings.policies,
         )
         tp = TP(topics.commands, partition)
         return PartitionWorker(

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -21,6 +20,8 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from domain.ids import CommandId, derive
 from infra.clock import clock_of
+from infra.kafka.command_sender import CommandSender
+from infra.kafka.dead_letter_sender import DeadLetterSender
 from infra.kafka.dead_letters import dead_letter_of
 from infra.kafka.tolerant_records import accept_any_header_name
 from infra.kafka.topics import topics_of
@@ -35,7 +36,7 @@ from schemas.messages import RelayedCommand
 from schemas.relay import relay
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aiokafka import ConsumerRecord, TopicPartition
 
@@ -79,14 +80,18 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         clock: Clock,
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
+        writer: GatewayWriter | None = None,
+        new_consumer: Callable[[Gateway], Any] | None = None,
     ) -> None:
+        """`writer` and `new_consumer` replace those to Kafka; the consumer tells the gateway of its partitions."""
         self._settings = settings
         self._topics = topics_of(settings)
         self._providers = providers
         self._clock = clock
         self._call_timeout_s = call_timeout_s
         self._client_id = f"{ROLE}-{settings.worker_id}"
-        self._writer = GatewayWriter(settings.kafka_bootstrap, self._topics, partitions=settings.partitions)
+        self._writer = writer or self._kafka_writer()
+        self._new_consumer = new_consumer or Gateway._kafka_consumer
         self._lanes = Lanes(self._handle, concurrency=settings.gateway_concurrency)
         self._in_hand_max = settings.gateway_concurrency * IN_HAND_PER_CALL
         self._paid = PaidCharges()
@@ -115,8 +120,8 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         left = [progress for partition in revoked if (progress := self._progress.get(partition))]
         for progress in left:
             progress.is_revoked = True
-        deadline = time.monotonic() + REVOKE_TIMEOUT_S
-        while any(progress.running for progress in left) and (rest_s := deadline - time.monotonic()) > 0:
+        deadline = _now_s() + REVOKE_TIMEOUT_S
+        while any(progress.running for progress in left) and (rest_s := deadline - _now_s()) > 0:
             await self._lanes.wait_for_change(rest_s)
         await self._commit()
         for partition in revoked:
@@ -129,31 +134,42 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def _start(self) -> None:
         """Join the group; a broker that is not there yet is waited for, within a bound."""
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = _now_s() + START_TIMEOUT_S
         while True:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.kafka_bootstrap,
-                client_id=self._client_id,
-                group_id=f"{self._topics.prefix}.gateway",
-                isolation_level="read_committed",
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                session_timeout_ms=10_000,
-                heartbeat_interval_ms=3_000,
-            )
-            consumer.subscribe([self._topics.effects], listener=self)
+            consumer = self._new_consumer(self)
             try:
                 async with asyncio.timeout(START_TIMEOUT_S):
                     await consumer.start()
             except (KafkaError, TimeoutError, OSError) as error:
                 await _bounded_stop(consumer)
-                if time.monotonic() > deadline or self._stopping.is_set():
+                if _now_s() > deadline or self._stopping.is_set():
                     raise
                 log.warning("gateway.start.retried", error=repr(error))
                 await asyncio.sleep(START_RETRY_DELAY_S)
             else:
                 self._consumer = consumer
                 return
+
+    def _kafka_writer(self) -> GatewayWriter:
+        bootstrap, partitions = self._settings.kafka_bootstrap, self._settings.partitions
+        return GatewayWriter(
+            CommandSender(bootstrap, self._topics.commands, partitions=partitions),
+            DeadLetterSender(bootstrap, self._topics.dead_letters),
+        )
+
+    def _kafka_consumer(self) -> Any:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            client_id=self._client_id,
+            group_id=f"{self._topics.prefix}.gateway",
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+        )
+        consumer.subscribe([self._topics.effects], listener=self)
+        return consumer
 
     async def _consume(self) -> None:
         failures = 0
@@ -174,7 +190,7 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     raise
                 await asyncio.sleep(START_RETRY_DELAY_S)
             IN_HAND.set(self._lanes.size)
-            if time.monotonic() >= self._commit_due_s:
+            if _now_s() >= self._commit_due_s:
                 await self._pass_markers()
                 await self._commit()
 
@@ -237,7 +253,7 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
 
     async def _commit(self) -> None:
         """Commit what is done in its order. A commit that fails is made up for by the next: work is only repeated."""
-        self._commit_due_s = time.monotonic() + COMMIT_INTERVAL_S
+        self._commit_due_s = _now_s() + COMMIT_INTERVAL_S
         due = {
             partition: offset
             for partition, progress in self._progress.items()
@@ -266,6 +282,11 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                     await provider.close()
             except Exception as error:  # an adapter that cannot close must not hide why we end
                 log.warning("gateway.provider.not_closed", provider=provider.name, error=type(error).__name__)
+
+
+def _now_s() -> float:
+    """The event loop's own time: monotonic, and virtual where the loop's is."""
+    return asyncio.get_running_loop().time()
 
 
 def providers_of(settings: Settings, clock: Clock) -> dict[str, PaymentProvider]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from infra.kafka.command_sender import CommandSender, SendRefusedError, SendUnknownError
-from infra.kafka.dead_letter_sender import DeadLetterSender
+from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 from infra.logging import get_logger
 
 if TYPE_CHECKING:
     from infra.kafka.dead_letters import DeadLetter
-    from infra.kafka.topics import Topics
     from schemas.envelope import CommandRecord
 
 log = get_logger(__name__)
@@ -23,12 +21,32 @@ class AnswerNotSentError(Exception):
     """The broker did not confirm an answer within all attempts: whether it has it is not known."""
 
 
+class Commands(Protocol):
+    """The way into `billing.commands`: `infra.kafka.command_sender.CommandSender`, or memory."""
+
+    def start(self) -> None:
+        """Begin to connect."""
+
+    async def stop(self) -> None:
+        """Disconnect, within bounds."""
+
+    async def send(self, command: CommandRecord) -> object:
+        """Return when the broker has the command. Raises SendRefusedError, SendUnknownError."""
+
+
+class DeadLetters(Protocol):
+    """The way to the dead letters: `infra.kafka.dead_letter_sender.DeadLetterSender`, or memory."""
+
+    async def send(self, letter: DeadLetter) -> None:
+        """Return when the broker has it. Raises DeadLetterNotSentError."""
+
+
 class GatewayWriter:
     """Sends again what was not acknowledged. What arrives twice so does no harm: its id is the same."""
 
-    def __init__(self, bootstrap: str, topics: Topics, *, partitions: int) -> None:
-        self._commands = CommandSender(bootstrap, topics.commands, partitions=partitions)
-        self._dead_letters = DeadLetterSender(bootstrap, topics.dead_letters)
+    def __init__(self, commands: Commands, dead_letters: DeadLetters) -> None:
+        self._commands = commands
+        self._dead_letters = dead_letters
 
     def start(self) -> None:
         """Begin to connect."""

@@ -14,7 +14,7 @@ from domain.account.state import Account
 from domain.ids import CommandId, derive
 from domain.policies.reactions import pending
 from infra.kafka.fenced_log import UnsureError
-from processors.decisions import Decider
+from processors.decisions import TIMER, Decider
 from processors.partition import LogMismatchError, PartitionState
 from processors.stream import Position
 from schemas.codec import WireError
@@ -148,7 +148,7 @@ class Journal:
                     key=key,
                     time=now,
                     source="billing/engine",
-                    actor="timer",
+                    actor=TIMER,
                     data=timer.data,
                 )
                 for timer in pending(account)

@@ -7,7 +7,6 @@ again to whoever comes next.
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -19,7 +18,6 @@ from processors import metrics
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from infra.kafka.command_sender import CommandSender
     from processors.decisions import Incoming
     from processors.journal import Journal
     from schemas.envelope import CommandRecord
@@ -49,6 +47,13 @@ class Ack(Protocol):
         """Let the group's offset move on."""
 
 
+class Sender(Protocol):
+    """The way into `billing.commands`."""
+
+    async def send(self, command: CommandRecord) -> object:
+        """Return when the broker has the command; raises where that is not known."""
+
+
 class Delivery(NamedTuple):
     """A command and the word to say when it is done."""
 
@@ -63,15 +68,20 @@ class PartitionWorker:
         self,
         journal: Journal,
         *,
-        sender: CommandSender,
+        sender: Sender,
         is_assigned: Callable[[], bool],
         give_up: Callable[[str], None],
+        timer_s: float = TIMER_S,
     ) -> None:
-        """`give_up` ends the process; `is_assigned` tells whether the group still gives the partition to us."""
+        """`give_up` ends the process; `is_assigned` tells whether the group still gives the partition to us.
+
+        Once in `timer_s` it looks for what is due.
+        """
         self._journal = journal
         self._sender = sender
         self._is_assigned = is_assigned
         self._give_up = give_up
+        self._timer_s = timer_s
         self._journal_lock = asyncio.Lock()
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue(QUEUE_MAX)
         self._last_commit = 0.0
@@ -136,12 +146,12 @@ class PartitionWorker:
     async def _commit_loop(self) -> None:
         while True:
             batch = await self._collect()
-            begin = time.perf_counter()
+            begin = _now_s()
             done = await self._with_retries(lambda batch=batch: self._handle(batch))  # type: ignore[misc]
             if not done:
                 log.info("engine.partition.left", partition=self._journal.partition)
                 return
-            self._last_commit = time.perf_counter()
+            self._last_commit = _now_s()
             self._last_size = len(batch)
             self._last_duration = self._last_commit - begin
             metrics.BATCH_SECONDS.observe(self._last_commit - begin)
@@ -152,7 +162,7 @@ class PartitionWorker:
     async def _collect(self) -> list[Delivery]:
         """Return the next group: at once when the partition is idle, else what comes in while the group is open."""
         batch = [await self._queue.get()]
-        if time.perf_counter() - self._last_commit < IDLE_S:
+        if _now_s() - self._last_commit < IDLE_S:
             wait_s = max(GROUP_S_MIN, self._last_size * GROUP_S_PER_COMMAND, 2 * self._last_duration)
             await asyncio.sleep(min(GROUP_S_MAX, wait_s))
         while len(batch) < BATCH_MAX and not self._queue.empty():
@@ -198,8 +208,8 @@ class PartitionWorker:
     async def _timer_loop(self) -> None:
         """Fire what is due: a round a second, each timer at most once in a while until its command is decided."""
         while True:
-            await asyncio.sleep(TIMER_S)
-            now = time.monotonic()
+            await asyncio.sleep(self._timer_s)
+            now = _now_s()
             self._fired = {name: fired for name, fired in self._fired.items() if now - fired < TIMER_AGAIN_S}
             due: list[CommandRecord] = []
             if not await self._with_retries(lambda found=due: self._find_due(found)):  # type: ignore[misc]
@@ -215,3 +225,8 @@ class PartitionWorker:
             if failed:
                 log.warning("engine.timers.not_sent", count=len(failed), reason=repr(failed[0]))
             metrics.TIMERS.inc(len(results) - len(failed))
+
+
+def _now_s() -> float:
+    """The event loop's own time: monotonic, and virtual where the loop's is."""
+    return asyncio.get_running_loop().time()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 from sqlalchemy import Column, PrimaryKeyConstraint, Select, Table, Text, or_, select
 
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
+from domain.grants.state import GRANT, lasts_longer
+from projections import grants
 from projections.model import (
     Change,
     HistoryEntry,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from projections.grants import GrantView
     from schemas.envelope import EventRecord
 
 entitlements = Table(
@@ -52,7 +55,8 @@ class EntitlementView:
     resource: str
     until: datetime | None
     reason: str
-    order_id: str
+    order_id: str | None
+    """Absent where a manager gave it."""
     subscription_id: str | None
 
 
@@ -86,16 +90,20 @@ async def list_current(connection: AsyncConnection, account: str, now: datetime)
     """
     if not storable(account):
         return ()
-    rows = await connection.execute(_current(account, now).order_by(entitlements.c.resource))
-    return tuple(_view(row) for row in rows)
+    found = {row.resource: _view(row) for row in await connection.execute(_current(account, now))}
+    for given in await grants.list_current(connection, account, now):
+        bought = found.get(given.resource)
+        if bought is None or lasts_longer(given.until, bought.until):
+            found[given.resource] = _given(given)
+    return tuple(found[resource] for resource in sorted(found))
 
 
 async def get(connection: AsyncConnection, account: str, resource: str, now: datetime) -> EntitlementView | None:
     """Return the right to watch the resource at `now`, or None."""
     if not storable(account, resource):
         return None
-    row = (await connection.execute(_current(account, now).where(entitlements.c.resource == resource))).one_or_none()
-    return None if row is None else _view(row)
+    everything = await list_current(connection, account, now)
+    return next((held for held in everything if held.resource == resource), None)
 
 
 async def history(connection: AsyncConnection, account: str, resource: str) -> tuple[HistoryEntry, ...]:
@@ -109,6 +117,12 @@ def _current(account: str, now: datetime) -> Select[Any]:
         entitlements.c.account == account,
         entitlements.c.ended_at.is_(None),
         or_(entitlements.c.until.is_(None), entitlements.c.until > now),
+    )
+
+
+def _given(given: GrantView) -> EntitlementView:
+    return EntitlementView(
+        resource=given.resource, until=given.until, reason=GRANT, order_id=None, subscription_id=None
     )
 
 

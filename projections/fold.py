@@ -11,6 +11,7 @@ from projections import (
     customers,
     discounts,
     entitlements,
+    grants,
     orders,
     payment_methods,
     payments,
@@ -50,6 +51,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     discounts.MONTHS,
     promo_codes.MODEL,
     promo_uses.MODEL,
+    grants.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -70,6 +72,7 @@ def _listeners() -> dict[type, tuple[Project, ...]]:
         discounts,
         promo_codes,
         promo_uses,
+        grants,
         customers,
     ):
         project: Project = slice_.project

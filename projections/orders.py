@@ -188,10 +188,35 @@ async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[OrderView]:
     """Return the account's orders, newest first. Raises CursorInvalidError."""
-    if not storable(account):
-        return Page(items=(), next_cursor=None)
+    return await list_all(connection, account=account, limit=limit, cursor=cursor)
+
+
+async def find(connection: AsyncConnection, order_id: str) -> OrderView | None:
+    """Return the order of whichever account: for managers alone."""
+    if not storable(order_id):
+        return None
+    row = (await connection.execute(_joined().where(orders.c.id == order_id))).one_or_none()
+    return None if row is None else _view(row)
+
+
+async def list_all(
+    connection: AsyncConnection,
+    *,
+    account: str | None = None,
+    status: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Page[OrderView]:
+    """Return orders of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
+    statement = _joined()
+    if account is not None:
+        if not storable(account):
+            return Page(items=(), next_cursor=None)
+        statement = statement.where(orders.c.account == account)
+    if status is not None:
+        statement = statement.where(orders.c.status == status)
     after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = newest_first(_of(account), (orders.c.placed_at, orders.c.id), after).limit(checked_limit(limit) + 1)
+    statement = newest_first(statement, (orders.c.placed_at, orders.c.id), after).limit(checked_limit(limit) + 1)
     rows = (await connection.execute(statement)).all()
     return page_of(rows, limit, _view, lambda row: (row.placed_at, row.id))
 
@@ -203,14 +228,14 @@ async def history(connection: AsyncConnection, account: str, order_id: str) -> t
 
 
 def _of(account: str) -> Select[Any]:
+    return _joined().where(orders.c.account == account)
+
+
+def _joined() -> Select[Any]:
     joined = orders.outerjoin(
         payments, (payments.c.id == orders.c.payment_id) & (payments.c.account == orders.c.account)
     )
-    return (
-        select(orders, payments.c.status.label("payment_status"), payments.c.confirmation_url)
-        .select_from(joined)
-        .where(orders.c.account == account)
-    )
+    return select(orders, payments.c.status.label("payment_status"), payments.c.confirmation_url).select_from(joined)
 
 
 def _view(row: Any) -> OrderView:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Index, Table, Text, select
 
 from domain.money import Money
 from domain.payments.events import (
@@ -251,10 +251,34 @@ async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[PaymentView]:
     """Return the account's payments, newest first. Raises CursorInvalidError."""
-    if not storable(account):
-        return Page(items=(), next_cursor=None)
+    return await list_all(connection, account=account, limit=limit, cursor=cursor)
+
+
+async def find(connection: AsyncConnection, payment_id: str) -> PaymentView | None:
+    """Return the payment of whichever account: for managers alone."""
+    if not storable(payment_id):
+        return None
+    row = (await connection.execute(select(payments).where(payments.c.id == payment_id))).one_or_none()
+    return None if row is None else _view(row)
+
+
+async def list_all(
+    connection: AsyncConnection,
+    *,
+    account: str | None = None,
+    status: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Page[PaymentView]:
+    """Return payments of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
+    statement = select(payments)
+    if account is not None:
+        if not storable(account):
+            return Page(items=(), next_cursor=None)
+        statement = statement.where(payments.c.account == account)
+    if status is not None:
+        statement = statement.where(_shown_as(status))
     after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = select(payments).where(payments.c.account == account)
     statement = newest_first(statement, (payments.c.created_at, payments.c.id), after).limit(checked_limit(limit) + 1)
     rows = (await connection.execute(statement)).all()
     return page_of(rows, limit, _view, lambda row: (row.created_at, row.id))
@@ -286,6 +310,20 @@ def _view(row: Any) -> PaymentView:
         paid_at=utc_or_none(row.paid_at),
         updated_at=utc(row.updated_at),
     )
+
+
+def _shown_as(status: str) -> ColumnElement[bool]:
+    """The condition of the rows that the outside sees in a status, as `shown_status` has it."""
+    is_paid = payments.c.status == PaymentStatus.SUCCEEDED
+    match status:
+        case PaymentStatus.SUCCEEDED:
+            return is_paid & (payments.c.refunded == 0)
+        case PaymentStatus.PARTIALLY_REFUNDED:
+            return is_paid & (payments.c.refunded > 0) & (payments.c.refunded < payments.c.amount)
+        case PaymentStatus.REFUNDED:
+            return is_paid & (payments.c.refunded > 0) & (payments.c.refunded >= payments.c.amount)
+        case _:
+            return payments.c.status == status
 
 
 def shown_status(status: str, *, paid: int, refunded: int) -> str:

@@ -186,6 +186,25 @@ async def list_page(
     )
 
 
+async def find(connection: AsyncConnection, product_id: str) -> ProductView | None:
+    """Return the product, archived or not, with every price that it ever had: for managers."""
+    if not storable(product_id):
+        return None
+    row = (await connection.execute(select(products).where(products.c.id == product_id))).one_or_none()
+    if row is None:
+        return None
+    return _view(row, (await _prices_of(connection, (product_id,), all_of_them=True)).get(product_id, ()))
+
+
+async def list_all(connection: AsyncConnection, *, limit: int = 20, cursor: str | None = None) -> Page[ProductView]:
+    """Return every product by its id, archived ones among them, with every price. Raises CursorInvalidError."""
+    after = None if cursor is None else decode_cursor(cursor, tuple[str])
+    statement = lowest_first(select(products), (products.c.id,), after).limit(checked_limit(limit) + 1)
+    rows = (await connection.execute(statement)).all()
+    found = await _prices_of(connection, (row.id for row in rows[:limit]), all_of_them=True)
+    return page_of(rows, limit, lambda row: _view(row, found.get(row.id, ())), lambda row: (row.id,))
+
+
 async def history(connection: AsyncConnection, product_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the product and its prices, oldest first."""
     return await read_history(connection, _HISTORY, product_key(_as_id(product_id)), product_id)
@@ -217,12 +236,16 @@ def _on_sale(lowest: Any) -> Select[Any]:
     )
 
 
-async def _prices_of(connection: AsyncConnection, product_ids: Iterable[str]) -> dict[str, tuple[PriceView, ...]]:
+async def _prices_of(
+    connection: AsyncConnection, product_ids: Iterable[str], *, all_of_them: bool = False
+) -> dict[str, tuple[PriceView, ...]]:
     statement = (
         select(prices)
-        .where(prices.c.product_id == func.any(list(product_ids)), prices.c.active)
+        .where(prices.c.product_id == func.any(list(product_ids)))
         .order_by(prices.c.currency, prices.c.amount, prices.c.id)
     )
+    if not all_of_them:
+        statement = statement.where(prices.c.active)
     found: dict[str, tuple[PriceView, ...]] = {}
     for row in await connection.execute(statement):
         found[row.product_id] = (*found.get(row.product_id, ()), _price_view(row))

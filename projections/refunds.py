@@ -137,10 +137,34 @@ async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[RefundView]:
     """Return the account's refunds, newest first. Raises CursorInvalidError."""
-    if not storable(account):
-        return Page(items=(), next_cursor=None)
+    return await list_all(connection, account=account, limit=limit, cursor=cursor)
+
+
+async def find(connection: AsyncConnection, refund_id: str) -> RefundView | None:
+    """Return the refund of whichever account: for managers alone."""
+    if not storable(refund_id):
+        return None
+    row = (await connection.execute(select(refunds).where(refunds.c.id == refund_id))).one_or_none()
+    return None if row is None else _view(row)
+
+
+async def list_all(
+    connection: AsyncConnection,
+    *,
+    account: str | None = None,
+    status: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Page[RefundView]:
+    """Return refunds of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
+    statement = select(refunds)
+    if account is not None:
+        if not storable(account):
+            return Page(items=(), next_cursor=None)
+        statement = statement.where(refunds.c.account == account)
+    if status is not None:
+        statement = statement.where(refunds.c.status == status)
     after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = select(refunds).where(refunds.c.account == account)
     statement = newest_first(statement, (refunds.c.requested_at, refunds.c.id), after).limit(checked_limit(limit) + 1)
     rows = (await connection.execute(statement)).all()
     return page_of(rows, limit, _view, lambda row: (row.requested_at, row.id))

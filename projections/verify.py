@@ -17,6 +17,7 @@ from domain.subscriptions.state import SubscriptionStatus
 from projections.customers import customers, paid_totals
 from projections.discounts import personal_discounts
 from projections.entitlements import entitlements
+from projections.grants import grants
 from projections.model import storable
 from projections.orders import orders
 from projections.payment_methods import payment_methods
@@ -65,6 +66,7 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (payment_methods, "id", _methods),
         (personal_discounts, "id", _discounts),
         (promo_uses, "order_id", _promo_uses),
+        (grants, "resource", _grants),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
     ):
@@ -75,6 +77,8 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
             statement = statement.where(payment_methods.c.removed_at.is_(None))
         elif table is personal_discounts:
             statement = statement.where(personal_discounts.c.revoked_at.is_(None))
+        elif table is grants:
+            statement = statement.where(grants.c.ended_at.is_(None))
         elif table is promo_uses:
             statement = statement.where(promo_uses.c.status.not_in([UseStatus.REFUSED, UseStatus.RELEASED]))
         shown = await _shown(connection, statement, key)
@@ -209,6 +213,10 @@ def _discounts(_account: str, state: Account) -> Rows:
 
 def _promo_uses(_account: str, state: Account) -> Rows:
     return {use.order_id: {"code": use.code, "is_limited": use.is_limited} for use in state.promo_uses.values()}
+
+
+def _grants(_account: str, state: Account) -> Rows:
+    return {given.resource: {"until": given.until, "reason": given.reason} for given in state.grants.values()}
 
 
 def _customers(account: str, state: Account) -> Rows:

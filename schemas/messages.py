@@ -12,6 +12,8 @@ from domain.catalog.state import Product
 from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.grants.commands import EndGrant, GiveGrant, RevokeGrant
+from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
 from domain.ids import EffectId, Resource
 from domain.orders.commands import CancelOrder, ExpireOrder, PlaceOrder
 from domain.orders.events import (
@@ -175,6 +177,9 @@ COMMANDS: dict[str, type] = {
     "billing.promo_use.repeat_call": RepeatPromoCall,
     "billing.personal_discount.grant": GrantPersonalDiscount,
     "billing.personal_discount.revoke": RevokePersonalDiscount,
+    "billing.grant.give": GiveGrant,
+    "billing.grant.revoke": RevokeGrant,
+    "billing.grant.end": EndGrant,
     "billing.payment_method.remove": RemovePaymentMethod,
     "billing.payment.answer_call": AnswerCall,
     "billing.payment.report": ReportPayment,
@@ -276,6 +281,9 @@ EVENTS: dict[str, type] = {
     "billing.promo_use.settled": PromoUseSettled,
     "billing.personal_discount.granted": PersonalDiscountGranted,
     "billing.personal_discount.revoked": PersonalDiscountRevoked,
+    "billing.grant.given": GrantGiven,
+    "billing.grant.revoked": GrantRevoked,
+    "billing.grant.ended": GrantEnded,
 }
 
 EFFECTS: dict[str, type] = {

@@ -7,20 +7,46 @@ import re
 from fastapi import APIRouter, Request, Response
 
 from api import docs
+from api.admin.views import history_answer, managed_product
 from api.commanding import Answer, Ask, carry_out, path_id, read_ask
+from api.dependencies import CurrentManager, Cursor, Limit, Reader, ResourceId
 from api.problems import Problem
 from api.reading import reading
-from api.views import product_answer
+from api.views import page_answer, product_answer
 from domain.catalog.commands import ArchiveProduct
 from domain.ids import ProductId, product_key
 from projections import products
 from projections.commands import CommandView
-from schemas.http.catalog import DefinedProductAnswer, DefineProductRequest, ProductAnswer
+from schemas.http.catalog import DefinedProductAnswer, DefineProductRequest, ManagedProductAnswer, ProductAnswer
+from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, PageAnswer
 from schemas.http.orders import NoBody
 
 router = APIRouter(prefix="/v1/admin/products", tags=["admin: products"])
 
 _PRODUCT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@router.get("", **docs.query(403))
+async def list_products(
+    _manager: CurrentManager, connection: Reader, limit: Limit = 20, cursor: Cursor = None
+) -> PageAnswer[ManagedProductAnswer]:
+    """Every product by its id, archived ones among them, with every price that it ever had."""
+    return page_answer(await products.list_all(connection, limit=limit, cursor=cursor), managed_product)
+
+
+@router.get("/{product_id}", **docs.query(403, 404))
+async def get_product(_manager: CurrentManager, connection: Reader, product_id: ResourceId) -> ManagedProductAnswer:
+    """One product, on sale or not."""
+    return managed_product(await _known(connection, product_id))
+
+
+@router.get("/{product_id}/history", **docs.query(403, 404))
+async def list_changes(
+    _manager: CurrentManager, connection: Reader, product_id: ResourceId
+) -> ItemsAnswer[HistoryEntryAnswer]:
+    """Every change of the product and its prices, oldest first."""
+    await _known(connection, product_id)
+    return history_answer(await products.history(connection, product_id))
 
 
 @router.put("/{product_id}", **docs.command(DefineProductRequest, ProductAnswer))
@@ -47,6 +73,13 @@ async def archive_product(request: Request) -> Response:
         return Answer(DefinedProductAnswer(id=known_id, active=False))
 
     return await carry_out(ask, product_key(known_id), ArchiveProduct(product_id=known_id), show)
+
+
+async def _known(connection: Reader, product_id: str) -> products.ProductView:
+    product = await products.find(connection, product_id)
+    if product is None:
+        raise Problem("product_unknown", f"There is no product {product_id!r}.")
+    return product
 
 
 def _checked(product_id: str) -> ProductId:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from api.views import order_answer, payment_answer, refund_answer
+from domain.catalog.state import ProductKind
+from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
+from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer
 from schemas.http.discounts import (
     MonthsDiscountsAnswer,
     MonthsStepAnswer,
@@ -11,13 +15,18 @@ from schemas.http.discounts import (
     PromoCodeAnswer,
     PromoUseAnswer,
 )
-from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer
+from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer, PeriodAnswer
 
 if TYPE_CHECKING:
     from projections.discounts import MonthsDiscountsView, PersonalDiscountView
+    from projections.grants import GrantView
     from projections.model import HistoryEntry
+    from projections.orders import OrderView
+    from projections.payments import PaymentView
+    from projections.products import ProductView
     from projections.promo_codes import PromoCodeView
     from projections.promo_uses import PromoUseView
+    from projections.refunds import RefundView
 
 
 def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntryAnswer]:
@@ -36,6 +45,59 @@ def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntr
             )
             for entry in entries
         )
+    )
+
+
+def managed_product(product: ProductView) -> ManagedProductAnswer:
+    """A product, on sale or not, with every price that it ever had."""
+    return ManagedProductAnswer(
+        id=product.id,
+        kind=ProductKind(product.kind),
+        title=product.title,
+        description=product.description,
+        role=product.role,
+        validity_days=product.validity_days,
+        active=product.active,
+        prices=tuple(
+            ManagedPriceAnswer(
+                id=price.id,
+                amount=MoneyAnswer.of(price.amount),
+                period=None if price.period is None else PeriodAnswer.of(price.period),
+                trial_days=price.trial_days,
+                active=price.active,
+            )
+            for price in product.prices
+        ),
+        updated_at=product.updated_at,
+    )
+
+
+def account_order(order: OrderView) -> AccountOrderAnswer:
+    """An order with whose it is."""
+    return AccountOrderAnswer(account=order.account, **dict(order_answer(order)))
+
+
+def account_payment(payment: PaymentView) -> AccountPaymentAnswer:
+    """A payment with whose it is, and what the provider calls it."""
+    return AccountPaymentAnswer(account=payment.account, reference=payment.reference, **dict(payment_answer(payment)))
+
+
+def account_refund(refund: RefundView) -> AccountRefundAnswer:
+    """A refund with whose it is."""
+    return AccountRefundAnswer(account=refund.account, **dict(refund_answer(refund)))
+
+
+def grant_answer(grant: GrantView) -> GrantAnswer:
+    """Access that a manager gave."""
+    return GrantAnswer(
+        account=grant.account,
+        resource=grant.resource,
+        until=grant.until,
+        reason=grant.reason,
+        given_at=grant.given_at,
+        given_by=grant.given_by,
+        ended_at=grant.ended_at,
+        ended_because=grant.ended_because,
     )
 
 

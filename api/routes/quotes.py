@@ -87,7 +87,7 @@ def _quoted(services: Services, body: QuoteRequest, standing: _Standing) -> Quot
         catalogue.prices,
         Candidates(personal=standing.personal, months=catalogue.months_discounts, promo=promo),
         at=services.clock.now(),
-        policies=services.policies,
+        policies=services.settings.policies,
     )
     if promo is not None and wins(quoted):
         require_left(promo, standing.uses)

@@ -91,7 +91,7 @@ async def preview_renewals(
         Candidates(personal=personal, months=services.catalogue.months_discounts),
         count=count,
         now=services.clock.now(),
-        policies=services.policies,
+        policies=services.settings.policies,
     )
     return ItemsAnswer(items=tuple(map(upcoming_answer, upcoming)))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.commands import EndEntitlement, EntitlementCommand
+from domain.grants import decider as grants
+from domain.grants.commands import EndGrant, GiveGrant, GrantCommand, RevokeGrant
 from domain.orders import decider as orders
 from domain.orders.commands import CancelOrder, ExpireOrder, OrderCommand, PlaceOrder
 from domain.payments import decider as payments
@@ -53,6 +55,7 @@ AccountCommand = (
     | RefundCommand
     | PromoUseCommand
     | PersonalDiscountCommand
+    | GrantCommand
 )
 
 
@@ -74,6 +77,12 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return discounts.grant(account, data, command)
         case RevokePersonalDiscount():
             return discounts.revoke(account, data, command)
+        case GiveGrant():
+            return grants.give(account, data, command)
+        case RevokeGrant():
+            return grants.revoke(account, data, command)
+        case EndGrant():
+            return grants.end(account, data, command)
         case RemovePaymentMethod():
             return methods.remove(account, data)
         case AnswerCall():

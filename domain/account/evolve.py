@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
 from domain.entitlements.state import Entitlement
+from domain.grants.decider import evolve as evolve_grants
+from domain.grants.events import GrantEvent
 from domain.orders.events import OrderEvent
 from domain.orders.evolve import evolve as evolve_orders
 from domain.orders.evolve import with_status
@@ -64,6 +66,7 @@ AccountEvent = (
     | RefundEvent
     | PromoUseEvent
     | PersonalDiscountEvent
+    | GrantEvent
 )
 
 
@@ -77,6 +80,8 @@ def evolve(account: Account, event: AccountEvent) -> Account:
         return replace(account, promo_uses=evolve_promo_uses(account.promo_uses, event))
     if isinstance(event, PersonalDiscountEvent):
         return _evolve_discounts(account, event)
+    if isinstance(event, GrantEvent):
+        return replace(account, grants=evolve_grants(account.grants, event))
     if isinstance(event, EntitlementEvent):
         return _evolve_entitlement(account, event)
     if isinstance(event, SubscriptionEvent):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from domain.entitlements.state import Entitlement
+from domain.grants.state import Grant
 from domain.ids import DiscountId, OrderId, PaymentId, RefundId, Resource, SubscriptionId
 from domain.orders.state import Order
 from domain.payments.state import Payment, SavedMethod
@@ -26,6 +27,8 @@ class Account:
     refunds: Mapping[RefundId, Refund] = field(default_factory=dict)
     promo_uses: Mapping[OrderId, PromoUse] = field(default_factory=dict)
     personal_discounts: Mapping[DiscountId, PersonalDiscount] = field(default_factory=dict)
+    grants: Mapping[Resource, Grant] = field(default_factory=dict)
+    """What managers let the customer watch, beside what was bought."""
     methods: tuple[SavedMethod, ...] = ()
     """Saved means of payment, the one to charge first."""
 

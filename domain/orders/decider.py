@@ -47,6 +47,9 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
     quoted = _quoted(account, order, command)
     lines = tuple(_joined(account, line) for line in quoted.lines)
     for line in lines:
+        given = account.grants.get(line.resource)
+        if given is not None and given.until is None:
+            raise AlreadyEntitled(resource=line.resource)
         held = account.entitlements.get(line.resource)
         if held is None or (held.until is not None and held.until <= command.at):
             continue

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from domain.calendar import end_of
 from domain.catalog.state import ProductKind
 from domain.entitlements.events import EntitlementGranted
+from domain.ids import SubscriptionId, derive
 from domain.orders.events import OrderFulfilled, OrderPaid, OrderPaymentWaived
 from domain.orders.state import OrderPurpose
 from domain.payments.closing import close_renewal, request_close
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.calendar import Period
     from domain.decider import Command
-    from domain.ids import PaymentId, SubscriptionId
+    from domain.ids import PaymentId
     from domain.orders.state import Order, OrderLine
     from domain.subscriptions.state import Subscription
+
+HELD_ALREADY = "the account already holds it"
 
 
 def fulfil(
@@ -49,7 +52,7 @@ def fulfil(
 def undeliverable(account: Account, order: Order) -> tuple[OrderLine, ...]:
     """Return the lines whose money would buy nothing, because something else was bought since the order was placed."""
     if order.purpose is OrderPurpose.RENEWAL:
-        return tuple(line for line in order.lines if holder_of(account, line.resource, besides=line.subscription_id))
+        return () if plans.still_renews(account, order) else order.lines
     if order.purpose is OrderPurpose.PLAN_CHANGE:
         return () if plans.still_fits(account, order) else order.lines
     return tuple(line for line in order.lines if _buys_nothing(account, line))
@@ -102,7 +105,9 @@ def _subscription(
     if order.purpose is OrderPurpose.PLAN_CHANGE:
         return plans.changed(account, order, line, sources, command)
     running = None if order.purpose is OrderPurpose.RENEWAL else _running(account, line)
-    running = running or account.subscriptions.get(line.subscription_id)
+    known = account.subscriptions.get(line.subscription_id)
+    if order.purpose is OrderPurpose.RENEWAL or (known is not None and known.product_id == line.product_id):
+        running = running or known
     if running is not None:
         continued = pauses.go_on(running, command)
         for event in continued:
@@ -110,7 +115,10 @@ def _subscription(
                 running = evolve(running, event)
         renewed = renewal.renewed(running, order, line, sources, command)
         return (*continued, *renewed, *_close_other_payments(account, running, order, payment_id, command))
-    return _started(order, line, command, subscription_id=line.subscription_id, period=line.period, sources=sources)
+    # The subscription that the line was to add to may be of another plan by now: then this one has an id of its own.
+    own_id = SubscriptionId(derive(order.id, f"subscription {line.product_id}"))
+    subscription_id = line.subscription_id if known is None else own_id
+    return _started(order, line, command, subscription_id=subscription_id, period=line.period, sources=sources)
 
 
 def _close_other_payments(

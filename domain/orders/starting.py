@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from domain.catalog.state import ProductKind
 from domain.ids import EffectId, derive
-from domain.orders.events import OrderPaymentWaived
-from domain.orders.fulfilment import fulfil
+from domain.orders.events import OrderFailed, OrderPaymentWaived
+from domain.orders.fulfilment import HELD_ALREADY, fulfil, undeliverable
 from domain.orders.state import OrderPurpose
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import delay
+from domain.promo import uses as promo_uses
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -48,6 +49,10 @@ def collect(account: Account, order: Order, command: Command[object]) -> tuple[A
 
 
 def waive(account: Account, order: Order, command: Command[object], reason: str) -> tuple[AccountEvent, ...]:
-    """Give an order for which nothing is to be paid."""
+    """Give an order for which nothing is to be paid, but for what was bought while its promo code answered."""
+    useless = undeliverable(account, order)
+    if len(useless) == len(order.lines):
+        failed = OrderFailed(order_id=order.id, reason=HELD_ALREADY)
+        return (failed, *promo_uses.release(account, order.id, command))
     waived = OrderPaymentWaived(order_id=order.id, reason=reason, waived_at=command.at)
-    return fulfil(account, order, waived, command)
+    return fulfil(account, order, waived, command, without=useless)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.errors import PaidAmountMismatch, ReferenceMismatch
 from domain.orders.events import OrderCancelled, OrderFailed, OrderPaid
-from domain.orders.fulfilment import fulfil, undeliverable
+from domain.orders.fulfilment import HELD_ALREADY, fulfil, undeliverable
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.closing import request_fetch
 from domain.payments.events import PaymentFetchRequested, PaymentMethodSaved, PaymentSucceeded, PaymentUnchanged
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from domain.effects import ProviderAnswer
     from domain.orders.state import Order
 
-HELD_ALREADY = "the account already holds it"
 PAID_TWICE = "the order was paid twice"
 PAID_AFTER_CANCEL = "paid after the order was cancelled"
 PAID_AFTER_END = "paid after the order had ended"

@@ -15,6 +15,8 @@ from domain.effects import (
 )
 from domain.entitlements.commands import EndEntitlement
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
+from domain.grants.commands import EndGrant
+from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
 from domain.orders.commands import ExpireOrder
 from domain.payments.commands import ExpirePayment, RepeatCall, SweepPayment
 from domain.payments.events import (
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 _ASKING = (PaymentCreated, PaymentCallRepeated, PaymentFetchRequested, PaymentCloseRequested)
 _REFUNDING = (RefundRequested, RefundCallRepeated)
-_ACCESS = (EntitlementGranted, EntitlementEnded)
+_ACCESS = (EntitlementGranted, EntitlementEnded, GrantGiven, GrantRevoked, GrantEnded)
 DESCRIPTION_MAX = 200
 
 
@@ -95,6 +97,11 @@ def pending(account: Account) -> tuple[Timer, ...]:
             ending = EndEntitlement(resource=held.resource, until=held.until)
             name = f"end-entitlement {held.resource} {held.until.isoformat()}"
             timers.append(Timer(due_at=held.until, name=name, data=ending))
+    for grant in account.grants.values():
+        if grant.until is not None:
+            over = EndGrant(resource=grant.resource, until=grant.until)
+            name = f"end-grant {grant.resource} {grant.until.isoformat()}"
+            timers.append(Timer(due_at=grant.until, name=name, data=over))
     return tuple(timers)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import fields
 from datetime import timedelta
 from enum import StrEnum
 
@@ -98,6 +100,101 @@ class Policies:
 
     months_max: int = 36
     """How many months one order may buy."""
+
+
+ITEMS_MAX = 100
+MONTHS_MAX = 1200
+EXTENSION_DAYS_MAX = 36_600
+DELAYS_MAX = 50
+PAUSES_MAX = 1000
+EXPIRY_MIN, EXPIRY_MAX = timedelta(minutes=30), timedelta(hours=24)
+"""Between them a Stripe Checkout Session may expire."""
+LEAD_MAX = timedelta(days=28)
+"""The shortest calendar month: a renewal that is due before its period has begun is tried when it begins."""
+DURATION_MAX = timedelta(days=36_525)
+
+
+class PoliciesInvalidError(Exception):
+    """Policies that make no sense by themselves or together, one sentence each; the process must not start."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def require_sound(policies: Policies) -> None:
+    """Raise PoliciesInvalidError with all that is wrong; each sentence begins with the name of its policy."""
+    problems = [*_lengths(policies), *_schedule(policies)]
+    if not EXPIRY_MIN <= policies.payment_expiry <= EXPIRY_MAX:
+        problems.append(f"payment_expiry must be 30 minutes to 24 hours, not {in_words(policies.payment_expiry)}")
+    if not EXPIRY_MIN <= policies.plan_change_expiry <= EXPIRY_MAX:
+        problems.append(
+            f"plan_change_expiry must be 30 minutes to 24 hours, not {in_words(policies.plan_change_expiry)}"
+        )
+    if not 0 <= policies.pauses_per_period_max <= PAUSES_MAX:
+        problems.append(f"pauses_per_period_max must be 0 to {PAUSES_MAX}, not {policies.pauses_per_period_max}")
+    if not policies.pause_max:
+        problems.append("pause_max must be longer than nothing; without pauses, pauses_per_period_max is 0")
+    if policies.migration_ahead_max < policies.migration_notice:
+        problems.append("migration_ahead_max must not be shorter than migration_notice")
+    if not policies.grace and not policies.end_lead_without_grace:
+        problems.append("end_lead_without_grace must be longer than nothing where there is no grace")
+    for name, number, number_max in (
+        ("items_max", policies.items_max, ITEMS_MAX),
+        ("months_max", policies.months_max, MONTHS_MAX),
+        ("extension_days_max", policies.extension_days_max, EXTENSION_DAYS_MAX),
+    ):
+        if not 0 < number <= number_max:
+            problems.append(f"{name} must be 1 to {number_max}, not {number}")
+    if problems:
+        raise PoliciesInvalidError(tuple(problems))
+
+
+def _lengths(policies: Policies) -> list[str]:
+    """Return what is wrong with single durations: none is negative, and what waits does wait."""
+    problems: list[str] = []
+    for policy in fields(policies):
+        value = getattr(policies, policy.name)
+        if isinstance(value, timedelta) and not timedelta(0) <= value <= DURATION_MAX:
+            problems.append(f"{policy.name} must be 0 to {DURATION_MAX.days} days, not {in_words(value)}")
+        if policy.name.endswith("_delays"):
+            if not 0 < len(value) <= DELAYS_MAX:
+                problems.append(f"{policy.name} must have 1 to {DELAYS_MAX} delays, not {len(value)}")
+            problems += [
+                f"{policy.name} must all be longer than nothing, not {in_words(delayed)}"
+                for delayed in value
+                if not timedelta(0) < delayed <= DURATION_MAX
+            ]
+    return problems
+
+
+def _schedule(policies: Policies) -> list[str]:
+    """Return what is wrong with the times of renewals."""
+    offsets, problems = policies.renewal_offsets, []
+    if not 0 < len(offsets) <= DELAYS_MAX:
+        return [f"renewal_offsets must have 1 to {DELAYS_MAX} times, not {len(offsets)}"]
+    if any(later <= earlier for earlier, later in itertools.pairwise(offsets)):
+        problems.append("renewal_offsets must be in order, each later than the one before")
+    if -min(offsets) > LEAD_MAX:
+        problems.append(
+            f"renewal_offsets begin {in_words(-min(offsets))} before the end: longer than the shortest month, "
+            f"{in_words(LEAD_MAX)}"
+        )
+    if max(offsets) > policies.grace:
+        problems.append(
+            f"renewal_offsets go on until {in_words(max(offsets))} after the end of the period, when the grace of "
+            f"{in_words(policies.grace)} is over and access is blocked"
+        )
+    return problems
+
+
+def in_words(length: timedelta) -> str:
+    """Return a duration in its greatest whole unit, such as `2 days` or `90 minutes`."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
 
 
 def delay(delays: tuple[timedelta, ...], attempt: int) -> timedelta:

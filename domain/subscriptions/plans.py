@@ -166,6 +166,15 @@ def still_fits(account: Account, order: Order) -> bool:
     )
 
 
+def still_renews(account: Account, order: Order) -> bool:
+    """Tell whether a renewal is of the plan that the subscription has or is to have, and its role is nobody else's."""
+    subscription, line = _of(account, order), order.lines[0]
+    if subscription is None or holder_of(account, line.resource, besides=subscription.id) is not None:
+        return False
+    planned = subscription.planned
+    return line.price_id == subscription.price_id or (planned is not None and line.price_id == planned.plan.price_id)
+
+
 def changed(
     account: Account, order: Order, line: OrderLine, sources: tuple[Source, ...], command: Command[object]
 ) -> tuple[AccountEvent, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from domain.effects import (
@@ -17,12 +18,17 @@ from domain.effects import (
     RefundAnswerStatus,
     RefundPayment,
 )
+from domain.ids import PaymentId, RefundId
+from domain.payments.commands import ReportPayment
+from domain.refunds.commands import AnswerRefund
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, MutableSequence
     from datetime import datetime
 
     from domain.money import Money
 
+CALLS_KEPT = 10_000
 _PAYABLE = frozenset({AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING})
 
 
@@ -64,6 +70,15 @@ class Collection:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """What the provider tells by itself: to whom it belongs, and the command that a verified webhook becomes."""
+
+    report_id: str
+    account: str
+    command: ReportPayment | AnswerRefund
+
+
 @dataclass(slots=True, kw_only=True)
 class Method:
     """A saved means of payment, and what it does when it is charged; a test changes it."""
@@ -81,6 +96,7 @@ class Refund:
     """Money given back, as the provider's books have it."""
 
     reference: str
+    refund_id: str
     payment_reference: str
     amount: Money
     status: RefundAnswerStatus
@@ -109,8 +125,12 @@ class MemoryProvider:
     refunds: dict[str, Refund] = field(default_factory=dict)
     methods: dict[str, Method] = field(default_factory=dict)
     """Saved by customers who paid on a page that saves."""
-    calls: list[Effect] = field(default_factory=list)
-    """Every call that was made, in its order, whether it arrived or not."""
+    calls: MutableSequence[Effect] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
+    """The newest calls that were made, in their order, whether they arrived or not."""
+    tell: Callable[[Webhook], None] | None = None
+    """Hears of whatever happens at the provider, as soon as it does; how long a webhook takes is not told here."""
+    _told: int = 0
+    _by_payment: dict[str, Collection] = field(default_factory=dict)
 
     async def create_checkout(self, effect: CreateCheckout, *, account: str) -> ProviderAnswer:
         """See the port. The same effect id gives the same page."""
@@ -129,6 +149,7 @@ class MemoryProvider:
                 save_method=effect.save_method,
             )
             self.pages[reference] = page
+            self._by_payment.setdefault(page.payment_id, page)
         return self._deliver(
             ProviderAnswer(
                 status=AnswerStatus.ACTION_REQUIRED,
@@ -158,8 +179,9 @@ class MemoryProvider:
         found = self._find(effect.reference, effect.payment_id)
         if found is None:
             return self._deliver(ProviderAnswer(status=AnswerStatus.CLOSED, reference=effect.reference))
-        if found.status not in {AnswerStatus.SUCCEEDED, AnswerStatus.PROCESSING}:
+        if found.status in {AnswerStatus.ACTION_REQUIRED, AnswerStatus.DECLINED}:
             found.status = AnswerStatus.CLOSED
+            self._tell_of(found)
         return self._deliver(found.answer())
 
     async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
@@ -183,6 +205,7 @@ class MemoryProvider:
             if found.save_method:
                 method = Method(customer_reference=_customer_of(found.account))
                 self.methods.setdefault(_method_of(found.account), method)
+            self._tell_of(found)
         return found.answer()
 
     def process(self, reference: str) -> ProviderAnswer:
@@ -190,6 +213,7 @@ class MemoryProvider:
         found = self._of(reference)
         if found.status in _PAYABLE:
             found.status = AnswerStatus.PROCESSING
+            self._tell_of(found)
         return found.answer()
 
     def decline(self, reference: str, reason: str, *, hard: bool = False) -> ProviderAnswer:
@@ -199,13 +223,16 @@ class MemoryProvider:
             return found.answer()
         if reference in self.charges:
             found.status, found.decline_reason, found.hard = AnswerStatus.DECLINED, reason, hard
-        return ProviderAnswer(status=AnswerStatus.DECLINED, reference=reference, decline_reason=reason, hard=hard)
+        answer = ProviderAnswer(status=AnswerStatus.DECLINED, reference=reference, decline_reason=reason, hard=hard)
+        self._tell_of(found, answer)
+        return answer
 
     def settle_refund(self, reference: str, *, succeeds: bool) -> RefundAnswer:
         """Play the bank that carries a pending refund out, or cannot; returns what a webhook would say."""
         refund = self.refunds[reference]
         if refund.status is RefundAnswerStatus.PENDING:
             self._become(refund, RefundAnswerStatus.SUCCEEDED if succeeds else RefundAnswerStatus.FAILED)
+            self._tell_of_refund(refund)
         return refund.answer()
 
     def _charge(self, effect: ChargeMethod, account: str) -> Collection | None:
@@ -220,6 +247,8 @@ class MemoryProvider:
         elif not method.authenticates:
             charge.status, charge.paid_at = AnswerStatus.SUCCEEDED, effect.created_at
         self.charges[charge.reference] = charge
+        self._by_payment.setdefault(charge.payment_id, charge)
+        self._tell_of(charge)
         return charge
 
     def _refund(self, effect: RefundPayment) -> RefundAnswer:
@@ -236,6 +265,7 @@ class MemoryProvider:
             return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="more than is left of the payment")
         refund = Refund(
             reference=f"refund-{effect.effect_id}",
+            refund_id=effect.refund_id,
             payment_reference=paid.reference,
             amount=effect.amount,
             status=RefundAnswerStatus.PENDING,
@@ -243,6 +273,7 @@ class MemoryProvider:
         paid.returned += effect.amount.amount
         self.refunds[refund.reference] = refund
         self._become(refund, self.refunds_become)
+        self._tell_of_refund(refund)
         return refund.answer()
 
     def _become(self, refund: Refund, status: RefundAnswerStatus) -> None:
@@ -276,8 +307,29 @@ class MemoryProvider:
     def _find(self, reference: str | None, payment_id: str) -> Collection | None:
         if reference is not None:
             return self.pages.get(reference) or self.charges.get(reference)
-        entries = (*self.pages.values(), *self.charges.values())
-        return next((entry for entry in entries if entry.payment_id == payment_id), None)
+        return self._by_payment.get(payment_id)
+
+    def _tell_of(self, entry: Collection, answer: ProviderAnswer | None = None) -> None:
+        """Tell how a payment stands. A webhook names no saved method: whoever wants to know it asks."""
+        told = entry.answer() if answer is None else answer
+        if self.tell is None or told.status is AnswerStatus.ACTION_REQUIRED:
+            return
+        bare = replace(told, customer_reference=None, method_reference=None, method_label=None)
+        report = ReportPayment(
+            payment_id=PaymentId(entry.payment_id), provider=self.name, report_id=self._next_report(), answer=bare
+        )
+        self.tell(Webhook(report_id=report.report_id, account=entry.account, command=report))
+
+    def _tell_of_refund(self, refund: Refund) -> None:
+        if self.tell is None:
+            return
+        told = AnswerRefund(refund_id=RefundId(refund.refund_id), effect_id=None, attempt=0, answer=refund.answer())
+        account = self._of(refund.payment_reference).account
+        self.tell(Webhook(report_id=self._next_report(), account=account, command=told))
+
+    def _next_report(self) -> str:
+        self._told += 1
+        return f"event-{self._told}"
 
 
 def _customer_of(account: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
 from domain.orders.events import OrderPaymentWaived
 from domain.pricing.events import MonthsDiscountsDefined, PersonalDiscountGranted, PersonalDiscountRevoked
 from domain.promo.events import (
@@ -21,7 +22,7 @@ from domain.promo.events import (
     PromoUseRequested,
     PromoUseSettled,
 )
-from projections.audit.words import Names, amount, moment, percent
+from projections.audit.words import Names, amount, moment, percent, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,9 @@ INTENTS = {
     "billing.promo_code.reserve": "to reserve a use of a promo code",
     "billing.promo_code.release": "to give a use of a promo code back",
     "billing.promo_code.settle": "to make a use of a promo code final",
+    "billing.grant.give": "to give a customer access",
+    "billing.grant.revoke": "to take back access that a manager gave",
+    "billing.grant.end": "to end access that a manager gave for a time",
 }
 
 
@@ -151,6 +155,21 @@ def _use_released(event: PromoUseReleased, names: Names) -> str:
 @says(PromoUseSettled)
 def _use_settled(event: PromoUseSettled, names: Names) -> str:
     return f"The use of {event.code} by {names('order', event.order_id)} is final, as it was paid."
+
+
+@says(GrantGiven)
+def _grant_given(event: GrantGiven, names: Names) -> str:
+    return f"A manager gave access to {event.resource} {until(event.until)}: {event.reason}."
+
+
+@says(GrantRevoked)
+def _grant_revoked(event: GrantRevoked, names: Names) -> str:
+    return f"A manager took back the access to {event.resource} that was given: {event.reason}."
+
+
+@says(GrantEnded)
+def _grant_ended(event: GrantEnded, names: Names) -> str:
+    return f"The access to {event.resource} that a manager gave ended at {moment(event.ended_at)}."
 
 
 def _terms(promo: PromoCode) -> str:

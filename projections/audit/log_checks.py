@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from domain.account.evolve import evolve
 from domain.account.state import INITIAL as NO_ACCOUNT
 from domain.account.state import Account
-from domain.catalog import decider as catalog
-from domain.catalog.state import NoProduct, Product
+from domain.catalog import entries
 from domain.ids import CATALOG_PREFIX
 from domain.payments.events import PaymentSucceeded
 from infra.kafka.log_reader import partition_of
@@ -23,26 +22,28 @@ from schemas.envelope import CHAIN_START, EventRecord, chain, read_event
 from schemas.messages import CommandAccepted, CommandRejected
 
 if TYPE_CHECKING:
+    from domain.catalog.entries import EntryState
     from infra.kafka.log_reader import LogRecord
 
-State = Account | Product | NoProduct
+    State = Account | EntryState
+
 OUTCOMES = (CommandAccepted, CommandRejected)
 
 
 def fold(key: str, state: State | None, data: object) -> State:
-    """The state of an account or product after one more event; outcomes change nothing."""
+    """The state of an account, or of an entry of the catalogue, after one more event; outcomes change nothing."""
     if state is None:
-        state = catalog.INITIAL if key.startswith(CATALOG_PREFIX) else NO_ACCOUNT
+        state = entries.initial(key) if key.startswith(CATALOG_PREFIX) else NO_ACCOUNT
     if isinstance(data, OUTCOMES):
         return state
     if isinstance(state, Account):
         return evolve(state, data)  # type: ignore[arg-type]  # an event of another kind ends in evolve's assert_never
-    return catalog.evolve(state, data)  # type: ignore[arg-type]  # likewise
+    return entries.evolve(state, data)
 
 
 @dataclass(slots=True)
 class StreamAudit:
-    """What has been read so far of one account or product."""
+    """What has been read so far of one account, or of one entry of the catalogue."""
 
     key: str
     sequence: int = 0

@@ -89,6 +89,26 @@ class ProductAnswer(AnswerModel):
     updated_at: datetime
 
 
+class ManagedPriceAnswer(PriceAnswer):
+    """A price, on sale or not."""
+
+    active: bool
+
+
+class ManagedProductAnswer(AnswerModel):
+    """A product, on sale or not, with every price that it ever had."""
+
+    id: str
+    kind: ProductKind
+    title: str
+    description: str
+    role: str | None
+    validity_days: int | None
+    active: bool
+    prices: tuple[ManagedPriceAnswer, ...]
+    updated_at: datetime
+
+
 class DefinedProductAnswer(AnswerModel):
     """A product after a manager's command; what is on sale stands in the public list."""
 

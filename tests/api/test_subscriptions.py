@@ -183,6 +183,21 @@ async def test_a_preview_has_1_to_36_renewals_of_ones_own(product: Product, subs
     assert (await subscriber.get(path))["items"] == []
 
 
+async def test_anothers_subscription_is_unknown(product: Product, subscriber: Subscriber) -> None:
+    name = await plans(product)
+    held = await subscriber.subscribe(f"{name}:monthly")
+    path, other = f"/v1/subscriptions/{held['id']}", Subscriber(product)
+    for action, body in (
+        ("pause", None),
+        ("resume", None),
+        ("change-plan", {"price_id": f"{name}:dearer", "at": "now"}),
+        ("change-plan", {"price_id": f"{name}:dearer", "at": "period_end"}),
+    ):
+        answer = await other.post(f"{path}/{action}", body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "subscription_unknown"), action
+    assert (await subscriber.get(path))["status"] == "active"
+
+
 async def test_managers_extend_cancel_and_migrate(product: Product, subscriber: Subscriber, manager: Manager) -> None:
     name = await plans(product)
     held = await subscriber.subscribe(f"{name}:monthly")

@@ -37,9 +37,9 @@ SHOPPERS = 64
 BULK_LANES = 4
 WORKERS = 2
 AUDIT_TIMEOUT_S = 300
-LEAP_EACH_S, LEAP_DAYS_MAX = 15.0, 12
+LEAP_EACH_S, LEAP_DAYS_MAX = 20.0, 14
 """So often the clock leaps, and so far at most: every stage of dunning and grace is met."""
-DAYS_MIN = 75
+DAYS_MIN = 120
 """Time that passes under fire at least, so that many a subscription renews twice."""
 RENEWALS_MIN, REFUNDS_MIN = 20, 20
 """Fewer would prove nothing."""

@@ -348,7 +348,7 @@ async def enemy(me: Customer) -> None:
 
 STORIES: list[tuple[Callable[[Customer], Awaitable[None]], int]] = [
     (buyer, 30),
-    (subscriber, 16),
+    (subscriber, 32),
     (refunder, 12),
     (decliner, 10),
     (canceller, 10),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -52,6 +52,22 @@ def calls(draw: st.DrawFn) -> tuple[Any, Any]:
     return one.payment, draw(st.sampled_from([one.checkout, one.close, one.fetch(1), one.fetch(2)]))
 
 
+def _of_plans(one: Ids, moment: datetime) -> list[Any]:
+    plan = one.subscription("cinema")
+    return [
+        *(
+            ChangePlan(subscription_id=plan, price_id=price_id, at=at, provider="stripe")
+            for price_id in OFFERS
+            for at in ChangeAt
+        ),
+        *(MigratePrice(subscription_id=plan, price_id=price_id, effective_at=moment) for price_id in OFFERS),
+        *(StartTrial(price_id=price_id) for price_id in OFFERS),
+        PauseSubscription(subscription_id=plan),
+        ResumeSubscription(subscription_id=plan),
+        ContinueSubscription(subscription_id=plan, resume_by=moment),
+    ]
+
+
 @st.composite
 def commands(draw: st.DrawFn) -> Any:
     """Any command of the wire."""
@@ -88,23 +104,7 @@ def commands(draw: st.DrawFn) -> Any:
             st.builds(RepeatCall, payment_id=st.just(payment_id), effect_id=st.just(effect_id), attempt=numbers),
             st.builds(SweepPayment, payment_id=st.just(payment_id), sweep=numbers),
             st.just(ExpirePayment(payment_id=payment_id)),
-            st.builds(
-                ChangePlan,
-                subscription_id=st.just(one.subscription("cinema")),
-                price_id=st.sampled_from([*OFFERS]),
-                at=st.sampled_from(ChangeAt),
-                provider=st.just("stripe"),
-            ),
-            st.builds(
-                MigratePrice,
-                subscription_id=st.just(one.subscription("cinema")),
-                price_id=st.sampled_from([*OFFERS]),
-                effective_at=st.just(until),
-            ),
-            st.builds(StartTrial, price_id=st.sampled_from([*OFFERS]), auto_renew=st.booleans()),
-            st.just(PauseSubscription(subscription_id=one.subscription("cinema"))),
-            st.just(ResumeSubscription(subscription_id=one.subscription("cinema"))),
-            st.just(ContinueSubscription(subscription_id=one.subscription("cinema"), resume_by=until)),
+            st.sampled_from(_of_plans(one, until)),
             st.just(EndPeriod(subscription_id=one.subscription("cinema"), period_end=until)),
             st.just(EndEntitlement(resource=Resource("film:stalker"), until=until)),
         )

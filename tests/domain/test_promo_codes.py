@@ -19,7 +19,7 @@ from domain.errors import (
     PromoCodeUnknown,
     PromoCodeUsed,
 )
-from domain.ids import AccountId, EffectId, OrderId, ProductId, derive
+from domain.ids import AccountId, EffectId, OrderId, PriceId, ProductId, derive
 from domain.money import Money
 from domain.orders.commands import CancelOrder, ExpireOrder, PlaceOrder
 from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
@@ -54,7 +54,8 @@ from domain.promo.events import (
 )
 from domain.promo.reactions import answer
 from domain.promo.state import PromoCodeUses, PromoUseStatus
-from tests.domain.histories import CLOSED, OPENED, REFUSED, answered, paid, place, refund, reported
+from domain.subscriptions.commands import ChangeAt, ChangePlan
+from tests.domain.histories import CLOSED, OPENED, REFUSED, answered, bought_too, paid, place, refund, reported
 from tests.domain.spec import HOUR, ORDER, POLICIES, SECOND, T0, Ids, PromoSpec, Spec, given, usd
 
 HALF = PromoCode(code="HALF", basis_points=5000)
@@ -318,6 +319,29 @@ class TestOfALimitedCode:
             "EntitlementGranted",
             "OrderFulfilled",
         ]
+
+    def test_with_nothing_left_to_pay_and_nothing_left_to_give_the_use_is_given_back(self) -> None:
+        """Another plan took the role while the promo code was asked."""
+        free = replace(LIMITED, basis_points=10_000)
+        spec = ordered(free, place("cinema:month", promo_code="half"))
+        spec = bought_too(spec, "kids:month", at=T0, ids=SECOND)
+        change = ChangePlan(
+            subscription_id=SECOND.subscription("kids"),
+            price_id=PriceId("cinema-plus:month"),
+            at=ChangeAt.NOW,
+            provider="stripe",
+        )
+        ids = Ids("change 1")
+        spec = spec.when(change, command_id=ids.command).happens()
+        spec = spec.when(answered(ids.checkout, OPENED, ids=ids)).happens()
+        spec = spec.when(reported(paid(usd(1499)), payment_id=ids.payment)).happens()
+        late = spec.when(RESERVED)
+        assert [type(event).__name__ for event in late.events] == [
+            "PromoUseHeld",
+            "OrderFailed",
+            "PromoUseReleaseRequested",
+        ]
+        assert late.happens().account.orders[ORDER.order].status is OrderStatus.FAILED
 
     def test_another_discount_that_wins_uses_nothing_up(self) -> None:
         held = PersonalDiscountGranted(

@@ -347,7 +347,7 @@ def _bought_time_covers(world: World, orders: dict[Any, OrderPlaced], resource: 
         timedelta(0),
     )
     given = sum((timedelta(days=event.days) for event in of(world, SubscriptionExtended)), timedelta(0))
-    assert end - world.now <= bought + given + trials * LONGEST_TRIAL
+    assert end - world.now <= bought + given + trials * LONGEST_TRIAL, (resource, end, world.now)
 
 
 def _costs_nothing(order: OrderPlaced) -> bool:

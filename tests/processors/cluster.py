@@ -37,7 +37,7 @@ class Cluster:
     positions: dict[int, int] = field(default_factory=dict)
     """The offset of the next command of each partition for its present owner."""
     relayed: dict[int, int] = field(default_factory=dict)
-    """The offset of the next effect of each partition that the gateway carries out."""
+    """How many effects of each partition the gateway has carried out."""
     calls: list[EffectRecord] = field(default_factory=list)
     """Calls to providers that were asked for, in the order in which the gateway came by them."""
 
@@ -86,23 +86,23 @@ class Cluster:
         """Let the gateway carry out the partition's effects, beginning some before those that it has not done."""
         effects = self.topics.read(TOPICS.effects, partition)
         done = self.relayed.get(partition, 0)
-        for stored in effects[max(0, done - repeats) :]:
+        for number, stored in enumerate(effects[max(0, done - repeats) :], start=max(0, done - repeats)):
             record = read_effect(stored.key, stored.value, stored.headers)
             if isinstance(record.data, RelayedCommand):
                 self.write(relay(record, record.data, at=self.clock.now(), source="gateway", actor="gateway"))
-            elif stored.offset >= done:
+            elif number >= done:
                 self.calls.append(record)
         self.relayed[partition] = len(effects)
 
     async def settle(self) -> None:
         """Let everything that waits for nothing but its turn happen."""
         while True:
-            before = sum(len(records) for records in self.topics.records.values())
+            before = self.topics.count()
             for partition in range(self.partitions):
                 while await self.work(partition, 100):
                     pass
                 self.carry_out(partition)
-            if before == sum(len(records) for records in self.topics.records.values()):
+            if before == self.topics.count():
                 return
 
     def events(self) -> list[EventRecord]:

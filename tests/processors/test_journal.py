@@ -11,12 +11,15 @@ import pytest
 from domain.catalog.commands import DefineProduct
 from domain.catalog.state import ProductKind, StillCatalogue
 from domain.ids import ProductId
+from domain.payments.commands import ExpirePayment
+from domain.policies.settings import Policies
 from infra.kafka.fenced_log import FencedError, UnsureError
 from infra.memory.log import Trouble
 from infra.memory.store import MemoryStore
 from infra.rocksdb.store import RocksStore
 from processors.decisions import Incoming
 from schemas.codec import decode
+from schemas.envelope import command_body, command_headers
 from schemas.messages import PUBLIC, CommandRejected, EntitlementsRecord
 from tests.processors.kit import TOPICS, Bench, buy_dune, paid
 
@@ -214,3 +217,17 @@ async def test_timers_are_in_the_state_and_fire_with_the_same_id_after_a_restart
     assert bench.types() == [*PLACED, "payment.call_repeated", "command.accepted"]
     assert journal.due_timers() == []
     assert len(bench.written(TOPICS.effects)) == 2
+
+
+async def test_a_timer_is_not_lost_to_an_owner_whose_clock_is_behind() -> None:
+    """Its command is decided once: as too early, it would never come again, and what it was for would wait for ever."""
+    bench = Bench()
+    journal = await bench.opened()
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c1"))
+    bench.clock.advance(Policies().payment_expiry)
+    (expiry,) = [timer for timer in journal.due_timers() if isinstance(timer.data, ExpirePayment)]
+    bench.clock.advance(timedelta(seconds=-1))
+    offset = bench.next_offset
+    fired = Incoming(TOPICS.commands, 0, offset, expiry.key.encode(), command_body(expiry), command_headers(expiry))
+    await bench.handle(await bench.opened(MemoryStore()), fired)
+    assert bench.types()[-2:] == ["payment.close_requested", "command.accepted"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
-from domain.ids import DiscountId, PriceId, derive
+from domain.grants.commands import EndGrant, GiveGrant, RevokeGrant
+from domain.ids import DiscountId, PriceId, Resource, derive
 from domain.orders.commands import OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment
 from domain.policies.reactions import pending
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from projections.writer import Writer
 
 TOPIC = "billing.events"
+RESOURCES = ("film:solaris", "role:premium")
 
 
 def wander(log: SampleLog, account: str, steps: int, random: Random) -> None:
@@ -118,6 +120,12 @@ def _discounted_stories(log: SampleLog) -> None:
         if outcome is PromoOutcome.RESERVED:
             log.open_page(account, order_id)
             log.pay(account, order_id)
+    log.do("account-5", GiveGrant(resource=Resource("film:solaris"), reason="sorry"))
+    log.do("account-5", RevokeGrant(resource=Resource("film:solaris"), reason="a mistake"))
+    until = log.now + timedelta(days=1)
+    log.do("account-5", GiveGrant(resource=Resource("role:premium"), reason="sorry", until=until))
+    log.now = until
+    log.do("account-5", EndGrant(resource=Resource("role:premium"), until=until))
     log.cancel("account-5", derive(log.do("account-5", limited), "order"))
     _answer_promo(log, "account-5", PromoOutcome.RELEASED)
 
@@ -145,6 +153,11 @@ def _discounts(log: SampleLog, account: str, random: Random) -> None:
         log.do(account, GrantPersonalDiscount(basis_points=random.randint(1, 10_000), reason="a friend"))
     elif choice < 0.5 and held:
         log.do(account, RevokePersonalDiscount(discount_id=random.choice(held)))
+    elif choice < 0.6:
+        until = random.choice([None, log.now + timedelta(days=random.randint(1, 60))])
+        log.do(account, GiveGrant(resource=Resource(random.choice(RESOURCES)), reason="sorry", until=until))
+    elif choice < 0.7:
+        log.do(account, RevokeGrant(resource=Resource(random.choice(RESOURCES)), reason="a mistake"))
     else:
         _answer_promo(log, account, random.choice(list(PromoOutcome)))
 

@@ -1,4 +1,4 @@
-"""What discounts show: personal ones, the table by months, promo codes with their uses, and why an order costs less.
+"""What managers give: discounts, promo codes with their uses, access; why an order costs less; who sent a command.
 
 Read models are folds of the log: whatever rows are there are thrown away and folded anew.
 """
@@ -17,7 +17,7 @@ depends_on = None
 SCHEMA = "billing"
 NEWEST_FIRST = {"orders": "placed_at", "payments": "created_at", "refunds": "requested_at"}
 """Managers list these of all accounts at once."""
-TABLES = ("personal_discounts", "months_discounts", "promo_codes", "promo_uses")
+TABLES = ("personal_discounts", "months_discounts", "promo_codes", "promo_uses", "grants")
 
 
 def upgrade() -> None:
@@ -32,6 +32,7 @@ def upgrade() -> None:
     _months_discounts()
     _promo_codes()
     _promo_uses()
+    _grants()
     for name in TABLES:
         _history(name)
 
@@ -133,6 +134,25 @@ def _promo_uses() -> None:
     op.create_index("promo_uses_account_code_idx", "promo_uses", ["account", "code"], schema=SCHEMA)
     columns: list[str | sa.TextClause] = ["code", sa.text("asked_at DESC"), sa.text("order_id DESC")]
     op.create_index("promo_uses_code_asked_at_idx", "promo_uses", columns, schema=SCHEMA)
+
+
+def _grants() -> None:
+    op.create_table(
+        "grants",
+        _text("account"),
+        _text("resource"),
+        _moment("until", nullable=True),
+        _text("reason"),
+        _moment("given_at"),
+        _text("given_by"),
+        _moment("ended_at", nullable=True),
+        _text("ended_because", nullable=True),
+        _moment("updated_at"),
+        sa.PrimaryKeyConstraint("account", "resource", name="grants_pkey"),
+        schema=SCHEMA,
+    )
+    columns: list[str | sa.TextClause] = [sa.text(f"{name} DESC") for name in ("given_at", "account", "resource")]
+    op.create_index("grants_given_at_idx", "grants", columns, schema=SCHEMA)
 
 
 def _history(name: str) -> None:

@@ -1,0 +1,203 @@
+"""What is judged: the commands, the log, the provider's books, and what engine and read models believe in the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from infra.memory.store import MemoryStore
+from processors.partition import LogMismatchError, PartitionState
+from tests.simulation.roles import EngineRole
+from tests.simulation.tables import Tables, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from infra.memory.log import StoredRecord
+    from processors.stream import Stream
+    from tests.simulation.world import World
+
+_decode = msgspec.json.decode
+ENTRIES_KEPT_MAX = 20_000
+BATCH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record in plain words."""
+
+    partition: int
+    offset: int
+    key: str
+    kind: str
+    command_id: str
+    headers: dict[str, bytes]
+    value: bytes
+    body: dict[str, Any]
+
+    @property
+    def position(self) -> str:
+        """`<partition>:<offset>`."""
+        return f"{self.partition}:{self.offset}"
+
+
+class Entries:
+    """Records that are read anew for everybody who looks through them: those of years have no room in plain words."""
+
+    def __init__(self, *parts: list[StoredRecord]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[Entry]:
+        for part in self._parts:
+            yield from map(_entry, part)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Money that the provider collected, by its books."""
+
+    reference: str
+    payment_id: str
+    account: str
+    amount: int
+    currency: str
+    returned: int
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """A refund in the provider's books."""
+
+    reference: str
+    refund_id: str
+    payment_reference: str
+    amount: int
+    status: str
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Everything that is left of a history."""
+
+    now: datetime
+    accepted: list[str] = field(default_factory=list)
+    """Ids of commands that were acknowledged to their senders."""
+    commands: Entries | list[Entry] = field(default_factory=list)
+    events: Entries | list[Entry] = field(default_factory=list)
+    effects: Entries | list[Entry] = field(default_factory=list)
+    published: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """By account, what the newest public record says that it may watch, and until when."""
+    dead_letters: int = 0
+    charges: list[Charge] = field(default_factory=list)
+    refunds: list[GivenBack] = field(default_factory=list)
+    believed: dict[str, Stream] = field(default_factory=dict)
+    """By key, what the engines that run in the end believe."""
+    folded: dict[str, Stream] = field(default_factory=dict)
+    """The same, folded anew from the log."""
+    tables: Tables = field(default_factory=Tables)
+    tables_anew: Tables = field(default_factory=Tables)
+
+
+def gather(world: World) -> Evidence:
+    """Take everything down."""
+    names, topics = world.names, world.topics
+    evidence = Evidence(now=world.clock.now(), accepted=list(world.accepted), tables=world.tables)
+    numbers = range(world.partitions)
+    written = {
+        name: Entries(*(topics.read(name, number) for number in numbers))
+        for name in (names.commands, names.events, names.effects, names.entitlements)
+    }
+    is_short = len(written[names.events]) < ENTRIES_KEPT_MAX
+    evidence.commands, evidence.events, evidence.effects = (
+        list(written[name]) if is_short else written[name] for name in (names.commands, names.events, names.effects)
+    )
+    for entry in written[names.entitlements]:
+        evidence.published[entry.key] = {item["resource"]: item["until"] for item in entry.body["items"]}
+    for number in numbers:
+        evidence.dead_letters += len(topics.read(names.dead_letters, number))
+        evidence.folded.update(_fold_anew(world, number))
+        _project_anew(evidence.tables_anew, topics.read(names.events, number), number)
+    evidence.believed = _believed(world)
+    _take_books(world, evidence)
+    return evidence
+
+
+def _entry(record: StoredRecord) -> Entry:
+    headers = dict(record.headers)
+    value = record.value or b""
+    return Entry(
+        record.partition,
+        record.offset,
+        (record.key or b"").decode(),
+        headers["ce_type"].decode(),
+        headers["command_id"].decode(),
+        headers,
+        value,
+        _decode(value),
+    )
+
+
+def _project_anew(tables: Tables, records: list[StoredRecord], number: int) -> None:
+    """Fold the log into empty tables, in batches that have nothing to do with those of the projector."""
+    expected = 0
+    for first in range(0, len(records), BATCH):
+        part = records[first : first + BATCH]
+        reached = part[-1].offset + 1
+        tables.write(fold(part), number, expected=expected, reached=reached)
+        expected = reached
+
+
+def _believed(world: World) -> dict[str, Stream]:
+    found: dict[str, Stream] = {}
+    for place in world.places:
+        if not isinstance(place.role, EngineRole):
+            continue
+        for journal in place.role.journals.values():
+            state = journal._state
+            if state is not None:
+                found.update(_streams(world, state))
+    return found
+
+
+def _fold_anew(world: World, number: int) -> dict[str, Stream]:
+    from processors.journal import _event
+
+    state = PartitionState(MemoryStore())
+    records = world.topics.read(world.names.events, number)
+    try:
+        state.fold(((record.offset, _event(record)) for record in records), len(records))
+        state.save()
+    except LogMismatchError:  # what cannot be folded differs from whatever is believed
+        return {}
+    return _streams(world, state)
+
+
+def _streams(world: World, state: PartitionState) -> dict[str, Stream]:
+    prefix = b"s"
+    return {key[1:].decode(): state.stream(key[1:].decode()) for key, _ in state._store.scan(prefix, b"t")}
+
+
+def _take_books(world: World, evidence: Evidence) -> None:
+    provider = world.provider
+    for entry in (*provider.pages.values(), *provider.charges.values()):
+        if entry.status == "succeeded":
+            amount = entry.amount
+            evidence.charges.append(
+                Charge(entry.reference, entry.payment_id, entry.account, amount.amount, amount.currency, entry.returned)
+            )
+    for refund in provider.refunds.values():
+        evidence.refunds.append(
+            GivenBack(
+                refund.reference,
+                refund.refund_id,
+                refund.payment_reference,
+                refund.amount.amount,
+                str(refund.status),
+            )
+        )

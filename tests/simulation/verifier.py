@@ -1,0 +1,304 @@
+"""The judge of a history. It knows the commands, the log, the provider's books, and what was believed of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.simulation.story import ORDER_ENDS, PAYMENT_ENDS, Story, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulation.evidence import Entry, Evidence
+
+OUTCOMES = {"billing.command.accepted", "billing.command.rejected"}
+PATIENCE = timedelta(minutes=90)
+"""How long something may be due at rest: the longest time between two repeats of a call, and a bit."""
+PAYMENT_LIFE = timedelta(hours=26)
+"""How long an order of a customer may be open: its payment expires before, and the provider confirms it."""
+
+
+@dataclass(slots=True)
+class Finding:
+    """The result of one check."""
+
+    name: str
+    checked: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def require(self, holds: bool, fault: str) -> None:  # noqa: FBT001  reads like an assertion
+        """Count one thing looked at, and what is wrong with it."""
+        self.checked += 1
+        if not holds:
+            self.faults.append(fault)
+
+
+def verify(evidence: Evidence) -> list[Finding]:
+    """Return what every check found."""
+    story = story_of(evidence)
+    checks: tuple[Callable[[Evidence, Story], Finding], ...] = (
+        commands_have_one_outcome,
+        groups_end_with_their_outcome,
+        sequences_and_chains_hold,
+        decisions_never_fail,
+        nothing_was_told_that_must_not_be,
+        charges_are_payments,
+        refunds_are_refunds,
+        access_is_paid,
+        nothing_is_left_behind,
+        promo_codes_are_settled,
+        state_is_the_fold,
+        read_models_are_the_fold,
+        published_access_is_the_fold,
+    )
+    return [check(evidence, story) for check in checks]
+
+
+def story_of(evidence: Evidence) -> Story:
+    """Return what the log tells; the catalogue first, since everything else refers to it."""
+    story = Story()
+    for is_catalogue in (True, False):
+        for entry in evidence.events:
+            if entry.key.startswith("catalog/") is is_catalogue:
+                try:
+                    story.add(entry)
+                except (KeyError, TypeError, ValueError) as error:
+                    story.faults.append(f"{entry.position} {entry.key} {entry.kind}: it does not fit: {error!r}")
+    return story
+
+
+def commands_have_one_outcome(evidence: Evidence, story: Story) -> Finding:
+    """Whoever gave the command, and however often it was sent."""
+    finding = Finding("every command has exactly one outcome")
+    outcomes = Counter(entry.command_id for entry in evidence.events if entry.kind in OUTCOMES)
+    sent = {entry.command_id: entry for entry in evidence.commands}
+    for command_id, entry in sent.items():
+        count = outcomes[command_id]
+        finding.require(count == 1, f"{entry.key}: the command {entry.kind} {command_id} has {count} outcomes")
+    for command_id in outcomes.keys() - sent.keys():
+        finding.require(False, f"an outcome of the command {command_id}, which nobody sent")  # noqa: FBT003
+    for command_id in evidence.accepted:
+        finding.require(command_id in sent, f"the command {command_id} was acknowledged and is not there")
+    finding.require(evidence.dead_letters == 0, f"{evidence.dead_letters} commands are among the dead letters")
+    return finding
+
+
+def groups_end_with_their_outcome(evidence: Evidence, story: Story) -> Finding:
+    """The events of a command stand together, and its outcome is the last of them: no transaction was torn."""
+    finding = Finding("the events of a command end with its outcome")
+    open_commands: dict[str, str] = {}
+    for entry in evidence.events:
+        before = open_commands.pop(entry.key, entry.command_id)
+        finding.require(before == entry.command_id, f"{entry.position} {entry.key}: {before} has no outcome")
+        if entry.kind not in OUTCOMES:
+            open_commands[entry.key] = entry.command_id
+    for key, command_id in open_commands.items():
+        finding.require(False, f"{key}: the command {command_id} ends without an outcome")  # noqa: FBT003
+    return finding
+
+
+def sequences_and_chains_hold(evidence: Evidence, story: Story) -> Finding:
+    """1, 2, 3, … for every key, and each hash is SHA-256 of the one before, id, type, time and body."""
+    finding = Finding("every sequence is 1, 2, 3, … and every chain of hashes holds")
+    last: dict[str, tuple[int, bytes]] = {}
+    for entry in evidence.events:
+        headers = entry.headers
+        number, chained = last.get(entry.key, (0, b"0" * 64))
+        sequence = int(headers["sequence"])
+        finding.require(sequence == number + 1, f"{entry.position} {entry.key}: {sequence} comes after {number}")
+        parts = (chained, headers["ce_id"], headers["ce_type"], headers["ce_time"], entry.value)
+        hashed = hashlib.sha256(b"\0".join(parts)).hexdigest().encode()
+        finding.require(hashed == headers["chain_hash"], f"{entry.position} {entry.key}: the chain breaks here")
+        last[entry.key] = (sequence, headers["chain_hash"])
+    return finding
+
+
+def decisions_never_fail(evidence: Evidence, story: Story) -> Finding:
+    """A rejection names a rule; one that says that the decision failed is a bug."""
+    finding = Finding("no decision failed")
+    for entry in evidence.events:
+        if entry.kind == "billing.command.rejected":
+            is_rule = entry.body["code"] != "decision_failed"
+            finding.require(is_rule, f"{entry.position} {entry.key}: {entry.body['command_type']} could not be decided")
+    finding.checked += 1
+    return finding
+
+
+def nothing_was_told_that_must_not_be(evidence: Evidence, story: Story) -> Finding:
+    """Agreed prices, sums, access only for what was paid, refunds within what was paid: see `Story`."""
+    return Finding("every event may follow those before it", len(evidence.events), list(story.faults))
+
+
+def charges_are_payments(evidence: Evidence, story: Story) -> Finding:
+    """Every charge in the books has exactly one payment in the log, to the minor unit, and the other way round."""
+    finding = Finding("charges and payments are the same")
+    charges: Counter[tuple[str, str, str | None, int, str]] = Counter(
+        (charge.account, charge.payment_id, charge.reference, charge.amount, charge.currency)
+        for charge in evidence.charges
+    )
+    payments: Counter[tuple[str, str, str | None, int, str]] = Counter(
+        (payment.account, payment_id, payment.reference, payment.amount, payment.currency)
+        for payment_id, payment in story.payments.items()
+        if payment.successes
+    )
+    for found in charges.keys() | payments.keys():
+        finding.require(
+            charges[found] == payments[found] == 1,
+            f"{found} is {charges[found]} charge(s) in the books and {payments[found]} payment(s) in the log",
+        )
+    return finding
+
+
+def refunds_are_refunds(evidence: Evidence, story: Story) -> Finding:
+    """Every refund in the books is one in the log, with the same end, and no payment gives back more than it got."""
+    finding = Finding("refunds in books and log are the same, and never more than was paid")
+    in_books = {refund.refund_id: refund for refund in evidence.refunds}
+    for refund_id, refund in story.refunds.items():
+        known = in_books.pop(refund_id, None)
+        if known is None:
+            finding.require(refund.status == "failed", f"the refund {refund_id} is {refund.status} and in no book")
+            continue
+        ours, theirs = (refund.status, refund.amount), (known.status, known.amount)
+        finding.require(ours == theirs, f"the refund {refund_id} is {ours} in the log and {theirs} in the books")
+    for refund_id in in_books:
+        finding.require(False, f"the refund {refund_id} is in the books alone")  # noqa: FBT003
+    for charge in evidence.charges:
+        finding.require(charge.returned <= charge.amount, f"{charge.reference} gave {charge.returned} back")
+    for payment_id, payment in story.payments.items():
+        finding.require(payment.refunded <= payment.amount, f"{payment_id} gave {payment.refunded} back")
+    return finding
+
+
+def access_is_paid(evidence: Evidence, story: Story) -> Finding:
+    """What is held in the end has money behind it that did not go back, and is not over."""
+    finding = Finding("nobody has access without money")
+    now = evidence.now
+    covered: Counter[str] = Counter()
+    for payment in story.payments.values():
+        if payment.successes:
+            covered[payment.order_id] += payment.amount - payment.refunded
+    for account, access in story.access.items():
+        for resource, held in access.items():
+            order = story.orders[held.order_id]
+            is_free = order.body["total"]["amount"] == 0
+            if held.subscription_id is None:
+                has_money = is_free or covered[held.order_id] > 0
+                finding.require(has_money, f"{account}: {resource} is held, and its money went back")
+            else:
+                subscription = story.subscriptions[held.subscription_id]
+                finding.require(subscription.is_running, f"{account}: {resource} is held after its subscription")
+            is_over = held.until is not None and held.until < now - PATIENCE
+            finding.require(not is_over, f"{account}: {resource} is held, and was to end at {held.until}")
+    finding.checked += 1
+    return finding
+
+
+def nothing_is_left_behind(evidence: Evidence, story: Story) -> Finding:
+    """At rest nothing is due and nothing unanswered: no open call, order, payment, refund or timer of the past."""
+    finding = Finding("nothing is left behind")
+    for fault in left_behind(evidence, story):
+        finding.faults.append(fault)
+    finding.checked += len(story.orders) + 1
+    return finding
+
+
+def left_behind(evidence: Evidence, story: Story) -> list[str]:
+    """Return all that is late."""
+    late: list[str] = []
+    now = evidence.now
+    for order_id, order in story.orders.items():
+        age = now - moment(order.body["placed_at"])
+        if order.body["purpose"] == "purchase" and order.status not in ORDER_ENDS and age > PAYMENT_LIFE:
+            late.append(f"{order.account}: the order {order_id} is still {order.status} after {age}")
+    for payment_id, payment in story.payments.items():
+        order = story.orders[payment.order_id]
+        is_purchase = order.body["purpose"] == "purchase"
+        age = now - moment(order.body["placed_at"])
+        if payment.status not in PAYMENT_ENDS and is_purchase and age > PAYMENT_LIFE:
+            late.append(f"{payment.account}: the payment {payment_id} is still {payment.status} after {age}")
+    for refund_id, refund in story.refunds.items():
+        if not refund.ends:
+            late.append(f"the refund {refund_id} is still {refund.status}")
+    for subscription_id, subscription in story.subscriptions.items():
+        if subscription.is_running and subscription.access_end < now - PATIENCE:
+            late.append(f"the subscription {subscription_id} runs, and was to end at {subscription.access_end}")
+    for key, stream in evidence.believed.items():
+        if stream.due_at is not None and stream.due_at < now - PATIENCE:
+            late.append(f"{key}: something is due since {stream.due_at}")
+    late += _unanswered(evidence)
+    return late
+
+
+def _unanswered(evidence: Evidence) -> list[str]:
+    """Effects whose newest attempt was not answered: by an answer of its own, or by a later word about the same."""
+    answered = {
+        (entry.body["effect_id"], entry.body["attempt"])
+        for entry in evidence.commands
+        if "effect_id" in entry.body and "answer" in entry.body
+    }
+    relayed = {entry.headers["causation_id"].decode() for entry in evidence.commands}
+    newest: dict[str, Entry] = {}
+    for entry in evidence.effects:
+        newest[entry.body["effect_id"]] = entry
+    return [
+        f"{entry.key}: nobody answered {entry.kind} {effect_id} attempt {entry.body['attempt']}"
+        for effect_id, entry in newest.items()
+        if (effect_id, entry.body["attempt"]) not in answered and entry.headers["ce_id"].decode() not in relayed
+    ]
+
+
+def promo_codes_are_settled(evidence: Evidence, story: Story) -> Finding:
+    """A use is held by an order that is open or was fulfilled, and by no other."""
+    finding = Finding("uses of promo codes belong to orders")
+    for name, code in story.codes.items():
+        for order_id in code.settled:
+            order = story.orders.get(order_id)
+            is_paid = order is not None and order.is_covered
+            finding.require(is_paid, f"{name}: the order {order_id} has a use for good and is not paid")
+        for order_id in code.reserved:
+            order = story.orders.get(order_id)
+            is_open = order is not None and order.status not in ORDER_ENDS
+            finding.require(is_open, f"{name}: the order {order_id} has a use and is over")
+    finding.checked += 1
+    return finding
+
+
+def state_is_the_fold(evidence: Evidence, story: Story) -> Finding:
+    """What the engines believe in the end is the fold of the log from its beginning."""
+    finding = Finding("the state of the engines is the fold of the log")
+    for key in evidence.folded.keys() | evidence.believed.keys():
+        folded, believed = evidence.folded.get(key), evidence.believed.get(key)
+        finding.require(folded == believed, f"{key}: {believed} is believed, the log gives {folded}"[:500])
+    return finding
+
+
+def read_models_are_the_fold(evidence: Evidence, story: Story) -> Finding:
+    """What the projector wrote, batch by batch and over its own deaths, is what all of the log gives at once."""
+    finding = Finding("the read models are the fold of the log")
+    for model in evidence.tables.rows.keys() | evidence.tables_anew.rows.keys():
+        shown, anew = evidence.tables.rows.get(model, {}), evidence.tables_anew.rows.get(model, {})
+        for key in shown.keys() | anew.keys():
+            there, told = shown.get(key), anew.get(key)
+            finding.require(there == told, f"{model} {key} is {there}, the log gives {told}"[:500])
+    rows = evidence.tables.rows
+    for order_id, order in story.orders.items():
+        status = rows.get("orders", {}).get((order_id,), {}).get("status")
+        finding.require(status == order.status, f"the order {order_id} is {order.status} and shown as {status}")
+    return finding
+
+
+def published_access_is_the_fold(evidence: Evidence, story: Story) -> Finding:
+    """Whoever reads only the newest public record of an account knows all that it may watch."""
+    finding = Finding("the newest public record of access is the fold")
+    for account in story.access.keys() | evidence.published.keys():
+        held = {resource: one.until for resource, one in story.access.get(account, {}).items()}
+        shown = {
+            resource: None if until is None else moment(until)
+            for resource, until in evidence.published.get(account, {}).items()
+        }
+        finding.require(held == shown, f"{account} may watch {held}, and is published with {shown}")
+    return finding

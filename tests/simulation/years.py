@@ -1,0 +1,64 @@
+"""One long run: many customers, years of virtual time, and the accidents of such years."""
+
+from __future__ import annotations
+
+import time
+
+from tests.simulation.customers import LASTING
+from tests.simulation.history import run
+from tests.simulation.world import Settings, World
+
+DAY_S = 86_400.0
+DEEDS_A_YEAR = 4
+SHOWN_EVERY_S = 5.0
+
+
+def settings_of(years: float, customers: int) -> Settings:
+    """Return a history of that length. Something breaks twice a month; nobody moves the clock."""
+    deeds = max(2, round(years * DEEDS_A_YEAR))
+    return Settings(
+        customers=customers,
+        engines=2,
+        gateways=1,
+        deeds=deeds,
+        pause_s=years * 365.25 * DAY_S / deeds,
+        repertoire=LASTING,
+        timer_s=3_600.0,
+        patience_s=12 * 3_600.0,
+        accident_s=15 * DAY_S,
+        disks_burn=0.002,
+        skip_s=0.0,
+        rest_s=4_000.0,
+        rests_min=15,
+        steps_max=2**62,
+        is_long=True,
+    )
+
+
+def live_for_years(years: float, customers: int, seed: int) -> int:
+    """Run it, tell how far it is, and what was found; 1 where something was."""
+    begin = time.monotonic()
+    result = run(seed, settings_of(years, customers), watch=_tell_progress)
+    seconds = time.monotonic() - begin
+    print(  # noqa: T201
+        f"{years:g} years of {customers} customers in {seconds:.0f} s: {result.commands:,} commands, "
+        f"{result.events:,} events, {result.events / seconds:,.0f} events/s, {len(result.faults)} fault(s)"
+    )
+    if not result.is_good:
+        print(f"{result.report()}\n  again: make simulate YEARS={years:g} CUSTOMERS={customers} SEED={seed}")  # noqa: T201
+    return 0 if result.is_good else 1
+
+
+def _tell_progress(world: World) -> None:
+    """Print the virtual date now and then, by a step of the loop that nobody in the history notices."""
+    shown = time.monotonic()
+
+    def look() -> None:
+        nonlocal shown
+        if time.monotonic() - shown > SHOWN_EVERY_S:
+            shown = time.monotonic()
+            events = sum(world.topics.end_offset(world.names.events, number) for number in range(world.partitions))
+            print(f"{world.clock.now():%Y-%m-%d}: {events:,} events", flush=True)  # noqa: T201
+        world.loop.call_later(DAY_S, look)
+
+    world.loop.call_later(DAY_S, look)
