@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from domain.effects import ChargeMethod
     from domain.ports import Clock
 
+INTENTS_PATH = "/v1/payment_intents"
 AUTHENTICATION_REQUIRED = "authentication_required"
 DESCRIPTION_LENGTH_MAX = 1000
 EXPANSION = ["latest_charge", "payment_method"]
@@ -57,9 +58,12 @@ class Intents:
 
         async def make(key: str) -> Told:
             try:
-                return told(await self.client.v1.payment_intents.create_async(params, {"idempotency_key": key}))
+                # The SDK's raw request: making its objects of an answer, only to take them apart again, was a quarter
+                # of the work of a charge, and of these there are many at once when a month begins.
+                answer = await self.client.raw_request_async("post", INTENTS_PATH, idempotency_key=key, **params)
             except stripe.CardError as error:
                 return _declined(error)
+            return Told(dict(answer.data), answer.request_id)
 
         is_old = self.clock.now() - effect.created_at >= KEY_LIFETIME
         intent = await once(effect.effect_id, make, lambda: self._find(effect), look_first=is_old)

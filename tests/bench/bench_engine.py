@@ -58,17 +58,17 @@ def run(stack: Stack) -> dict[str, Any]:
 
 async def _measure(bootstrap: str, topics: Topics, engine: ChildProcess) -> dict[str, Any]:
     catalogue = workload.catalogue_commands()
-    await _send(bootstrap, topics, catalogue)
+    await send_all(bootstrap, topics, catalogue)
     await _grown(bootstrap, topics, {}, 3 * len(catalogue))
     process = psutil.Process(engine.pid)
-    await _send(bootstrap, topics, workload.orders(COMMANDS // 10, run="warm-up"))
+    await send_all(bootstrap, topics, workload.orders(COMMANDS // 10, run="warm-up"))
     await _decided(bootstrap, topics, COMMANDS // 10)
     before = await _ends(bootstrap, topics)
     orders = list(workload.orders(COMMANDS, run="engine"))
     cpu_before = sum(process.cpu_times()[:2])
     sent_at_ms = time.time_ns() // 1_000_000
     begin = time.perf_counter()
-    await _send(bootstrap, topics, orders)
+    await send_all(bootstrap, topics, orders)
     sending_s = time.perf_counter() - begin
     await _grown(bootstrap, topics, before, COMMANDS * (workload.EVENTS_PER_COMMAND + 1))
     cpu_s = sum(process.cpu_times()[:2]) - cpu_before
@@ -87,7 +87,7 @@ async def _measure(bootstrap: str, topics: Topics, engine: ChildProcess) -> dict
     }
 
 
-async def _send(bootstrap: str, topics: Topics, commands: Iterable[CommandRecord]) -> None:
+async def send_all(bootstrap: str, topics: Topics, commands: Iterable[CommandRecord]) -> None:
     """Put them on the topic as fast as it goes: the sender's share of the machine should be small."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES)
     await producer.start()

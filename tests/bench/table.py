@@ -13,6 +13,8 @@ API_MIN = 1_500
 LATENCY_MS_MAX = 60
 PROJECTOR_MIN = 20_000
 FOLD_MIN = 50_000
+FULL_SHARE = 0.85
+"""A core that is busy for so much of the time is full: no load is without gaps."""
 
 
 def rows(figures: Figures) -> list[Row]:
@@ -148,4 +150,53 @@ def _whole(figures: Figures) -> list[Row]:
     return table
 
 
-_ROWS = {"engine": _engine, "fold": _fold, "api": _api, "projector": _projector, "whole": _whole}
+def _renewals(figures: Figures) -> list[Row]:
+    day = figures["renewals"]
+    spent = ", ".join(f"{name} {value:,}" for name, value in day["cpu_us_per_renewal"].items())
+    held = ", ".join(f"{name} {value}" for name, value in day["memory_mib"].items())
+    name = f"{day['renewals']:,} renewals due at once, one engine and one gateway: first attempt to last renewal"
+    beside = (
+        f"attempts decided {_per_second(day['attempted_per_s'])}, calls of the gateway "
+        f"{_per_second(day['gateway_calls_per_s'])}; µs of CPU a renewal: {spent}; MiB: {held}"
+    )
+    return [
+        (
+            name,
+            f"{_per_second(day['renewals_per_s'])}, {day['seconds']:,} s",
+            "all charged once",
+            beside,
+            _verdict(met=True),  # the section ends with an error where somebody was not
+        )
+    ]
+
+
+def bound(day: dict[str, Any]) -> str:
+    """A paragraph that says what held the renewals up: the cores, one process, or something that waits."""
+    busy, others, cores = day["busy_cores"], day["busy_cores_of_others"], day["cores"]
+    ours = sum(busy.values())
+    most = max(busy, key=busy.__getitem__)
+    spent = sum(day["cpu_us_per_renewal"].values())
+    shares = ", ".join(f"{name} {value:.2f}" for name, value in sorted(busy.items(), key=lambda item: -item[1]))
+    if ours + others >= cores * FULL_SHARE:
+        verdict = f"The machine bounds it: its {cores} cores were full, and a renewal costs {spent:,} µs of CPU in all"
+    elif busy[most] >= FULL_SHARE:
+        verdict = f"One process bounds it: a worker uses one core, and the {most} had its own full"
+    else:
+        verdict = "Neither the cores nor one process were full: waiting bounds it"
+    return (
+        "Every account has one charge in the sandbox's books and one renewal in the log, and no timer is overdue. "
+        f"{verdict}. Cores that were busy on average: {shares}; together {ours:.2f}, and {others:.2f} with other "
+        f"programs (the measuring among them), of {cores}. {day['repeated_effects']:,} calls were asked for again, "
+        f"since their answer took longer than 20 s; the gateway made {day['gateway_calls']:,} calls for "
+        f"{day['renewals']:,} charges."
+    )
+
+
+_ROWS = {
+    "engine": _engine,
+    "fold": _fold,
+    "api": _api,
+    "projector": _projector,
+    "whole": _whole,
+    "renewals": _renewals,
+}
