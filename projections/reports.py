@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, exists, func, or_, select, true
 
-from domain.ledger.accounts import DEFERRED_REVENUE, DISCOUNTS, EARNED_REVENUE, REFUNDS
+from domain.ledger.accounts import DEFERRED_REVENUE, DISCOUNTS, DISPUTES, EARNED_REVENUE, REFUNDS
 from domain.orders.state import OPEN_STATUSES, OrderPurpose
 from domain.payments.state import PaymentStatus
 from domain.subscriptions.events import SubscriptionStarted
@@ -53,6 +53,9 @@ class Days:
     def __iter__(self) -> Iterator[date]:
         return (self.begin + number * _DAY for number in range((self.end - self.begin).days))
 
+REVENUE = (EARNED_REVENUE, DISCOUNTS, REFUNDS, DISPUTES)
+"""The ledger accounts whose changes make the net revenue."""
+
 
 def midnight(day: date) -> datetime:
     """Return the moment at which a day of UTC begins."""
@@ -61,13 +64,14 @@ def midnight(day: date) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevenueDay:
-    """What was earned on one day in one currency: `net` is `earned` less `discounts` and `refunds`."""
+    """What was earned on one day in one currency: `net` is `earned` less `discounts`, `refunds` and `disputes`."""
 
     day: date
     currency: str
     earned: int
     discounts: int
     refunds: int
+    disputes: int
     net: int
 
 
@@ -110,7 +114,7 @@ async def revenue(connection: AsyncConnection, days: Days) -> tuple[RevenueDay, 
 
     What a day brings is the difference between two sums, so that the days of a period bring exactly its price.
     """
-    amounts: dict[str, Counter[tuple[date, str]]] = {name: Counter() for name in (EARNED_REVENUE, DISCOUNTS, REFUNDS)}
+    amounts: dict[str, Counter[tuple[date, str]]] = {name: Counter() for name in REVENUE}
     for row in [*await _posted(connection, days), *await _earned_by_time(connection, days)]:
         for leg, sign in ((row.debit, -1), (row.credit, 1)):
             if leg in amounts:
@@ -121,7 +125,7 @@ async def revenue(connection: AsyncConnection, days: Days) -> tuple[RevenueDay, 
 
 
 def _revenue_day(key: tuple[date, str], amounts: dict[str, Counter[tuple[date, str]]]) -> RevenueDay:
-    earned, discounts, refunds = (amounts[name][key] for name in (EARNED_REVENUE, DISCOUNTS, REFUNDS))
+    earned, discounts, refunds, disputes = (amounts[name][key] for name in REVENUE)
     day, currency = key
     return RevenueDay(
         day=day,
@@ -129,13 +133,14 @@ def _revenue_day(key: tuple[date, str], amounts: dict[str, Counter[tuple[date, s
         earned=earned,
         discounts=discounts,
         refunds=refunds,
-        net=earned - discounts - refunds,
+        disputes=disputes,
+        net=earned - discounts - refunds - disputes,
     )
 
 
 async def _posted(connection: AsyncConnection, days: Days) -> list[Any]:
     day = func.date(func.timezone("UTC", postings.c.at)).label("day")
-    income = (EARNED_REVENUE, DISCOUNTS, REFUNDS)
+    income = REVENUE
     statement = (
         select(
             day, postings.c.debit, postings.c.credit, postings.c.currency, func.sum(postings.c.amount).label("amount")

@@ -48,13 +48,14 @@ class EntryAnswer(AnswerModel):
 
 
 class RevenueDayAnswer(AnswerModel):
-    """What was earned on one day of UTC: `net` is `earned` less `discounts` and `refunds`."""
+    """What was earned on one day of UTC: `net` is `earned` less `discounts`, `refunds` and `disputes`."""
 
     day: date
     currency: str
     earned: int
     discounts: int
     refunds: int
+    disputes: int
     net: int
 
 
