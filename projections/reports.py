@@ -53,6 +53,7 @@ class Days:
     def __iter__(self) -> Iterator[date]:
         return (self.begin + number * _DAY for number in range((self.end - self.begin).days))
 
+
 REVENUE = (EARNED_REVENUE, DISCOUNTS, REFUNDS, DISPUTES)
 """The ledger accounts whose changes make the net revenue."""
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
 from domain.ledger.accounts import (
     DEFERRED_REVENUE,
     DISCOUNTS,
+    DISPUTES,
     EARNED_REVENUE,
     PROVIDER_CASH,
     RECEIVABLES,
@@ -21,7 +23,7 @@ from domain.ledger.accounts import (
 from domain.ledger.entries import Posting, Schedule, ScheduleId, moved
 from domain.ledger.journal import RULES, after, needs, post
 from domain.payments.events import PaymentSucceeded
-from domain.refunds.events import RefundFailed, RefundRequested, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
 
 if TYPE_CHECKING:
     from domain.ledger.journal import Entry
@@ -42,6 +44,8 @@ class Folded:
     """By name of the amount and currency, from the events alone."""
     seen: set[tuple[str, str]] = field(default_factory=set)
     """What was told of refunds; told again it counts no more."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """What banks hold, by payment."""
     remembered: list[tuple[datetime, Counter[tuple[str, str]]]] = field(default_factory=list)
     """Balances as they were at some moments: the past must not change."""
 
@@ -82,7 +86,11 @@ class Folded:
                 self.totals["promised", event.amount.currency] += event.amount.amount
             case RefundSucceeded() if self._is_new("gone", event.refund_id):
                 self.totals["returned", event.amount.currency] += event.amount.amount
-            case RefundFailed() if self._is_new("refused", event.refund_id):
+            case DisputeOpened() | DisputeUpdated() | DisputeWon() | DisputeLost() | DisputeClosed():
+                before = self.taken.get(event.payment_id, 0)
+                self.totals["disputed", event.disputed.currency] += event.disputed.amount - before
+                self.taken[event.payment_id] = event.disputed.amount
+            case RefundFailed() | RefundReversed() if self._is_new("refused", event.refund_id):
                 self.totals["promised", event.amount.currency] -= event.amount.amount
                 self.totals["refused", event.amount.currency] += event.amount.amount
                 if ("gone", event.refund_id) in self.seen:
@@ -109,8 +117,9 @@ class Folded:
         assert debits == sum(amount for account, amount in of.items() if not kind_of(account).grows_by_debit)
         cash = sum(amount for account, amount in of.items() if account.startswith(PROVIDER_CASH))
         paid, returned = self.totals["paid", currency], self.totals["returned", currency]
-        promised = self.totals["promised", currency]
-        assert cash == paid - returned >= 0
+        promised, disputed = self.totals["promised", currency], self.totals["disputed", currency]
+        assert cash == paid - returned - disputed >= 0
+        assert of.get(DISPUTES, 0) == disputed >= 0
         assert of.get(REFUNDS_PAYABLE, 0) == promised - returned >= 0
         assert of.get(DEFERRED_REVENUE, 0) >= 0
         assert of.get(RECEIVABLES, 0) <= 0, "we sell for money in advance"
@@ -122,8 +131,8 @@ class Folded:
             if kind_of(account) in {Kind.INCOME, Kind.CONTRA_INCOME}
         )
         unapplied = -of.get(RECEIVABLES, 0)
-        assert income + of.get(DEFERRED_REVENUE, 0) + unapplied == paid - promised
-        assert income >= 0, "more was given back than was paid"
+        assert income + of.get(DEFERRED_REVENUE, 0) + unapplied == paid - promised - disputed
+        assert income + disputed >= 0, "more was given back than was paid"
 
     def check_at_rest(self) -> None:
         """Nothing waits: all money was earned or went back, but for what a provider refused to take back."""
