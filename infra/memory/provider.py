@@ -156,6 +156,7 @@ class MemoryProvider:
     charges: dict[str, Collection] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
     disputes: dict[str, Dispute] = field(default_factory=dict)
+    _refused_refunds: set[str] = field(default_factory=set)
     methods: dict[str, Method] = field(default_factory=dict)
     """Saved by customers who paid on a page that saves."""
     calls: MutableSequence[Effect] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
@@ -299,7 +300,7 @@ class MemoryProvider:
         found = self.disputes[reference]
         if found.status in OPEN_STATUSES:
             found.status = DisputeStatus.CLOSED if found.is_inquiry and status not in OPEN_STATUSES else status
-            if found.status not in {*OPEN_STATUSES, DisputeStatus.LOST}:
+            if not found.is_inquiry and found.status not in {*OPEN_STATUSES, DisputeStatus.LOST}:
                 self._of(found.payment_reference).disputed = 0
         return found.report(at)
 
@@ -329,7 +330,9 @@ class MemoryProvider:
         if paid is None or paid.status is not AnswerStatus.SUCCEEDED:
             return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="the payment was not paid")
         left = paid.amount.amount - paid.returned - paid.disputed
-        if effect.amount.currency != paid.amount.currency or effect.amount.amount > left:
+        is_refused = effect.effect_id in self._refused_refunds  # a key keeps its answer, also when it was a refusal
+        if is_refused or effect.amount.currency != paid.amount.currency or effect.amount.amount > left:
+            self._refused_refunds.add(effect.effect_id)
             return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="more than is left of the payment")
         refund = Refund(
             reference=f"refund-{effect.effect_id}",

@@ -118,7 +118,8 @@ class Folded:
         cash = sum(amount for account, amount in of.items() if account.startswith(PROVIDER_CASH))
         paid, returned = self.totals["paid", currency], self.totals["returned", currency]
         promised, disputed = self.totals["promised", currency], self.totals["disputed", currency]
-        assert cash == paid - returned - disputed >= 0
+        assert cash == paid - returned - disputed
+        assert paid - returned >= 0, "only a bank may take what went back already, or has not come"
         assert of.get(DISPUTES, 0) == disputed >= 0
         assert of.get(REFUNDS_PAYABLE, 0) == promised - returned >= 0
         assert of.get(DEFERRED_REVENUE, 0) >= 0
