@@ -27,7 +27,6 @@ from infra.kafka.tolerant_records import accept_any_header_name
 from infra.kafka.topics import topics_of
 from infra.logging import get_logger
 from processors.gateway_call import ask
-from processors.gateway_memory import PaidCharges
 from processors.gateway_order import Lanes, PartitionProgress, Taken
 from processors.gateway_writer import GatewayWriter
 from schemas.codec import WireError
@@ -65,7 +64,6 @@ POLL_FAILURES_MAX = 10
 ANSWERS = Counter("billing_gateway_answers_total", "Answers of providers", ["provider", "effect", "status"])
 DEAD_LETTERS = Counter("billing_gateway_dead_letters_total", "Effects that could not be read")
 CALL_SECONDS = Histogram("billing_gateway_call_seconds", "Duration of calls to providers", ["provider", "effect"])
-NOT_REPEATED = Counter("billing_gateway_not_repeated_total", "Repeats of charges whose money had arrived already")
 RUNNING = Gauge("billing_gateway_calls_running", "Calls to providers that run now")
 IN_HAND = Gauge("billing_gateway_effects_in_hand", "Effects that were taken and are not done")
 
@@ -94,7 +92,6 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._new_consumer = new_consumer or Gateway._kafka_consumer
         self._lanes = Lanes(self._handle, concurrency=settings.gateway_concurrency)
         self._in_hand_max = settings.gateway_concurrency * IN_HAND_PER_CALL
-        self._paid = PaidCharges()
         self._progress: dict[TopicPartition, PartitionProgress] = {}
         self._consumer: Any = None
         self._commit_due_s = 0.0
@@ -216,9 +213,6 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
             where = f"{record.topic}:{record.partition}:{record.offset}"
             log.warning("gateway.effect.unreadable", record=where, reason=str(error))
             return
-        if self._paid.has(effect.data):
-            NOT_REPEATED.inc()
-            return
         provider = effect.data.provider if effect.data.provider in self._providers else "unconfigured"
         labels = (provider, effect.type)
         with RUNNING.track_inprogress(), CALL_SECONDS.labels(*labels).time():
@@ -244,7 +238,6 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 causation_id=effect.id,
             )
         )
-        self._paid.note(effect.data, answered)
 
     async def _pass_markers(self) -> None:
         for partition, progress in tuple(self._progress.items()):

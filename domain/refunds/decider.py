@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from domain.catalog.state import ProductKind
+from domain.disputes.state import DisputeStatus
 from domain.effects import RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded
 from domain.entitlements.taking import give_again, taken_by
@@ -12,7 +13,7 @@ from domain.errors import PaymentUnknown, RefundUnknown
 from domain.ids import EffectId, derive
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
-from domain.policies.settings import delay
+from domain.policies.settings import DisputeAccess, delay
 from domain.refunds import rules
 from domain.refunds.events import (
     RefundCallRepeated,
@@ -121,7 +122,7 @@ def _reverse(
 
     It counts only where the provider says so of the refund that we know by its name: that a call was refused, such as
     a late repeat of one that had succeeded, says nothing of the money. What other refunds took because everything had
-    gone is given again, too, since not everything has.
+    gone is given again, too, since not everything has. What a lost dispute holds stays gone.
     """
     if said.reference is None or said.reference != refund.reference:
         return ()
@@ -131,6 +132,8 @@ def _reverse(
         if held.payment_id == refund.payment_id and held.id != refund.id and not held.ends_access
     )
     restored = (*refund.taken, *(each for taken in others for each in taken))
+    if _is_lost(account, account.payments[refund.payment_id], refund, command):
+        restored = ()
     reversed_ = RefundReversed(
         refund_id=refund.id,
         payment_id=refund.payment_id,
@@ -141,6 +144,17 @@ def _reverse(
         restored=restored,
     )
     return (reversed_, *give_again(account, refund.order_id, restored, command))
+
+
+def _is_lost(account: Account, payment: Payment, refund: Refund, command: Command[object]) -> bool:
+    """Tell whether all of the payment's money is gone also without the refund, for good."""
+    lost = sum(
+        dispute.withheld
+        for dispute in account.disputes.values()
+        if dispute.payment_id == payment.id and dispute.status is DisputeStatus.LOST
+    )
+    is_whole = lost + payment.refunded - refund.amount.amount >= payment.amount.amount
+    return lost > 0 and is_whole and command.policies.dispute_access is not DisputeAccess.NEVER
 
 
 def repeat(account: Account, asked: RepeatRefund, command: Command[object]) -> tuple[AccountEvent, ...]:

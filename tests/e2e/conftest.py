@@ -1,4 +1,4 @@
-"""One `billing up` for all of these tests, since its start is the most expensive part of them."""
+"""One `billing up` for all tests of a file, since its start is the most expensive part of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def up() -> Iterator[RunningUp]:
     """The product with two engine workers and the demo catalogue."""
     with scratch_dir() as data_dir:

@@ -126,6 +126,9 @@ async def assert_each_counted_once(settings: Settings, log: SampleLog, records: 
     assert {account: found for account, found in differences.items() if found} == {}
     batch = folded(records)
     with psycopg.connect(settings.database_url) as plain:
-        for history, lines in batch.lines.items():
-            found = plain.execute(f"SELECT event_id FROM billing.{history.name}".encode()).fetchall()
-            assert Counter(event_id for (event_id,) in found) == Counter(line[3] for line in lines), history.name
+        for table, lines in batch.lines.items():
+            names = [column.name for column in table.columns]
+            name = "event_id" if "event_id" in names else "id"
+            found = plain.execute(f"SELECT {name} FROM billing.{table.name}".encode()).fetchall()
+            expected = Counter(line[names.index(name)] for line in lines)
+            assert Counter(event_id for (event_id,) in found) == expected, table.name
