@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from domain.disputes.state import DisputeStatus
 from domain.effects import RefundAnswer, RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
@@ -19,6 +20,7 @@ from domain.subscriptions.events import SubscriptionRestored
 from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import bought, bought_too, paid_period, refund_answer, subscribed, subscription
 from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, usd
+from tests.domain.test_disputes import hears, told
 
 FILM = Resource("film:solaris")
 ROLE = Resource("role:cinema")
@@ -177,3 +179,13 @@ def test_within_the_window_all_of_it_may_be_asked_for() -> None:
     window = T0 + POLICIES.refund_window
     again = spec.when(RequestRefund(payment_id=ORDER.payment), at=window, command_id="refund 2").happens()
     assert newest(again).amount == usd(999)
+
+
+def test_what_a_lost_dispute_holds_gives_no_access_again() -> None:
+    """The bank took all of it for good before word came that the refund had not arrived."""
+    spec = given_back(bought(), at=T0 + HOUR)
+    refund = newest(spec)
+    lost = hears(spec, told(DisputeStatus.LOST), at=T0 + DAY)
+    after = lost.when(bounced(refund), at=LATE).happens()
+    assert after.account.entitlements == {}
+    assert after.account.payments[ORDER.payment].refunded == 0
