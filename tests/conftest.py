@@ -19,6 +19,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from infra.kafka.topics import Topics, create_topics
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from infra.embedded.postgres import EmbeddedPostgres
 
 PARTITIONS = 4
+
+hypothesis.settings.register_profile("billing", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("billing")
+"""No test fails because the machine is busy."""
 
 
 @pytest.fixture(scope="session")
