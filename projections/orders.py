@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
@@ -34,14 +33,15 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 from projections.payments import payments
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -178,10 +178,7 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
 
 async def get(connection: AsyncConnection, account: str, order_id: str) -> OrderView | None:
     """Return the order, or None where the account has no such order."""
-    if not storable(account, order_id):
-        return None
-    row = (await connection.execute(_of(account).where(orders.c.id == order_id))).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, _joined(), {orders.c.account: account, orders.c.id: order_id}, _view)
 
 
 async def list_page(
@@ -193,10 +190,7 @@ async def list_page(
 
 async def find(connection: AsyncConnection, order_id: str) -> OrderView | None:
     """Return the order of whichever account: for managers alone."""
-    if not storable(order_id):
-        return None
-    row = (await connection.execute(_joined().where(orders.c.id == order_id))).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, _joined(), {orders.c.id: order_id}, _view)
 
 
 async def list_all(
@@ -208,27 +202,13 @@ async def list_all(
     cursor: str | None = None,
 ) -> Page[OrderView]:
     """Return orders of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
-    statement = _joined()
-    if account is not None:
-        if not storable(account):
-            return Page(items=(), next_cursor=None)
-        statement = statement.where(orders.c.account == account)
-    if status is not None:
-        statement = statement.where(orders.c.status == status)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = newest_first(statement, (orders.c.placed_at, orders.c.id), after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, _view, lambda row: (row.placed_at, row.id))
+    where, sort = {orders.c.account: account, orders.c.status: status}, (orders.c.placed_at, orders.c.id)
+    return await read_page(connection, _joined(), where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, order_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the order, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, order_id)
-
-
-def _of(account: str) -> Select[Any]:
-    return _joined().where(orders.c.account == account)
+    return await read_history(connection, MODEL, account, order_id)
 
 
 def _joined() -> Select[Any]:

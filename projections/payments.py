@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Index, Table, Text, select
@@ -43,13 +42,14 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -272,11 +272,7 @@ def _created(created: PaymentCreated, account: str) -> dict[str, Any]:
 
 async def get(connection: AsyncConnection, account: str, payment_id: str) -> PaymentView | None:
     """Return the payment, or None where the account has no such payment."""
-    if not storable(account, payment_id):
-        return None
-    statement = select(payments).where(payments.c.account == account, payments.c.id == payment_id)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else view(row)
+    return await read_one(connection, select(payments), {payments.c.account: account, payments.c.id: payment_id}, view)
 
 
 async def list_page(
@@ -288,10 +284,7 @@ async def list_page(
 
 async def find(connection: AsyncConnection, payment_id: str) -> PaymentView | None:
     """Return the payment of whichever account: for managers alone."""
-    if not storable(payment_id):
-        return None
-    row = (await connection.execute(select(payments).where(payments.c.id == payment_id))).one_or_none()
-    return None if row is None else view(row)
+    return await read_one(connection, select(payments), {payments.c.id: payment_id}, view)
 
 
 async def list_all(
@@ -303,23 +296,14 @@ async def list_all(
     cursor: str | None = None,
 ) -> Page[PaymentView]:
     """Return payments of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
-    statement = select(payments)
-    if account is not None:
-        if not storable(account):
-            return Page(items=(), next_cursor=None)
-        statement = statement.where(payments.c.account == account)
-    if status is not None:
-        statement = statement.where(_shown_as(status))
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = newest_first(statement, (payments.c.created_at, payments.c.id), after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, view, lambda row: (row.created_at, row.id))
+    statement = select(payments) if status is None else select(payments).where(_shown_as(status))
+    sort = (payments.c.created_at, payments.c.id)
+    return await read_page(connection, statement, {payments.c.account: account}, sort, view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, payment_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the payment, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, payment_id)
+    return await read_history(connection, MODEL, account, payment_id)
 
 
 def view(row: Any) -> PaymentView:

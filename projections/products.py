@@ -207,7 +207,7 @@ async def list_all(connection: AsyncConnection, *, limit: int = 20, cursor: str 
 
 async def history(connection: AsyncConnection, product_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the product and its prices, oldest first."""
-    return await read_history(connection, _HISTORY, product_key(_as_id(product_id)), product_id)
+    return await read_history(connection, MODEL, product_key(_as_id(product_id)), product_id)
 
 
 def _as_id(product_id: str) -> ProductId:

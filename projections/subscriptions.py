@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
@@ -42,13 +41,14 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -305,45 +305,32 @@ def _started(account: str, started: SubscriptionStarted) -> dict[str, Any]:
 
 async def get(connection: AsyncConnection, account: str, subscription_id: str) -> SubscriptionView | None:
     """Return the subscription, or None where the account has no such subscription."""
-    if not storable(account, subscription_id):
-        return None
-    statement = select(subscriptions).where(subscriptions.c.account == account, subscriptions.c.id == subscription_id)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    where = {subscriptions.c.account: account, subscriptions.c.id: subscription_id}
+    return await read_one(connection, select(subscriptions), where, _view)
 
 
 async def current(connection: AsyncConnection, account: str) -> SubscriptionView | None:
     """Return the running subscription that ends last, or None where none runs."""
-    if not storable(account):
-        return None
     statement = (
         select(subscriptions)
-        .where(subscriptions.c.account == account, subscriptions.c.status != SubscriptionStatus.ENDED)
+        .where(subscriptions.c.status != SubscriptionStatus.ENDED)
         .order_by(subscriptions.c.period_end.desc(), subscriptions.c.id.desc())
         .limit(1)
     )
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, statement, {subscriptions.c.account: account}, _view)
 
 
 async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[SubscriptionView]:
     """Return the account's subscriptions, the latest begun first. Raises CursorInvalidError."""
-    if not storable(account):
-        return Page(items=(), next_cursor=None)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = select(subscriptions).where(subscriptions.c.account == account)
-    sort = (subscriptions.c.anchor, subscriptions.c.id)
-    statement = newest_first(statement, sort, after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, _view, lambda row: (row.anchor, row.id))
+    where, sort = {subscriptions.c.account: account}, (subscriptions.c.anchor, subscriptions.c.id)
+    return await read_page(connection, select(subscriptions), where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, subscription_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the subscription, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, subscription_id)
+    return await read_history(connection, MODEL, account, subscription_id)
 
 
 def _view(row: Any) -> SubscriptionView:

@@ -13,7 +13,7 @@ from infra.postgres.engine import connect
 from projections.fold import APPENDED, READ_MODELS
 from projections.ledger import books_of, books_parameters, books_statement
 from projections.model import SCHEMA
-from projections.positions import CHANNEL
+from projections.positions import channel_of
 from projections.statements import AppendStatements, MergeStatements, PendingStatements, quoted
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Writer:
         self._connection = connection
         self._positions = f"{quoted(schema)}.positions"
         self._schema = schema
+        self._channel = channel_of(schema)
         self._merges = {model: MergeStatements(model, schema) for model in READ_MODELS}
         self._appends = {table: AppendStatements(table, schema) for table in APPENDED}
         self._books = books_statement(schema)
@@ -210,7 +211,7 @@ class Writer:
             "AS moves (topic, partition, expected, reached) "
             "WHERE present.topic = moves.topic AND present.partition = moves.partition "
             "AND present.next_offset = moves.expected "
-            f"RETURNING pg_notify('{CHANNEL}', concat_ws(' ', moves.topic, moves.partition, moves.reached))",
+            f"RETURNING pg_notify('{self._channel}', concat_ws(' ', moves.topic, moves.partition, moves.reached))",
             (
                 [move.topic for move in moves],
                 [move.partition for move in moves],
