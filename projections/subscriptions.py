@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, select
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, case, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.calendar import Period, PeriodUnit
@@ -49,6 +49,7 @@ from projections.paging import Page, read_one, read_page
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -328,6 +329,28 @@ async def list_page(
     return await read_page(connection, select(subscriptions), where, sort, _view, limit=limit, cursor=cursor)
 
 
+async def find(connection: AsyncConnection, subscription_id: str) -> SubscriptionView | None:
+    """Return the subscription of whichever account: for managers alone."""
+    return await read_one(connection, select(subscriptions), {subscriptions.c.id: subscription_id}, _view)
+
+
+async def list_all(
+    connection: AsyncConnection,
+    *,
+    account: str | None = None,
+    status: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Page[SubscriptionView]:
+    """Return subscriptions of one account, or of all accounts for managers, the latest begun first.
+
+    Raises CursorInvalidError.
+    """
+    statement = select(subscriptions) if status is None else select(subscriptions).where(_shown_as(status))
+    where, sort = {subscriptions.c.account: account}, (subscriptions.c.anchor, subscriptions.c.id)
+    return await read_page(connection, statement, where, sort, _view, limit=limit, cursor=cursor)
+
+
 async def history(connection: AsyncConnection, account: str, subscription_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the subscription, oldest first."""
     return await read_history(connection, MODEL, account, subscription_id)
@@ -359,6 +382,19 @@ def _view(row: Any) -> SubscriptionView:
         ended_at=utc_or_none(row.ended_at),
         updated_at=utc(row.updated_at),
     )
+
+
+def _shown_as(status: str) -> ColumnElement[bool]:
+    """The rows that `shown_status` calls so."""
+    columns = subscriptions.c
+    shown = case(
+        (columns.status != SubscriptionStatus.ACTIVE, columns.status),
+        (columns.paused_at.is_not(None), SubscriptionStatus.PAUSED),
+        (columns.is_past_due, SubscriptionStatus.PAST_DUE),
+        (columns.is_trial, SubscriptionStatus.TRIALING),
+        else_=columns.status,
+    )
+    return shown == status
 
 
 def shown_status(row: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.views import order_answer, payment_answer, refund_answer
+from api.views import order_answer, payment_answer, refund_answer, subscription_answer
 from domain.catalog.state import ProductKind
 from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
 from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer
@@ -16,6 +16,7 @@ from schemas.http.discounts import (
     PromoUseAnswer,
 )
 from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer, PeriodAnswer
+from schemas.http.subscriptions import AccountSubscriptionAnswer
 
 if TYPE_CHECKING:
     from projections.discounts import MonthsDiscountsView, PersonalDiscountView
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from projections.promo_codes import PromoCodeView
     from projections.promo_uses import PromoUseView
     from projections.refunds import RefundView
+    from projections.subscriptions import SubscriptionView
 
 
 def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntryAnswer]:
@@ -85,6 +87,11 @@ def account_payment(payment: PaymentView) -> AccountPaymentAnswer:
 def account_refund(refund: RefundView) -> AccountRefundAnswer:
     """A refund with whose it is."""
     return AccountRefundAnswer(account=refund.account, **dict(refund_answer(refund)))
+
+
+def account_subscription(subscription: SubscriptionView) -> AccountSubscriptionAnswer:
+    """A subscription with whose it is."""
+    return AccountSubscriptionAnswer(account=subscription.account, **dict(subscription_answer(subscription)))
 
 
 def grant_answer(grant: GrantView) -> GrantAnswer:
