@@ -119,7 +119,7 @@ class RenewalDay:
         customer, method = self._sandbox.save_card()
         await send_all(self._bootstrap, self._topics, [catalogue_command()])
         await self._until(ACCEPTED, 1, records=1)
-        await send_all(self._bootstrap, self._topics, purchases(self._renewals, customer, method))
+        await send_all(self._bootstrap, self._topics, purchases(self._renewals, customer, method, datetime.now(UTC)))
         commands = 1 + COMMANDS_PER_ACCOUNT * self._renewals
         await self._until(ACCEPTED, commands, records=commands)
         assert self._tally.count(STARTED) == self._renewals, f"{self._tally.count(STARTED)} subscriptions started"
