@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     # Engine.
     renewals_max: int = Field(default=512, ge=1, le=1_000_000)
     """How many renewals are under way at once, shared by all partitions; the others wait, and orders do not wait behind
-    them. Raise it with the number of gateways: it is what one of them has in hand."""
+    them. One gateway with a provider that takes a second answers all of them in 8 s, before a call is repeated."""
 
     # Gateway.
     gateway_concurrency: int = Field(default=64, ge=1, le=10_000)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from schemas.envelope import EventStep
 
 CACHE_MAX = 5_000
-"""How many decoded streams are kept in memory. One is 6 to 10 KiB, and a worker may own every partition."""
+"""How many decoded streams are kept in memory. One is 6 KiB and more, and a worker may own every partition."""
 FOLD_MAX = 10_000
 """How many decided commands are folded before the store is written."""
 
@@ -134,7 +134,7 @@ class PartitionState:
         return self._keys(_RENEWALS, now, limit)
 
     def unanswered(self, since: datetime, limit: int) -> int:
-        """Return how many keys wait for a provider that was first asked after a moment; none is counted past a limit."""
+        """Return how many keys wait for a provider that was first asked after a moment; a limit is counted to."""
         end = _ASKED + _MICROS_MAX
         return sum(1 for _ in islice(self._store.scan(_ASKED + _micros(since), end), limit))
 

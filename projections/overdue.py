@@ -304,7 +304,8 @@ def _cause(row: Any) -> str:
         case OverdueKind.SILENT_REFUND:
             return f"{row.asked} has been working on {thing} since {since} and does not say how it ended."
         case OverdueKind.RENEWAL:
-            return f"The renewal of {thing} has been due since {since} and was not tried: {_NO_ENGINE}, or too many are due."
+            why = f"{_NO_ENGINE}, or too many are due at once"
+            return f"The renewal of {thing} has been due since {since} and was not tried: {why}."
         case OverdueKind.COMMAND:
             return f"{row.call} of {row.account} was sent at {since} and has no outcome: {_NO_ENGINE}."
         case OverdueKind.TIMER:

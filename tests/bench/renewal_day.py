@@ -19,7 +19,6 @@ from schemas.envelope import new_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from schemas.envelope import CommandRecord
 
