@@ -191,7 +191,7 @@ class _Writer:
         self._time = time = decided.time
         self._key = command.key.encode()
         self._sequence, self._chain_hash, self._state = stream.sequence, stream.chain_hash, stream.state
-        self._due_at = stream.due_at
+        self._places = stream.places
         self._steps: list[tuple[Any, Any]] = []
         self._has_access_changed = False
         self._index = 0
@@ -241,7 +241,7 @@ class _Writer:
         changes = self._decided.changes
         changes.outcomes[self._command.id] = self._command.body_hash or ""
         changes.streams[self._command.key] = Stream(
-            sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, due_at=self._due_at
+            sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, places=self._places
         )
 
     def _append(self, event: Any) -> None:

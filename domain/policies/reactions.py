@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from domain.effects import (
@@ -58,6 +59,11 @@ class Timer:
     name: str
     data: AccountCommand
 
+    @property
+    def is_renewal(self) -> bool:
+        """Tell whether it charges a customer who is away: of these any number may be due at once, and none hurries."""
+        return isinstance(self.data, RenewSubscription)
+
 
 def react(account: Account, event: AccountEvent) -> AnyEffect | None:
     """Return the call to a provider, or the word to another key, that the event asks for.
@@ -108,6 +114,13 @@ def pending(account: Account) -> tuple[Timer, ...]:
 def next_due(account: Account) -> datetime | None:
     """Return when the account has to be looked at next."""
     return min((timer.due_at for timer in pending(account)), default=None)
+
+
+def asked_at(account: Account) -> datetime | None:
+    """Return when a provider was first asked what it has not answered; the newest of these calls counts."""
+    payments = (payment.call.asked_at for payment in account.payments.values() if payment.call is not None)
+    refunds = (refund.call.asked_at for refund in account.refunds.values() if refund.call is not None)
+    return max(chain(payments, refunds), default=None)
 
 
 def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:

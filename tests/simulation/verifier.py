@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from domain.account.state import Account
+from domain.policies.reactions import next_due
 from tests.simulation.story import ORDER_ENDS, PAYMENT_ENDS, Story, moment
 
 if TYPE_CHECKING:
@@ -228,8 +230,9 @@ def left_behind(evidence: Evidence, story: Story) -> list[str]:
         if subscription.is_running and end < now - PATIENCE:
             late.append(f"the subscription {subscription_id} runs as if nothing were to happen at {end}")
     for key, stream in evidence.believed.items():
-        if stream.due_at is not None and stream.due_at < now - PATIENCE:
-            late.append(f"{key}: something is due since {stream.due_at}")
+        due_at = next_due(stream.state) if isinstance(stream.state, Account) else None
+        if due_at is not None and due_at < now - PATIENCE:
+            late.append(f"{key}: something is due since {due_at}")
     late += _unanswered(evidence)
     return late
 

@@ -62,6 +62,8 @@ class Settings:
     """Likewise."""
     partitions: int = 2
     timer_s: float = 10.0
+    renewals_max: int = 1
+    """How many renewals of a partition are under way at once: so few that they wait for each other."""
     patience_s: float = 60.0
     accident_s: float = 15.0
     """The mean time between two accidents; 0: there are none."""
