@@ -61,6 +61,7 @@ from domain.subscriptions.events import (
     SubscriptionGraceStarted,
     SubscriptionPaused,
     SubscriptionRenewed,
+    SubscriptionRestored,
     SubscriptionResumed,
     SubscriptionShortened,
     SubscriptionStarted,
@@ -109,6 +110,7 @@ _Subscription = (
     | SubscriptionResumed
     | SubscriptionExtended
     | SubscriptionShortened
+    | SubscriptionRestored
     | SubscriptionGraceStarted
     | SubscriptionEnded
     | SubscriptionPaused
@@ -142,6 +144,7 @@ HEARS = (
     SubscriptionResumed,
     SubscriptionExtended,
     SubscriptionShortened,
+    SubscriptionRestored,
     SubscriptionGraceStarted,
     SubscriptionEnded,
     SubscriptionPaused,
@@ -256,7 +259,7 @@ def _subscription(data: _Subscription) -> dict[str, Any]:
     match data:
         case SubscriptionStarted():
             return {"asked": None, "look_at": data.renew_at, "end_at": data.period_end}
-        case SubscriptionRenewed() | SubscriptionExtended():
+        case SubscriptionRenewed() | SubscriptionExtended() | SubscriptionRestored():
             return {"look_at": data.renew_at, "end_at": data.period_end}
         case RenewalAttempted() | SubscriptionCancelled():
             return {"look_at": None}
