@@ -40,7 +40,7 @@ POLL_TIMEOUT_MS = 250
 PATIENCE_S = 300.0
 """How long a broker or a database may be away; after that the process ends, and a supervisor starts it anew."""
 RETRY_DELAYS_S = (0.05, 0.2, 0.5, 1.0, 2.0)
-RECORDS_IN_A_ROW = 100
+RECORDS_IN_A_ROW = 10
 """Records that are folded before the connection that writes the last batch gets its turn."""
 _TROUBLE = (psycopg.Error, KafkaError, DeadLetterNotSentError, TimeoutError, OSError)
 

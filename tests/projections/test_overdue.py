@@ -23,7 +23,7 @@ from projections.fold import Batch, Place
 from projections.overdue import OverdueKind, OverdueView
 from projections.verify import compare
 from projections.writer import Move
-from schemas.codec import type_of
+from schemas.codec import encode, type_of
 from schemas.envelope import EventRecord, new_command
 from tests.domain.histories import place
 from tests.domain.spec import ORDER, T0, given
@@ -238,6 +238,7 @@ async def _project(writer: Writer, events: tuple[Any, ...]) -> None:
             chain_hash="",
             command_offset=0,
             data=data,
+            body=encode(data).decode(),
         )
         batch.add_event(event, Place(0, number))
     begin = await _next(writer)
