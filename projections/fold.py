@@ -9,6 +9,7 @@ import msgspec
 from domain.ledger import journal
 from projections import (
     account_events,
+    balances,
     commands,
     customers,
     deadlines,
@@ -59,6 +60,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     promo_codes.MODEL,
     promo_uses.MODEL,
     grants.MODEL,
+    balances.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -91,6 +93,7 @@ def _listeners() -> dict[type, tuple[Project, ...]]:
         promo_codes,
         promo_uses,
         grants,
+        balances,
         customers,
     ):
         project: Project = slice_.project
