@@ -218,7 +218,7 @@ async def test_credit_is_put_onto_a_balance_once_for_each_key_and_taken_back(
     newest = (await manager.get(path, limit=1)).json()
     (entry,) = newest["items"]
     assert (entry["kind"], entry["amount"]["amount"], entry["reason"]) == ("taken_back", -200, "too much")
-    assert entry["by"] == "user:boss"
+    assert entry["by"] == "manager:boss"
     (oldest,) = (await manager.get(path, cursor=newest["next_cursor"])).json()["items"]
     assert oldest["kind"] == "granted"
     own = await product.http.get("/v1/credits", headers=product.headers(account))
