@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 def request(account: Account, asked: RequestRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Reserve the amount and ask the provider for it; what the balance paid is back at once. Raises DomainError.
 
-    Who asks for all that a payment allows gets the rest of the price too: what the balance paid beside it, and a
-    credit of earlier payments. The money of the order goes first, since access goes with it.
+    Who names no amount gets the rest of the price too: what the balance paid beside the payment, and a credit of
+    earlier ones. The money of the order goes first, since access goes with it.
     """
     payment = account.payments.get(asked.payment_id)
     if payment is None:
@@ -44,7 +44,7 @@ def request(account: Account, asked: RequestRefund, command: Command[object]) ->
     amount = rules.asked_amount(payment, asked.amount, allowed)
     reason = asked.reason or ("requested by a manager" if asked.by_manager else "requested by the customer")
     sources = [Source(payment_id=payment.id, amount=amount)]
-    if amount == allowed.amount:
+    if asked.amount is None:
         sources += allowed.credit
     if payment.provider == BALANCE:
         sources.sort(key=lambda source: not _is_money_of(account, source, payment.order_id))

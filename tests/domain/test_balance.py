@@ -17,7 +17,7 @@ from domain.balance.events import (
     CreditTakenBack,
 )
 from domain.balance.state import payment_id_of
-from domain.effects import AnswerStatus, RefundAnswerStatus
+from domain.effects import AnswerStatus, RefundAnswer, RefundAnswerStatus
 from domain.errors import (
     AmountOutOfRange,
     BalanceTooLarge,
@@ -35,7 +35,7 @@ from domain.orders.state import OrderStatus
 from domain.payments.commands import RemovePaymentMethod
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import PlanChangeRemainder, Policies
-from domain.refunds.commands import RequestRefund
+from domain.refunds.commands import AnswerRefund, RequestRefund
 from domain.refunds.events import RefundRequested, RefundSucceeded
 from domain.refunds.state import RefundStatus
 from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt, ChangePlan
@@ -276,6 +276,18 @@ class TestRefunds:
         assert (left(spec), spec.account.entitlements) == (999, {})
         (refund,) = spec.account.refunds.values()
         assert refund.status is RefundStatus.SUCCEEDED
+
+    def test_money_that_comes_back_gives_again_what_went_with_the_last_part(self) -> None:
+        spec = paying(ordering(300))
+        spec = spec.when(RequestRefund(payment_id=ORDER.payment, amount=699, by_manager=True), command_id="a").happens()
+        spec = given_back(spec)
+        assert FILM in spec.account.entitlements, "the balance still pays for a part of it"
+        spec = spec.when(RequestRefund(payment_id=KEPT, by_manager=True), command_id="b").happens()
+        assert spec.account.entitlements == {}
+        money = next(each for each in spec.account.refunds.values() if each.payment_id == ORDER.payment)
+        failed = RefundAnswer(status=RefundAnswerStatus.FAILED, reference=money.reference)
+        told = AnswerRefund(refund_id=money.id, effect_id=None, attempt=0, answer=failed)
+        assert FILM in spec.when(told, at=T0 + DAY).happens().account.entitlements
 
     def test_of_unused_time_each_part_goes_back_to_where_it_came_from(self) -> None:
         subscribed = paying(ordering(499, "cinema:month"))
