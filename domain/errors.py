@@ -423,6 +423,38 @@ class RefundExceedsPayment(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class CreditInvalid(DomainError):
+    reason: str
+    code: ClassVar[str] = "credit_invalid"
+    sentence: ClassVar[str] = "The credit is not valid: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class BalanceTooLarge(DomainError):
+    amount: int
+    currency: str
+    balance_amount: int
+    balance_max: int
+    code: ClassVar[str] = "balance_too_large"
+    sentence: ClassVar[str] = (
+        "The balance has {balance_amount} minor units of {currency}; with {amount} more it would have more than "
+        "{balance_max}."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class CreditExceedsBalance(DomainError):
+    amount: int
+    currency: str
+    balance_amount: int
+    code: ClassVar[str] = "credit_exceeds_balance"
+    sentence: ClassVar[str] = (
+        "{amount} is more than the {balance_amount} minor units of {currency} that are on the balance and in use "
+        "nowhere."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
 class PaymentMethodUnknown(DomainError):
     method_reference: str
     code: ClassVar[str] = "payment_method_unknown"

@@ -10,6 +10,7 @@ from domain.ledger import journal
 from infra.postgres.moments import text_of
 from projections import (
     account_events,
+    balances,
     commands,
     customers,
     deadlines,
@@ -61,6 +62,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     promo_codes.MODEL,
     promo_uses.MODEL,
     grants.MODEL,
+    balances.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -93,6 +95,7 @@ def _listeners() -> dict[type, tuple[Project, ...]]:
         promo_codes,
         promo_uses,
         grants,
+        balances,
         customers,
     ):
         project: Project = slice_.project

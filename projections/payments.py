@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Index, Table, Text, select
 
+from domain.balance.events import BalancePaid
+from domain.balance.state import BALANCE
 from domain.disputes.events import (
     DisputeClosed,
     DisputeEvent,
@@ -87,6 +89,7 @@ MODEL = ReadModel(
     merge={"refunded": Merge.ADD, "refunding": Merge.ADD},
 )
 HEARS = (
+    BalancePaid,
     PaymentCreated,
     PaymentActionRequired,
     PaymentProcessing,
@@ -143,7 +146,10 @@ class PaymentView:
 
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
-    data: PaymentEvent | Refunding | DisputeEvent = event.data
+    data: PaymentEvent | Refunding | DisputeEvent | BalancePaid = event.data
+    if isinstance(data, BalancePaid):
+        values = _by_balance(data, event.key)
+        return (Change(model=MODEL, key=(data.payment_id,), values=values, creates=True, entity=data.payment_id),)
     if isinstance(data, Refunding):
         return (_refund(data),)
     if isinstance(data, DisputeEvent):
@@ -267,6 +273,28 @@ def _created(created: PaymentCreated, account: str) -> dict[str, Any]:
         "created_at": created.created_at,
         "expires_at": created.expires_at,
         "paid_at": None,
+    }
+
+
+def _by_balance(paid: BalancePaid, account: str) -> dict[str, Any]:
+    return {
+        "account": account,
+        "order_id": paid.order_id,
+        "status": PaymentStatus.SUCCEEDED,
+        "amount": paid.amount.amount,
+        "currency": paid.amount.currency,
+        "provider": BALANCE,
+        "reference": paid.payment_id,
+        "confirmation_url": None,
+        "decline_reason": None,
+        "failure_reason": None,
+        "method_label": None,
+        "refunded": 0,
+        "refunding": 0,
+        "disputed": 0,
+        "created_at": paid.paid_at,
+        "expires_at": paid.paid_at,
+        "paid_at": paid.paid_at,
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, select
 
+from domain.balance.state import BALANCE
 from domain.entitlements.commands import EndEntitlement
 from domain.grants.commands import EndGrant
 from domain.operations.decider import subject_of
@@ -22,6 +23,7 @@ from domain.promo.commands import RepeatPromoCall
 from domain.refunds.commands import RepeatRefund, SweepRefund
 from domain.subscriptions.commands import ContinueSubscription, RenewSubscription
 from domain.subscriptions.state import SubscriptionStatus
+from projections.balances import balances
 from projections.customers import customers, paid_totals
 from projections.deadlines import ENTITLEMENT, GRANT, deadlines, row_id
 from projections.discounts import personal_discounts
@@ -78,6 +80,7 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (personal_discounts, "id", _discounts),
         (promo_uses, "order_id", _promo_uses),
         (grants, "resource", _grants),
+        (balances, "currency", _balances),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
         (deadlines, "id", _deadlines),
@@ -130,6 +133,7 @@ def _orders(_account: str, state: Account) -> Rows:
             "status": order.status,
             "total": order.total.amount,
             "credit": None if order.credit is None else order.credit.amount,
+            "balance_used": order.balance_used,
             "currency": order.total.currency,
             "auto_renew": order.auto_renew,
             "purpose": order.purpose,
@@ -262,6 +266,10 @@ def _grants(_account: str, state: Account) -> Rows:
     return {given.resource: {"until": given.until, "reason": given.reason} for given in state.grants.values()}
 
 
+def _balances(_account: str, state: Account) -> Rows:
+    return {currency: {"amount": amount} for currency, amount in state.balances.items()}
+
+
 def _customers(account: str, state: Account) -> Rows:
     return {account: {"orders": len(state.orders)}} if state.orders else {}
 
@@ -313,7 +321,7 @@ def _paid_totals(_account: str, state: Account) -> Rows:
     amounts: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for payment in state.payments.values():
-        if isinstance(payment.phase, Succeeded):
+        if isinstance(payment.phase, Succeeded) and payment.provider != BALANCE:
             amounts[payment.amount.currency] += payment.amount.amount
             counts[payment.amount.currency] += 1
     return {currency: {"amount": amounts[currency], "payments": counts[currency]} for currency in counts}

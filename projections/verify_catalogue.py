@@ -74,7 +74,8 @@ def _expected(state: EntryState) -> dict[Table, Rows]:
         case PromoCodeUses():
             return {promo_codes: {state.promo.code: _promo_code(state.promo)}}
         case MonthsDiscounts():
-            return {months_discounts: {MONTHS_REFERENCE: {"steps": msgspec.to_builtins(state.steps)}}}
+            steps = [msgspec.to_builtins(step) for step in state.steps]
+            return {months_discounts: {MONTHS_REFERENCE: {"steps": steps}}}
         case _:
             assert_never(state)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.views import order_answer, payment_answer, refund_answer, subscription_answer
+from api.views import balance_entry, order_answer, payment_answer, refund_answer, subscription_answer
 from domain.catalog.state import ProductKind
 from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
 from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer
+from schemas.http.credits import AccountBalanceEntryAnswer, AccountCreditsAnswer
 from schemas.http.discounts import (
     MonthsDiscountsAnswer,
     MonthsStepAnswer,
@@ -19,10 +20,13 @@ from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer, Pe
 from schemas.http.subscriptions import AccountSubscriptionAnswer
 
 if TYPE_CHECKING:
+    from domain.money import Money
+    from projections.balances import EntryView
     from projections.discounts import MonthsDiscountsView, PersonalDiscountView
     from projections.grants import GrantView
     from projections.model import HistoryEntry
     from projections.orders import OrderView
+    from projections.paging import Page
     from projections.payments import PaymentView
     from projections.products import ProductView
     from projections.promo_codes import PromoCodeView
@@ -105,6 +109,19 @@ def grant_answer(grant: GrantView) -> GrantAnswer:
         given_by=grant.given_by,
         ended_at=grant.ended_at,
         ended_because=grant.ended_because,
+    )
+
+
+def account_credits(account: str, held: tuple[Money, ...], page: Page[EntryView]) -> AccountCreditsAnswer:
+    """A customer's balance, and what changed it, by whom and why."""
+    return AccountCreditsAnswer(
+        account=account,
+        balances=tuple(map(MoneyAnswer.of, held)),
+        items=tuple(
+            AccountBalanceEntryAnswer(reason=entry.reason, by=entry.by, **dict(balance_entry(entry)))
+            for entry in page.items
+        ),
+        next_cursor=page.next_cursor,
     )
 
 

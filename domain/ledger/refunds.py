@@ -11,7 +11,7 @@ from domain.ledger.accounts import (
     REFUNDS,
     REFUNDS_PAYABLE,
     LedgerAccount,
-    provider_cash,
+    refunds_go_to,
 )
 from domain.ledger.state import GivenBack, Portion, Sale, Source
 from domain.records import replace
@@ -42,7 +42,7 @@ def promised(draft: Draft, event: RefundRequested) -> None:
         draft.post(ACCOUNT_OF[portion.source], REFUNDS_PAYABLE, portion.amount, sale)
         _change(draft, event.payment_id, portion, -portion.amount)
     promise = GivenBack(
-        cash=provider_cash(event.provider),
+        cash=refunds_go_to(event.provider),
         payment_id=event.payment_id,
         amount=event.amount.amount,
         portions=portions,

@@ -84,9 +84,12 @@ class Order:
     """What is left of the old plan, in money; it is taken off what is to be paid."""
     credited: tuple[OrderId, ...] = ()
     """The orders whose periods the credit comes from."""
+    balance_used: int = 0
+    """Minor units of the customer's balance that it holds, or that paid for it."""
     status: OrderStatus = OrderStatus.PENDING
 
     @property
     def due(self) -> Money:
-        """What is to be paid."""
-        return self.total if self.credit is None else self.total - self.credit
+        """What is to be paid in money."""
+        credit = 0 if self.credit is None else self.credit.amount
+        return Money(amount=self.total.amount - credit - self.balance_used, currency=self.total.currency)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from domain.balance.state import BALANCE
 from domain.effects import (
     AnyEffect,
     ChargeMethod,
@@ -249,7 +250,7 @@ def _description(account: Account, payment: Payment) -> str:
 
 
 def _refund(refund: Refund) -> RefundPayment | None:
-    if refund.call is None:
+    if refund.call is None or refund.provider == BALANCE:
         return None
     return RefundPayment(
         effect_id=refund.call.effect_id,

@@ -18,6 +18,17 @@ class RepeatedOrder(StrEnum):
     REJECT = "reject"
 
 
+class PlanChangeRemainder(StrEnum):
+    """What becomes of the rest of an old plan that is more than the price of the new one."""
+
+    REFUND = "refund"
+    """It goes back to where it came from."""
+    CREDIT = "credit"
+    """It goes onto the customer's balance."""
+    KEEP = "keep"
+    """It stays ours."""
+
+
 class DisputeAccess(StrEnum):
     """When a disputed payment takes back what it bought."""
 
@@ -84,8 +95,8 @@ class Policies:
     plan_change_expiry: timedelta = timedelta(hours=1)
     """How long a change of plan may wait for its payment: the credit was reckoned for the moment of the order."""
 
-    plan_change_refunds: bool = True
-    """Whether what is left of the old plan goes back when the new one costs less."""
+    plan_change_remainder: PlanChangeRemainder = PlanChangeRemainder.REFUND
+    """What becomes of what is left of the old plan when the new one costs less."""
 
     migration_notice: timedelta = timedelta(days=30)
     """How long before a new price may hold for a running subscription it has to be announced."""

@@ -4,73 +4,64 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from domain.catalog.state import ProductKind
+from domain.balance.state import BALANCE
 from domain.disputes.state import DisputeStatus
 from domain.effects import RefundAnswerStatus
-from domain.entitlements.events import EntitlementEnded
-from domain.entitlements.taking import give_again, taken_by
+from domain.entitlements.taking import give_again
 from domain.errors import PaymentUnknown, RefundUnknown
 from domain.ids import EffectId, derive
-from domain.payments.closing import close_renewal
-from domain.payments.state import CloseReason
 from domain.policies.settings import DisputeAccess, delay
-from domain.refunds import rules
+from domain.refunds import giving, rules
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
-    RefundRequested,
     RefundReversed,
     RefundSubmitted,
-    RefundSucceeded,
 )
 from domain.refunds.state import Refund, RefundedBy, RefundStatus
-from domain.subscriptions import renewal
-from domain.subscriptions.events import SubscriptionEnded
+from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
     from domain.effects import RefundAnswer
-    from domain.ids import RefundId
-    from domain.orders.state import OrderLine
+    from domain.ids import OrderId, RefundId
     from domain.payments.state import Payment
     from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
-    from domain.subscriptions.state import Source
 
 
 def request(account: Account, asked: RequestRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Reserve the amount and ask the provider for it. Raises DomainError."""
+    """Reserve the amount and ask the provider for it; what the balance paid is back at once. Raises DomainError.
+
+    Who names no amount gets the rest of the price too: what the balance paid beside the payment, and a credit of
+    earlier ones. The money of the order goes first, since access goes with it.
+    """
     payment = account.payments.get(asked.payment_id)
     if payment is None:
         raise PaymentUnknown(payment_id=asked.payment_id)
     allowed = rules.allowance(account, payment, command.at, command.policies, by_manager=asked.by_manager)
     amount = rules.asked_amount(payment, asked.amount, allowed)
     reason = asked.reason or ("requested by a manager" if asked.by_manager else "requested by the customer")
-    requested = rules.request(
-        payment,
+    sources = [Source(payment_id=payment.id, amount=amount)]
+    if asked.amount is None:
+        sources += allowed.credit
+    if payment.provider == BALANCE:
+        sources.sort(key=lambda source: not _is_money_of(account, source, payment.order_id))
+    return giving.give_back(
+        account,
+        tuple(sources),
         command,
-        amount=amount,
         reason=reason,
         rule=allowed.rule,
         requested_by=RefundedBy.MANAGER if asked.by_manager else RefundedBy.CUSTOMER,
         ends_access=allowed.ends_access,
     )
-    credit = allowed.credit if amount == allowed.amount else ()
-    return (requested, *(_credit(account, source, reason, allowed.rule, command) for source in credit))
 
 
-def _credit(account: Account, source: Source, reason: str, rule: str, command: Command[object]) -> RefundRequested:
-    """Give back the credit that was part of the price."""
-    return rules.request(
-        account.payments[source.payment_id],
-        command,
-        amount=source.amount,
-        reason=reason,
-        rule=rule,
-        requested_by=RefundedBy.CUSTOMER,
-        ends_access=False,
-    )
+def _is_money_of(account: Account, source: Source, order_id: OrderId) -> bool:
+    payment = account.payments[source.payment_id]
+    return payment.order_id == order_id and payment.provider != BALANCE
 
 
 def answer(account: Account, answered: AnswerRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -93,16 +84,7 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
             )
             return (submitted,)
         case RefundAnswerStatus.SUCCEEDED:
-            gone = _take_back(account, refund, command)
-            succeeded = RefundSucceeded(
-                refund_id=refund.id,
-                payment_id=refund.payment_id,
-                order_id=refund.order_id,
-                amount=refund.amount,
-                reference=said.reference or refund.reference or "",
-                taken=taken_by(account, refund.order_id, gone, command.at),
-            )
-            return (succeeded, *gone)
+            return giving.succeed(account, refund, command, said.reference or refund.reference or "")
         case RefundAnswerStatus.FAILED:
             failed = RefundFailed(
                 refund_id=refund.id,
@@ -129,7 +111,7 @@ def _reverse(
     others = (
         held.taken
         for held in account.refunds.values()
-        if held.payment_id == refund.payment_id and held.id != refund.id and not held.ends_access
+        if held.order_id == refund.order_id and held.id != refund.id and not held.ends_access
     )
     restored = (*refund.taken, *(each for taken in others for each in taken))
     if _is_lost(account, account.payments[refund.payment_id], refund, command):
@@ -187,58 +169,6 @@ def _asked_again(
         asked_at=command.at,
         repeat_at=command.at + delay(command.policies.call_repeat_delays, attempt),
     )
-
-
-def _take_back(account: Account, refund: Refund, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Take back what the refunded money had bought: all when all went back, periods when their unused rest did."""
-    payment = account.payments[refund.payment_id]
-    is_whole = payment.refunded + refund.amount.amount + rules.lost(account, payment) >= payment.amount.amount
-    if not refund.ends_access and not is_whole:
-        return ()
-    return take_back(account, payment, command, is_whole=is_whole)
-
-
-def take_back(
-    account: Account, payment: Payment, command: Command[object], *, is_whole: bool
-) -> tuple[AccountEvent, ...]:
-    """Take back the periods that a payment bought, and what it bought besides when all of its money is gone."""
-    events: list[AccountEvent] = []
-    for line in account.orders[payment.order_id].lines:
-        if line.kind is ProductKind.SUBSCRIPTION:
-            events += _take_back_period(account, payment, line, command)
-        elif is_whole:
-            events += _take_back_film(account, payment, line, command)
-    return tuple(events)
-
-
-def _take_back_film(
-    account: Account, payment: Payment, line: OrderLine, command: Command[object]
-) -> tuple[AccountEvent, ...]:
-    held = account.entitlements.get(line.resource)
-    if held is None or held.order_id != payment.order_id:
-        return ()
-    return (EntitlementEnded(resource=line.resource, ended_at=command.at),)
-
-
-def _take_back_period(
-    account: Account, payment: Payment, line: OrderLine, command: Command[object]
-) -> tuple[AccountEvent, ...]:
-    subscription = next(
-        (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
-    )
-    now = command.at if subscription is None else subscription.clock(command.at)
-    shortened = None if subscription is None else renewal.without(subscription, payment.order_id, now)
-    if subscription is None or shortened is None:
-        return ()
-    closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
-    if shortened.period_end > now:
-        held_on = () if subscription.paused_at else (renewal.access(subscription, shortened.period_end),)
-        return (*closing, shortened, *held_on)
-    ended: list[AccountEvent] = [*closing, SubscriptionEnded(subscription_id=subscription.id, ended_at=command.at)]
-    held = account.entitlements.get(line.resource)
-    if held is not None and held.subscription_id == subscription.id:
-        ended.append(EntitlementEnded(resource=line.resource, ended_at=command.at))
-    return tuple(ended)
 
 
 def _known(account: Account, refund_id: RefundId) -> Refund:

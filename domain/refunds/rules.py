@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.balance.state import BALANCE, payment_id_of
 from domain.errors import (
     NothingToRefund,
     PaymentDisputed,
@@ -44,7 +45,7 @@ class Allowance:
     rule: str
     ends_access: bool
     credit: tuple[Source, ...] = ()
-    """What goes back besides: money of earlier payments that was taken off the price of a change of plan."""
+    """What goes back besides: what the balance paid, and money of earlier payments that was taken off the price."""
 
 
 def left(payment: Payment) -> int:
@@ -95,10 +96,12 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     if remaining <= 0:
         raise NothingToRefund(payment_id=payment.id)
     if by_manager:
-        return Allowance(amount=remaining, rule=MANAGER, ends_access=False)
+        beside = _beside(account, payment)
+        return Allowance(amount=remaining, rule=MANAGER, ends_access=False, credit=beside)
     free = remaining - _carried_over(account, payment)
     if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
-        return Allowance(amount=free, rule=WINDOW, ends_access=False, credit=_credit_in(account, payment, None))
+        credit = (*_beside(account, payment), *_credit_in(account, payment, None))
+        return Allowance(amount=free, rule=WINDOW, ends_access=False, credit=credit)
     unused = min(free, unused_part(account, payment, now)) if policies.refund_unused else 0
     missed = owed(account, payment)
     if missed.amount > unused:
@@ -166,20 +169,48 @@ def _carried_over(account: Account, payment: Payment) -> int:
     )
 
 
+def bought_something(account: Account, payment: Payment) -> bool:
+    """Tell whether the payment is what its order was paid with, and not money that came a second time for it."""
+    order = account.orders[payment.order_id]
+    return payment.id in {order.payment_id, payment_id_of(order.id)}
+
+
+def paid_beside(account: Account, payment: Payment) -> tuple[Payment, ...]:
+    """Return what paid for the payment's order besides it: the balance beside money, or money beside the balance.
+
+    None where the payment bought nothing.
+    """
+    if not bought_something(account, payment):
+        return ()
+    order = account.orders[payment.order_id]
+    paying = (order.payment_id, payment_id_of(order.id))
+    others = (account.payments.get(payment_id) for payment_id in paying if payment_id != payment.id)
+    return tuple(other for other in others if other is not None and isinstance(other.phase, Succeeded))
+
+
+def _beside(account: Account, payment: Payment) -> tuple[Source, ...]:
+    """Return all that can be given back of what paid for the payment's order besides it."""
+    amounts = ((other, left(other) - _carried_over(account, other)) for other in paid_beside(account, payment))
+    return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)
+
+
 def _credit_in(account: Account, payment: Payment, now: datetime | None) -> tuple[Source, ...]:
-    """Return the credit that paid for the payment's order, besides the payment: all of it, or what is unused now."""
-    found: list[Source] = []
+    """Return the credit that paid for the payment's order, besides the payment: all of it, or what is unused now.
+
+    What the balance paid counts as credit where only the unused part goes back.
+    """
+    found: dict[PaymentId, int] = {}
+    beside = {payment.id} | ({other.id for other in paid_beside(account, payment)} if now is None else set())
     for subscription, period in _periods(account, payment.order_id):
         for source in period.sources:
-            if source.payment_id == payment.id:
+            if source.payment_id in beside:
                 continue
             amount = source.amount
             if now is not None:
                 amount = prorated(amount, period.start, period.end, subscription.clock(now))
-            amount = min(amount, left(account.payments[source.payment_id]))
-            if amount > 0:
-                found.append(Source(payment_id=source.payment_id, amount=amount))
-    return tuple(found)
+            found[source.payment_id] = found.get(source.payment_id, 0) + amount
+    amounts = {payment_id: min(amount, left(account.payments[payment_id])) for payment_id, amount in found.items()}
+    return tuple(Source(payment_id=payment_id, amount=amount) for payment_id, amount in amounts.items() if amount > 0)
 
 
 def _periods(account: Account, order_id: OrderId) -> list[tuple[Subscription, PaidPeriod]]:
@@ -200,8 +231,9 @@ def request(  # one refund has that many facts
     rule: str,
     requested_by: RefundedBy,
     ends_access: bool,
+    onto_balance: bool = False,
 ) -> RefundRequested:
-    """Return the event that reserves the amount and asks the provider for it."""
+    """Return the event that reserves the amount and asks the provider for it; nobody is asked for the balance."""
     if payment.reference is None:
         raise AssertionError(f"the payment {payment.id} was paid and has no reference")
     refund_id = RefundId(derive(command.id, f"refund {payment.id}"))
@@ -209,7 +241,7 @@ def request(  # one refund has that many facts
         refund_id=refund_id,
         payment_id=payment.id,
         order_id=payment.order_id,
-        provider=payment.provider,
+        provider=BALANCE if onto_balance else payment.provider,
         payment_reference=payment.reference,
         amount=Money(amount=amount, currency=payment.amount.currency),
         reason=reason,

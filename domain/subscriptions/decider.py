@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from domain.account.evolve import evolve
+from domain.balance import decider as balance
 from domain.entitlements.events import EntitlementEnded
 from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
 from domain.orders.events import OrderPlaced
@@ -12,6 +15,7 @@ from domain.orders.evolve import placed as order_of
 from domain.orders.starting import collect
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.refunds import giving
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import attempts, pauses, plans, renewal, trials
@@ -59,9 +63,8 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
     if asked.at is CancelAt.NOW:
         if not subscription.is_running:
             return ()
-        refund = _refund_of_rest(account, subscription, command)
         ended = _end(account, subscription, command, ended_at=command.at, closing=CloseReason.CANCELLED)
-        return (*ended, *refund)
+        return (*ended, *_refund_of_rest(account, subscription, ended, command))
     if not subscription.is_running or not subscription.auto_renew:
         return ()
     end = max(subscription.period_end, command.at)
@@ -122,7 +125,10 @@ def change_plan(account: Account, asked: ChangePlan, command: Command[object]) -
         return plans.at_end(account, subscription, asked, command)
     events = plans.now(account, subscription, asked, command)
     placed = events[0]
-    return (*events, *collect(account, order_of(placed), command)) if isinstance(placed, OrderPlaced) else events
+    if not isinstance(placed, OrderPlaced):
+        return events
+    order, held = balance.use(account, order_of(placed))
+    return (*events, *held, *collect(account, order, command))
 
 
 def migrate_price(account: Account, asked: MigratePrice, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -219,21 +225,19 @@ def _end(
     return tuple(events)
 
 
-def _refund_of_rest(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+def _refund_of_rest(
+    account: Account, subscription: Subscription, ended: tuple[AccountEvent, ...], command: Command[object]
+) -> tuple[AccountEvent, ...]:
     """Give back the unused part of the present period, and all that was paid ahead, where the policy says so."""
     if not command.policies.cancel_now_refunds:
         return ()
-    return tuple(
-        refunds.request(
-            account.payments[source.payment_id],
-            command,
-            amount=source.amount,
-            reason="cancelled at once",
-            rule=refunds.UNUSED,
-            requested_by=RefundedBy.POLICY,
-            ends_access=False,
-        )
-        for source in refunds.unused_sources(account, subscription, command.at)
+    return giving.give_back(
+        reduce(evolve, ended, account),
+        refunds.unused_sources(account, subscription, command.at),
+        command,
+        reason="cancelled at once",
+        rule=refunds.UNUSED,
+        requested_by=RefundedBy.POLICY,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from domain.account.evolve import evolve as evolve_account
 from domain.calendar import end_of
 from domain.errors import (
     AlreadyEntitled,
@@ -19,8 +21,10 @@ from domain.orders.events import OrderAlreadyPlaced, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.policies.settings import PlanChangeRemainder
 from domain.pricing.quote import Candidates, quote
 from domain.records import replace
+from domain.refunds import giving
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
@@ -202,30 +206,28 @@ def changed(
         renewed_at=start,
         paid=(PaidPeriod(order_id=order.id, start=start, end=end, sources=(*carried, *sources)),),
     )
-    return (
+    events: tuple[AccountEvent, ...] = (
         *close_renewal(account, subscription, command, CloseReason.CANCELLED),
         changing,
         *renewal.moved_access(subscription, line.resource, start),
         begun,
         renewal.access(after, access_end, order.id),
-        *_give_back(account, rest, command),
     )
+    return (*events, *_give_back(reduce(evolve_account, events, account), rest, command))
 
 
 def _give_back(account: Account, rest: tuple[Source, ...], command: Command[object]) -> tuple[AccountEvent, ...]:
-    if not command.policies.plan_change_refunds:
+    remainder = command.policies.plan_change_remainder
+    if remainder is PlanChangeRemainder.KEEP:
         return ()
-    return tuple(
-        refunds.request(
-            account.payments[source.payment_id],
-            command,
-            amount=source.amount,
-            reason="the new plan costs less than what was left of the old one",
-            rule=REST,
-            requested_by=RefundedBy.POLICY,
-            ends_access=False,
-        )
-        for source in rest
+    return giving.give_back(
+        account,
+        rest,
+        command,
+        reason="the new plan costs less than what was left of the old one",
+        rule=REST,
+        requested_by=RefundedBy.POLICY,
+        onto_balance=remainder is PlanChangeRemainder.CREDIT,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from domain.balance.state import BALANCE
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.orders.events import (
@@ -38,7 +39,7 @@ from domain.refunds.events import (
     RefundSubmitted,
     RefundSucceeded,
 )
-from projections.audit import discount_sentences, money_back, subscription_sentences
+from projections.audit import balance_sentences, discount_sentences, money_back, subscription_sentences
 from projections.audit.words import Names, amount, moment, period, until
 from schemas.messages import CommandAccepted, CommandRejected
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 Event = TypeVar("Event")
 SENTENCES: dict[type, Callable[[Any, Names], str]] = {
+    **balance_sentences.SENTENCES,
     **discount_sentences.SENTENCES,
     **money_back.SENTENCES,
     **subscription_sentences.SENTENCES,
@@ -73,6 +75,7 @@ INTENTS = {
     "billing.overdue.resume": "to go on with what waited too long",
     "billing.product.define": "to describe a product",
     "billing.product.archive": "to take a product off the list",
+    **balance_sentences.INTENTS,
     **discount_sentences.INTENTS,
     **subscription_sentences.INTENTS,
 }
@@ -251,8 +254,9 @@ def _payment_method_removed(event: PaymentMethodRemoved, names: Names) -> str:
 @_says(RefundRequested)
 def _refund_requested(event: RefundRequested, names: Names) -> str:
     refund, payment = names("refund", event.refund_id), names("payment", event.payment_id)
+    where = " onto the balance" if event.provider == BALANCE else ""
     return (
-        f"{amount(event.amount)} of {payment} go back ({refund}), asked for by the {event.requested_by}: "
+        f"{amount(event.amount)} of {payment} go back{where} ({refund}), asked for by the {event.requested_by}: "
         f"{event.reason}. What allows it: {event.rule}."
     )
 

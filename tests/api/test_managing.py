@@ -172,6 +172,31 @@ async def test_access_is_given_and_taken_back(product: Product, manager: Manager
             {"resource": "film:x", "reason": "?", "until": "2020-01-01T00:00:00Z"},
             "grant_invalid",
         ),
+        (
+            "POST",
+            "accounts/ada/credits",
+            {"amount": {"amount": 0, "currency": "USD"}, "reason": "?"},
+            "amount_out_of_range",
+        ),
+        (
+            "POST",
+            "accounts/ada/credits",
+            {"amount": {"amount": 1, "currency": "XXX"}, "reason": "?"},
+            "currency_unknown",
+        ),
+        (
+            "POST",
+            "accounts/ada/credits",
+            {"amount": {"amount": -1, "currency": "USD"}, "reason": "?"},
+            "amount_out_of_range",
+        ),
+        ("POST", "accounts/ada/credits", {"amount": {"amount": 1, "currency": "USD"}}, "body_invalid"),
+        (
+            "POST",
+            "accounts/ada/credits/take-back",
+            {"amount": {"amount": 1, "currency": "USD"}, "reason": "?"},
+            "credit_exceeds_balance",
+        ),
         ("GET", "promo-codes/NEVER-DEFINED", None, "not_found"),
         ("GET", "promo-codes/NEVER-DEFINED/uses", None, "not_found"),
         ("GET", "orders/none", None, "order_unknown"),
@@ -188,6 +213,30 @@ async def test_each_refusal_has_its_code(
     answer = await product.http.request(method, f"/v1/admin/{path}", json=body, headers=headers)
     assert answer.json()["code"] == code, answer.text
     assert 400 <= answer.status_code < 500
+
+
+async def test_credit_is_put_onto_a_balance_once_for_each_key_and_taken_back(
+    product: Product, manager: Manager
+) -> None:
+    account, amount = product.account(), {"amount": 500, "currency": "USD"}
+    path, body = f"/v1/admin/accounts/{account}/credits", {"amount": amount, "reason": "sorry"}
+    first = await manager.post(path, body, key=f"{account}-credit")
+    assert first.status_code == 201, first.text
+    again = await manager.post(path, body, key=f"{account}-credit")
+    assert again.json()["balances"] == first.json()["balances"] == [amount]
+    back = await manager.post(f"{path}/take-back", {"amount": {**amount, "amount": 200}, "reason": "too much"})
+    assert (back.status_code, back.json()["balances"]) == (200, [{**amount, "amount": 300}])
+    newest = (await manager.get(path, limit=1)).json()
+    (entry,) = newest["items"]
+    assert (entry["kind"], entry["amount"]["amount"], entry["reason"]) == ("taken_back", -200, "too much")
+    assert entry["by"] == "manager:boss"
+    (oldest,) = (await manager.get(path, cursor=newest["next_cursor"])).json()["items"]
+    assert oldest["kind"] == "granted"
+    own = await product.http.get("/v1/credits", headers=product.headers(account))
+    assert own.json()["balances"] == back.json()["balances"]
+    assert [set(each) & {"by", "reason"} for each in own.json()["items"]] == [set(), set()]
+    other = await product.http.get(path, headers=product.headers(account))
+    assert other.json()["code"] == "role_missing"
 
 
 async def test_products_with_all_that_they_ever_cost(product: Product, manager: Manager) -> None:

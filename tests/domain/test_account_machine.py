@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from domain.balance.commands import GrantCredit, TakeBackCredit
 from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.ids import PriceId
@@ -17,7 +18,7 @@ from domain.operations.commands import ResumeOverdue
 from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
-from domain.policies.settings import DisputeAccess
+from domain.policies.settings import DisputeAccess, PlanChangeRemainder
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
@@ -33,6 +34,7 @@ from domain.subscriptions.commands import (
     StartTrial,
 )
 from tests.domain.histories import place
+from tests.domain.spec import usd
 from tests.domain.world import LAWS, World, the_books_agree
 
 if TYPE_CHECKING:
@@ -82,9 +84,9 @@ class AccountMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
 
-    @initialize(access=st.sampled_from(DisputeAccess))
-    def the_business_decides(self, access: DisputeAccess) -> None:
-        self.world.policies = replace(self.world.policies, dispute_access=access)
+    @initialize(access=st.sampled_from(DisputeAccess), remainder=st.sampled_from(PlanChangeRemainder))
+    def the_business_decides(self, access: DisputeAccess, remainder: PlanChangeRemainder) -> None:
+        self.world.policies = replace(self.world.policies, dispute_access=access, plan_change_remainder=remainder)
 
     def pick(self, data: Any, things: Any, label: str) -> Any:
         return data.draw(st.sampled_from(sorted(things, key=repr)), label=label)
@@ -117,6 +119,13 @@ class AccountMachine(RuleBasedStateMachine):
             self.world.relay_all()
         else:
             self.world.relay(self.world.words.popleft())
+
+    @rule(amount=st.sampled_from([1, 250, 500, 999, 999, 2500, -1, -250, -999]))
+    def a_manager_grants_credit_or_takes_it_back(self, amount: int) -> None:
+        if amount > 0:
+            self.world.do(GrantCredit(amount=usd(amount), reason="kindness"))
+        else:
+            self.world.do(TakeBackCredit(amount=usd(-amount), reason="a mistake"))
 
     @rule(part=st.sampled_from([None, 1, 1000, 3333, 10_000]))
     def a_manager_changes_the_personal_discount(self, part: int | None) -> None:

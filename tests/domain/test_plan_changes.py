@@ -27,7 +27,7 @@ from domain.orders.events import OrderAlreadyPlaced, OrderFailed, OrderFulfilled
 from domain.orders.state import OrderPurpose, OrderStatus
 from domain.payments.commands import ExpirePayment
 from domain.policies.reactions import react
-from domain.policies.settings import Policies
+from domain.policies.settings import PlanChangeRemainder, Policies
 from domain.refunds.commands import RequestRefund
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.commands import (
@@ -208,7 +208,7 @@ class TestNow:
         assert {asked.requested_by for asked in spec.account.refunds.values()} == {RefundedBy.POLICY}
 
     def test_by_setting_the_rest_is_kept(self) -> None:
-        keep = Policies(plan_change_refunds=False)
+        keep = Policies(plan_change_remainder=PlanChangeRemainder.KEEP)
         yearly = bought_too(subscribed(), "cinema:quarter", at=T0 + DAY, ids=SECOND)
         spec = yearly.when(change("kids:month"), at=MIDDLE, command_id=CHANGE.command, policies=keep).happens()
         assert spec.account.refunds == {}

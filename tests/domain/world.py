@@ -16,6 +16,14 @@ from typing import TYPE_CHECKING, Any
 from domain.account import decider as account_decider
 from domain.account.evolve import evolve
 from domain.account.state import INITIAL, Account
+from domain.balance.events import (
+    BalancePaid,
+    BalanceRefunded,
+    BalanceReturned,
+    BalanceUsed,
+    CreditGranted,
+    CreditTakenBack,
+)
 from domain.catalog.state import ProductKind
 from domain.decider import Command
 from domain.disputes.commands import DisputeReport, ReportDispute
@@ -36,7 +44,7 @@ from domain.effects import (
 from domain.errors import DomainError
 from domain.ids import CommandId, PaymentId, RefundId, derive
 from domain.orders.commands import PlaceOrder
-from domain.orders.events import OrderFulfilled, OrderPlaced
+from domain.orders.events import OrderFulfilled, OrderPaid, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.payments.events import PaymentSucceeded
@@ -296,12 +304,19 @@ def the_account_is_the_fold_of_its_log(world: World) -> None:
 def every_charge_was_agreed(world: World) -> None:
     orders = {placed.order_id: placed for placed in of(world, OrderPlaced)}
     prices = {offer.price.id: offer.price.amount for offer in OFFERS.values()}
+    payers = {paid.order_id: paid.payment_id for paid in of(world, OrderPaid)}
+    holders = {used.order_id for used in of(world, BalanceUsed)}
     for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
         if collected.status is not AnswerStatus.SUCCEEDED:
             continue
         order = orders[world.account.payments[PaymentId(collected.payment_id)].order_id]
         assert order.total == order.subtotal - order.discount
-        assert collected.amount == (order.total if order.credit is None else order.total - order.credit)
+        price = order.total.amount - (0 if order.credit is None else order.credit.amount)
+        if payers.get(order.order_id) == collected.payment_id:
+            assert collected.amount.amount + world.account.orders[order.order_id].balance_used == price
+        else:
+            assert collected.amount.amount == price or order.order_id in holders
+        assert 0 < collected.amount.amount <= price
         assert order.credit is None or 0 <= order.credit.amount <= order.total.amount
         assert order.subtotal.amount == sum(line.total.amount for line in order.lines)
         assert order.discount.amount == sum(line.discount_amount for line in order.lines)
@@ -309,6 +324,34 @@ def every_charge_was_agreed(world: World) -> None:
             assert line.unit_price == prices[line.price_id]
             assert line.total == line.unit_price * line.quantity
             assert 0 <= line.discount_amount <= line.total.amount
+
+
+def credit_is_used_once_or_left(world: World) -> None:
+    """What came onto the balance is on it, held by an open order, or paid for something; it is never below nothing."""
+    left: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    for event in world.log:
+        match event:
+            case CreditGranted() | BalanceRefunded():
+                left[event.amount.currency] += event.amount.amount
+            case CreditTakenBack():
+                left[event.amount.currency] -= event.amount.amount
+            case BalanceUsed() | BalanceReturned():
+                sign = 1 if isinstance(event, BalanceUsed) else -1
+                left[event.amount.currency] -= sign * event.amount.amount
+                held[event.order_id] += sign * event.amount.amount
+                assert held[event.order_id] >= 0
+            case _:
+                continue
+        assert left[event.amount.currency] >= 0
+    assert {currency: amount for currency, amount in world.account.balances.items() if amount} == +left
+    paid = {event.order_id: event.amount.amount for event in of(world, BalancePaid)}
+    assert len(paid) == len(of(world, BalancePaid)), "the balance pays for an order once"
+    for order in world.account.orders.values():
+        if order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.FAILED}:
+            assert held[order.id] == 0, order
+        elif order.status not in OPEN_STATUSES:
+            assert held[order.id] == paid.get(order.id, 0), order
 
 
 def no_money_moves_twice(world: World) -> None:
@@ -326,16 +369,13 @@ def no_money_moves_twice(world: World) -> None:
 
 def no_money_is_silently_kept(world: World) -> None:
     """Whatever was paid bought something, or was asked to go back whole."""
-    orders = {placed.order_id: placed for placed in of(world, OrderPlaced)}
     fulfilled = {event.order_id for event in of(world, OrderFulfilled)}
     back: Counter[str] = Counter()
     for moved in (*of(world, RefundRequested), *of(world, DisputeOpened)):
         back[moved.payment_id] += moved.amount.amount
-    used: set[str] = set()
+    payers = {paid.order_id: paid.payment_id for paid in of(world, OrderPaid)}
     for paid in of(world, PaymentSucceeded):
-        order = orders[paid.order_id]
-        if order.order_id in fulfilled and order.order_id not in used:
-            used.add(order.order_id)
+        if payers.get(paid.order_id) == paid.payment_id and paid.order_id in fulfilled:
             continue
         assert back[paid.payment_id] >= paid.amount.amount, paid
 
@@ -344,7 +384,7 @@ def no_access_without_money(world: World) -> None:
     """Each right to watch comes from an order that was paid, and no time is given that nobody paid or gave."""
     fulfilled = {event.order_id for event in of(world, OrderFulfilled)}
     orders = {placed.order_id: placed for placed in of(world, OrderPlaced) if placed.order_id in fulfilled}
-    paid = {event.order_id for event in of(world, PaymentSucceeded)}
+    paid = {event.order_id for event in (*of(world, PaymentSucceeded), *of(world, BalancePaid))}
     for resource, held in world.account.entitlements.items():
         assert held.order_id in orders, held
         assert held.order_id in paid or _costs_nothing(orders[held.order_id])
@@ -530,11 +570,14 @@ def the_ledger_balances(world: World) -> None:
 
 def the_books_agree(world: World) -> None:
     """At rest, we and the provider say the same of every amount."""
+    onto_balance: Counter[str] = Counter()
+    for event in of(world, BalanceRefunded):
+        onto_balance[event.payment_id] += event.amount.amount
     for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
         payment = world.account.payments[PaymentId(collected.payment_id)]
         is_paid = collected.status is AnswerStatus.SUCCEEDED
         assert is_paid == isinstance(payment.phase, Succeeded), (collected, payment.phase)
-        assert collected.returned == payment.refunded
+        assert collected.returned == payment.refunded - onto_balance[payment.id]
         assert payment.refunding == 0
         assert collected.disputed == payment.disputed
     for found in world.provider.disputes.values():
@@ -542,7 +585,7 @@ def the_books_agree(world: World) -> None:
         assert (known.status, known.amount, known.is_inquiry) == (found.status, found.amount, found.is_inquiry)
     returned = sum(event.amount.amount for event in of(world, RefundSucceeded))
     returned -= sum(event.amount.amount for event in of(world, RefundReversed))
-    assert returned == sum(
+    assert returned - onto_balance.total() == sum(
         refund.amount.amount
         for refund in world.provider.refunds.values()
         if refund.status is RefundAnswerStatus.SUCCEEDED
@@ -561,6 +604,7 @@ def the_books_agree(world: World) -> None:
 LAWS = (
     the_account_is_the_fold_of_its_log,
     every_charge_was_agreed,
+    credit_is_used_once_or_left,
     no_money_moves_twice,
     no_money_is_silently_kept,
     no_access_without_money,
