@@ -84,6 +84,7 @@ from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, S
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -267,6 +268,7 @@ EVENTS: dict[str, type] = {
     "billing.refund.call_repeated": RefundCallRepeated,
     "billing.refund.succeeded": RefundSucceeded,
     "billing.refund.failed": RefundFailed,
+    "billing.refund.reinstated": RefundReinstated,
     "billing.refund.reversed": RefundReversed,
     "billing.dispute.opened": DisputeOpened,
     "billing.dispute.updated": DisputeUpdated,

@@ -18,6 +18,7 @@ from domain.refunds import rules
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -79,6 +80,8 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
     said = answered.answer
     if refund.status is RefundStatus.SUCCEEDED and said.status is RefundAnswerStatus.FAILED:
         return _reverse(account, refund, said, command)
+    if refund.status is RefundStatus.FAILED and said.status is RefundAnswerStatus.SUCCEEDED:
+        return _reinstate(account, refund, said, command)
     if refund.status in {RefundStatus.SUCCEEDED, RefundStatus.FAILED}:
         return ()
     match said.status:
@@ -93,26 +96,56 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
             )
             return (submitted,)
         case RefundAnswerStatus.SUCCEEDED:
-            gone = _take_back(account, refund, command)
-            succeeded = RefundSucceeded(
-                refund_id=refund.id,
-                payment_id=refund.payment_id,
-                order_id=refund.order_id,
-                amount=refund.amount,
-                reference=said.reference or refund.reference or "",
-                taken=taken_by(account, refund.order_id, gone, command.at),
-            )
-            return (succeeded, *gone)
+            return _succeed(account, refund, said, command)
         case RefundAnswerStatus.FAILED:
             failed = RefundFailed(
                 refund_id=refund.id,
                 payment_id=refund.payment_id,
                 amount=refund.amount,
                 reason=said.detail or "the provider refused the refund",
+                reference=said.reference,
             )
             return (failed,)
         case _:
             assert_never(said.status)
+
+
+def _succeed(
+    account: Account, refund: Refund, said: RefundAnswer, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Note that the money went, and take back what goes with it."""
+    gone = _take_back(account, refund, command)
+    succeeded = RefundSucceeded(
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        amount=refund.amount,
+        reference=said.reference or refund.reference or "",
+        taken=taken_by(account, refund.order_id, gone, command.at),
+    )
+    return (succeeded, *gone)
+
+
+def _reinstate(
+    account: Account, refund: Refund, said: RefundAnswer, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Take note that money went which had been refused for all we knew: books and access follow it.
+
+    It counts only of a refund by its name, and not of the very one that the provider said had failed: webhooks come in
+    any order, and no provider makes a success of a failed refund, so that word is older than the failure.
+    """
+    if said.reference is None or said.reference == refund.failed_reference:
+        return ()
+    reinstated = RefundReinstated(
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        provider=refund.provider,
+        amount=refund.amount,
+        reference=said.reference,
+        reinstated_at=command.at,
+    )
+    return (reinstated, *_succeed(account, refund, said, command))
 
 
 def _reverse(

@@ -195,13 +195,14 @@ class AccountMachine(RuleBasedStateMachine):
         self.world.do(RequestRefund(payment_id=payment_id, amount=amount, by_manager=by_manager))
 
     @precondition(lambda self: self.world.unanswered)
-    @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose"]))
+    @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose", "deny"]))
     def the_gateway_carries_out_a_call(self, data: Any, trouble: str | None) -> None:
         effect: Effect = self.pick(data, self.world.unanswered, "call")
         self.world.provider.drop_calls = int(trouble == "drop")
         self.world.provider.lose_answers = int(trouble == "lose")
+        self.world.provider.deny_refunds = int(trouble == "deny")
         self.world.carry_out(effect)
-        self.world.provider.drop_calls = self.world.provider.lose_answers = 0
+        self.world.provider.drop_calls = self.world.provider.lose_answers = self.world.provider.deny_refunds = 0
 
     @precondition(lambda self: self.world.unanswered)
     @rule()

@@ -228,7 +228,13 @@ class TestWhatTheProviderSays:
         spec = asked(bought())
         told = refund_answer(refund(spec), FAILED, detail="account closed")
         after = spec.when(told).then(
-            RefundFailed(refund_id=REFUND, payment_id=ORDER.payment, amount=usd(999), reason="account closed")
+            RefundFailed(
+                refund_id=REFUND,
+                payment_id=ORDER.payment,
+                amount=usd(999),
+                reason="account closed",
+                reference=f"refund {REFUND}",
+            )
         )
         assert after.account.entitlements[FILM].until is None
         assert after.account.payments[ORDER.payment].status is PaymentStatus.SUCCEEDED
