@@ -8,6 +8,7 @@ from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.policies.terms import under
 from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
@@ -87,7 +88,7 @@ def _period_again(account: Account, taken: TakenAccess, command: Command[object]
     if running is not None and running.product_id != before.product_id:
         return ()
     subscription = before if running is None else running
-    now, policies = subscription.clock(command.at), command.policies
+    now, policies = subscription.clock(command.at), under(subscription.terms, command.policies)
     start = now if running is None else max(running.period_end, now)
     end = start + (period.end - max(period.start, taken.taken_at))
     # It stands where its unused part begins at `start`, so that what was used of it before stays used.

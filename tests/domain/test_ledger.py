@@ -482,7 +482,6 @@ class TestRefunds:
         ledger.when(refused(999)).then((CASH, "refunds_payable", 999), ("refunds_payable", "refunds", 999))
         ledger.balances(THE_END, provider_cash=999, earned_revenue=999)
 
-
     def test_money_that_was_refused_and_went_after_all_is_taken_from_what_there_is_now(self) -> None:
         ledger = month_bought().given(promised(1000), refused(1000))
         late = T0 + 10 * DAY
