@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from cattrs.preconf.msgspec import make_converter
@@ -51,6 +51,7 @@ class Position:
 
 _encoder = msgspec.msgpack.Encoder()
 _converter = make_converter()
+_converter.register_structure_hook(timedelta, msgspec.convert)
 _position_decoder = msgspec.msgpack.Decoder(Position)
 
 

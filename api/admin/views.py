@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from api.views import order_answer, payment_answer, refund_answer
 from domain.catalog.state import ProductKind
 from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
-from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer
+from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer, TermsAnswer
 from schemas.http.discounts import (
     MonthsDiscountsAnswer,
     MonthsStepAnswer,
@@ -57,6 +57,7 @@ def managed_product(product: ProductView) -> ManagedProductAnswer:
         description=product.description,
         role=product.role,
         validity_days=product.validity_days,
+        terms=None if product.terms is None else TermsAnswer.of(product.terms),
         active=product.active,
         prices=tuple(
             ManagedPriceAnswer(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from domain.calendar import Period, PeriodUnit
 from domain.money import AMOUNT_MAX, Money
@@ -19,6 +20,17 @@ TEXT_PATTERN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE_PATTERN)]
 """The name of something else: whether there is such a thing, the domain says."""
+_DURATION = re.compile(r"-?P(?=[0-9T])([0-9]{1,6}D)?(T(?=[0-9])([0-9]{1,7}H)?([0-9]{1,8}M)?([0-9]{1,9}S)?)?")
+
+
+def _as_iso(text: object) -> object:
+    if not isinstance(text, str) or not _DURATION.fullmatch(text):
+        raise ValueError("a duration is written in days, hours, minutes and seconds, such as P2D, PT1H30M or -P3D")
+    return text
+
+
+Duration = Annotated[timedelta, Field(strict=False), BeforeValidator(_as_iso)]
+"""A length of time as ISO 8601 has it; without months and years, whose lengths differ."""
 CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 

@@ -18,6 +18,7 @@ from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
 from domain.policies.settings import DisputeAccess
+from domain.policies.terms import Terms
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
@@ -71,6 +72,11 @@ SPANS = (
 )
 CODES = st.sampled_from([None, None, None, "HALF", "FREE", "ONCE", "FIVE"])
 MONTHS = st.sampled_from([None, None, 3, 6])
+TERMS = (
+    None,
+    Terms(grace=timedelta(0), renewal_offsets=(timedelta(hours=-6),), refund_window=timedelta(0)),
+    Terms(grace=timedelta(days=9), renewal_offsets=(timedelta(days=-1), timedelta(days=8)), refund_unused=False),
+)
 ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
 STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
 
@@ -130,6 +136,11 @@ class AccountMachine(RuleBasedStateMachine):
     def a_manager_changes_the_months_discounts(self, table: dict[int, int]) -> None:
         steps = tuple(MonthsStep(months=months, basis_points=part) for months, part in table.items())
         self.world.months = MonthsDiscounts(steps=steps)
+
+    @rule(product=st.sampled_from(["cinema", "kids", "solaris"]), terms=st.sampled_from(TERMS))
+    def a_manager_changes_the_terms_of_a_product(self, product: str, terms: Terms | None) -> None:
+        is_film = terms is not None and product == "solaris"
+        self.world.sell(product, Terms(refund_window=terms.refund_window) if terms and is_film else terms)
 
     @precondition(lambda self: self.running())
     @rule(data=st.data())

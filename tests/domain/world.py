@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -69,11 +69,14 @@ from tests.domain.ledger_kit import Folded
 from tests.domain.spec import OFFERS, POLICIES, T0, usd
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
     from datetime import datetime
 
+    from domain.catalog.state import Offer
     from domain.effects import Effect
+    from domain.ids import PriceId
     from domain.policies.reactions import Timer
+    from domain.policies.terms import Terms
     from domain.promo.state import PromoState
 
 ACCOUNT = "ann"
@@ -111,6 +114,7 @@ class World:
     """Ids of commands that have an outcome: the engine decides none twice."""
     commands: int = 0
     policies: Policies = POLICIES
+    offers: Mapping[PriceId, Offer] = field(default_factory=lambda: dict(OFFERS))
     hooks: list[Any] = field(default_factory=list)
     """Everything that the bank made the provider say, in its order; a webhook may come late, twice, or at the end."""
 
@@ -125,7 +129,7 @@ class World:
             at=self.now,
             actor="test",
             data=data,
-            prices=OFFERS,
+            prices=self.offers,
             months_discounts=self.months,
             promo_code=PROMOS.get(data.promo_code) if isinstance(data, PlaceOrder) and data.promo_code else None,
             policies=self.policies,
@@ -191,6 +195,12 @@ class World:
                 payment_id=effect.payment_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer
             )
         self.do(told, command_id)
+
+    def sell(self, product_id: str, terms: Terms | None) -> None:
+        """Let a product have other terms of its own from now on."""
+        for name, offer in self.offers.items():
+            if offer.product.id == product_id:
+                self.offers = {**self.offers, name: replace(offer, product=replace(offer.product, terms=terms))}
 
     def relay(self, word: SendCommand) -> None:
         """Let the gateway relay a word of the account to a promo code, or back."""
@@ -362,7 +372,9 @@ def no_access_without_money(world: World) -> None:
             assert subscription.is_running
             assert subscription.paused_at is None
             assert held.until == subscription.access_end
-            assert held.until <= subscription.period_end + POLICIES.grace
+            grace = POLICIES.grace if subscription.terms is None else subscription.terms.grace
+            assert grace is not None
+            assert held.until <= subscription.period_end + grace
             _bought_time_covers(world, orders, resource, subscription.period_end)
         else:
             assert held.until is None or line.validity_days is not None
@@ -518,6 +530,23 @@ def lost_money_gives_no_access(world: World) -> None:
         )
 
 
+def what_was_agreed_holds(world: World) -> None:
+    """Access, dunning and the times of renewals are by the terms of the order that paid, whatever changed since."""
+    lines = {(placed.order_id, line.resource): line.terms for placed in of(world, OrderPlaced) for line in placed.lines}
+    for event in world.log:
+        if isinstance(event, SubscriptionStarted):
+            terms = lines[event.order_id, event.resource]
+        elif isinstance(event, SubscriptionRenewed):
+            terms = event.terms
+            assert terms in {agreed for (order_id, _), agreed in lines.items() if order_id == event.order_id}
+        else:
+            continue
+        assert terms is not None
+        assert terms == event.terms
+        assert terms.grace is not None
+        assert event.access_end == event.period_end + (terms.grace if event.auto_renew else timedelta(0))
+
+
 def no_role_has_two_subscriptions(world: World) -> None:
     running = Counter(held.resource for held in world.account.subscriptions.values() if held.is_running)
     assert all(times == 1 for times in running.values())
@@ -576,6 +605,7 @@ LAWS = (
     a_product_is_tried_once,
     what_waits_has_a_timer,
     lost_money_gives_no_access,
+    what_was_agreed_holds,
     no_role_has_two_subscriptions,
     promo_codes_keep_their_limits,
     the_ledger_balances,
