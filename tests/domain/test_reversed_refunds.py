@@ -6,25 +6,36 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.disputes.state import DisputeStatus
-from domain.effects import RefundAnswer, RefundAnswerStatus
+from domain.effects import AnswerStatus, RefundAnswer, RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
 from domain.errors import NothingToRefund, RefundExceedsPayment
-from domain.ids import Resource
+from domain.ids import PriceId, Resource
 from domain.payments.state import PaymentStatus
 from domain.refunds.commands import AnswerRefund, RequestRefund
 from domain.refunds.events import RefundFailed, RefundReinstated, RefundReversed, RefundSucceeded
 from domain.refunds.state import Refund, RefundStatus
-from domain.subscriptions.commands import CancelAt, CancelSubscription
+from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt, ChangePlan, ResumeSubscription
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored
 from domain.subscriptions.state import SubscriptionStatus
-from tests.domain.histories import bought, bought_too, paid_period, refund_answer, subscribed, subscription
-from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, usd
+from tests.domain.histories import (
+    bought,
+    bought_too,
+    charge_answered,
+    paid_period,
+    refund_answer,
+    subscribed,
+    subscription,
+    until,
+)
+from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Ids, Spec, usd
 from tests.domain.test_disputes import hears, told
 
 FILM = Resource("film:solaris")
 ROLE = Resource("role:cinema")
 END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
+MOVED_UP = T0 + 31 * DAY
+"""The end of the second of two months, when the first is taken out."""
 MIDDLE = T0 + 14 * DAY
 LATE = T0 + 20 * DAY
 
@@ -202,6 +213,39 @@ def went(refund: Refund, reference: str = "re_late") -> AnswerRefund:
     """A webhook says that the money went."""
     answer = RefundAnswer(status=RefundAnswerStatus.SUCCEEDED, reference=reference)
     return AnswerRefund(refund_id=refund.id, effect_id=None, attempt=0, answer=answer)
+
+
+class TestAnotherPlanByNow:
+    """The time that comes back was of a plan that the subscription has left in the meantime."""
+
+    def changed(self) -> Spec:
+        """Bought twice, the first one refunded, and then another plan with another role from the end on."""
+        spec = bought_too(subscribed(), "cinema:month", at=T0, ids=SECOND)
+        spec = given_back(spec, at=T0)
+        plan = subscription(spec).id
+        spec = spec.when(ResumeSubscription(subscription_id=plan), at=T0 + HOUR).happens()
+        change = ChangePlan(subscription_id=plan, price_id=PriceId("kids:month"), at=ChangeAt.PERIOD_END)
+        charging = until(spec.when(change, at=T0 + HOUR).happens(), MOVED_UP)
+        return charge_answered(charging, AnswerStatus.SUCCEEDED, at=MOVED_UP)
+
+    def test_the_time_is_not_given_and_the_new_plan_stays_as_it_is(self) -> None:
+        spec = self.changed()
+        refund = next(iter(spec.account.refunds.values()))
+        after = spec.when(bounced(refund), at=MOVED_UP + HOUR)
+        assert [type(event) for event in after.events] == [RefundReversed]
+        assert after.happens().account.subscriptions == spec.account.subscriptions
+        again = (
+            after.happens().when(RequestRefund(payment_id=ORDER.payment), at=MOVED_UP + DAY, command_id="again").happens()
+        )
+        assert newest(again).amount == usd(999), "its money is owed"
+
+    def test_a_new_subscription_of_the_old_plan_takes_it(self) -> None:
+        third = Ids("place 3")
+        spec = bought_too(self.changed(), "cinema:month", at=MOVED_UP + HOUR, ids=third)
+        refund = next(iter(spec.account.refunds.values()))
+        after = spec.when(bounced(refund), at=MOVED_UP + DAY).happens()
+        longer = after.account.subscriptions[third.subscription("cinema")]
+        assert [period.order_id for period in longer.paid] == [third.order, ORDER.order]
 
 
 class TestItWentAfterAll:
