@@ -235,7 +235,9 @@ class TestAnotherPlanByNow:
         assert [type(event) for event in after.events] == [RefundReversed]
         assert after.happens().account.subscriptions == spec.account.subscriptions
         again = (
-            after.happens().when(RequestRefund(payment_id=ORDER.payment), at=MOVED_UP + DAY, command_id="again").happens()
+            after.happens()
+            .when(RequestRefund(payment_id=ORDER.payment), at=MOVED_UP + DAY, command_id="again")
+            .happens()
         )
         assert newest(again).amount == usd(999), "its money is owed"
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli import catalog
-from cli.catalog import as_document, read_catalog, read_file
+from cli.catalog import as_document, parse_amount, read_catalog, read_file
 from cli.catalog_discounts import months_document, promo_document
 from cli.catalog_terms import terms_document
 from cli.common import UsageError
 from domain.calendar import Period, PeriodUnit
 from domain.catalog.state import ProductKind
 from domain.ids import ProductId
-from domain.money import Money
+from domain.money import AMOUNT_MAX, EXPONENTS, Money, in_words
 from domain.policies.terms import Terms
 from domain.pricing.commands import DefineMonthsDiscounts
 from domain.pricing.state import MonthsDiscounts, MonthsStep, PromoCode
@@ -74,6 +76,22 @@ def test_what_is_exported_is_what_is_imported(data_dir: Path) -> None:
         updated_at=datetime(2026, 1, 31, tzinfo=UTC),
     )
     assert read(data_dir, yaml.safe_dump({"products": [as_document(view)]})) == read(data_dir, PLAN)
+
+
+any_money = st.builds(Money, amount=st.integers(1, AMOUNT_MAX), currency=st.sampled_from(sorted(EXPONENTS)))
+
+
+@given(money=any_money)
+def test_what_is_written_in_words_is_read_as_it_was(money: Money) -> None:
+    assert parse_amount(in_words(money)) == money
+
+
+@given(money=any_money, digits=st.integers(1, 3))
+def test_more_digits_than_the_currency_has_are_refused(money: Money, digits: int) -> None:
+    number, _, currency = in_words(money).partition(" ")
+    written = f"{number}{'' if '.' in number else '.'}{'0' * digits} {currency}"
+    with pytest.raises(ValueError, match=r"is not exact|is no amount"):
+        parse_amount(written)
 
 
 TERMS = """
