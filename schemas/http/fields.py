@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
 
 from domain.calendar import Period, PeriodUnit
-from domain.money import AMOUNT_MAX, Money
+from domain.money import Money
 
 Item = TypeVar("Item")
 
@@ -31,7 +40,23 @@ def _as_iso(text: object) -> object:
 
 Duration = Annotated[timedelta, Field(strict=False), BeforeValidator(_as_iso)]
 """A length of time as ISO 8601 has it; without months and years, whose lengths differ."""
-CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+WIDE_MAX = 2**63 - 1
+"""What 64 bits hold. It only bounds a number: the domain has the last word, and a code of its own for each rule."""
+
+WideInteger = Annotated[int, Field(ge=-WIDE_MAX, le=WIDE_MAX)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """The moment as the log has it; at the ends of the calendar, UTC has no such day."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("moment_out_of_range", "There is no such moment in UTC") from error
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
+"""A time of RFC 3339 with its offset, in UTC from here on."""
 
 
 class RequestModel(BaseModel):
@@ -49,8 +74,8 @@ class AnswerModel(BaseModel):
 class MoneyRequest(RequestModel):
     """An amount in minor units (cents, yen, fils) of an ISO 4217 currency."""
 
-    amount: Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
-    currency: CurrencyText
+    amount: WideInteger
+    currency: NameText
 
     def to_domain(self) -> Money:
         """The same as the domain has it."""
@@ -60,7 +85,7 @@ class MoneyRequest(RequestModel):
 class PeriodRequest(RequestModel):
     """A length of time: so many days or calendar months."""
 
-    count: Annotated[int, Field(ge=1, le=3660)]
+    count: WideInteger
     unit: PeriodUnit
 
     def to_domain(self) -> Period:
