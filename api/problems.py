@@ -93,6 +93,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "price_invalid": 422,
     "price_unknown": 422,
     "product_invalid": 422,
+    "product_terms_invalid": 422,
     "promo_code_unknown": 422,
     "promo_code_expired": 422,
     "promo_code_not_yet_valid": 422,

@@ -143,6 +143,14 @@ class PromoCodeNotYetValid(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ProductTermsInvalid(DomainError):
+    product_id: str
+    reason: str
+    code: ClassVar[str] = "product_terms_invalid"
+    sentence: ClassVar[str] = "The product {product_id!r} cannot be sold on these terms: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
 class PromoCodeNotApplicable(DomainError):
     promo_code: str
     reason: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 from cattrs.preconf.msgspec import make_converter
 
@@ -50,6 +52,7 @@ class Position:
 
 _encoder = msgspec.msgpack.Encoder()
 _converter = make_converter()
+_converter.register_structure_hook(timedelta, msgspec.convert)
 _position_decoder = msgspec.msgpack.Decoder(Position)
 
 

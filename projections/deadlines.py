@@ -44,6 +44,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -249,7 +250,7 @@ def _refund(data: RefundEvent, at: datetime) -> dict[str, Any]:
             return {**_call(CallKind.REFUND, data.asked_at, data.repeat_at), "look_at": None}
         case RefundCallRepeated():
             return {"attempt": data.attempt, "repeat_at": data.repeat_at, "look_at": None}
-        case RefundSucceeded() | RefundFailed() | RefundReversed():
+        case RefundSucceeded() | RefundFailed() | RefundReinstated() | RefundReversed():
             return dict(_SETTLED)
         case _:
             assert_never(data)

@@ -34,7 +34,7 @@ from domain.payments.events import (
     PaymentUnchanged,
 )
 from domain.payments.state import PaymentStatus
-from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundReversed, RefundSucceeded
 from projections.model import (
     Change,
     HistoryEntry,
@@ -105,6 +105,7 @@ HEARS = (
     RefundRequested,
     RefundSucceeded,
     RefundFailed,
+    RefundReinstated,
     RefundReversed,
     DisputeOpened,
     DisputeUpdated,
@@ -114,7 +115,7 @@ HEARS = (
 )
 
 
-Refunding = RefundRequested | RefundSucceeded | RefundFailed | RefundReversed
+Refunding = RefundRequested | RefundSucceeded | RefundFailed | RefundReinstated | RefundReversed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,7 @@ def project(event: EventRecord) -> tuple[Change, ...]:
 def _refund(data: Refunding) -> Change:
     amount = data.amount.amount
     match data:
-        case RefundRequested():
+        case RefundRequested() | RefundReinstated():
             values = {"refunding": amount}
         case RefundSucceeded():
             values = {"refunding": -amount, "refunded": amount}

@@ -12,6 +12,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -61,7 +62,15 @@ Index("refunds_account_requested_at_idx", refunds.c.account, refunds.c.requested
 Index("refunds_requested_at_idx", refunds.c.requested_at.desc(), refunds.c.id.desc())
 
 MODEL = ReadModel(table=refunds, history=history_table("refunds"))
-HEARS = (RefundRequested, RefundSubmitted, RefundCallRepeated, RefundSucceeded, RefundFailed, RefundReversed)
+HEARS = (
+    RefundRequested,
+    RefundSubmitted,
+    RefundCallRepeated,
+    RefundSucceeded,
+    RefundFailed,
+    RefundReinstated,
+    RefundReversed,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +106,9 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             values = {"status": RefundStatus.SUCCEEDED, "reference": data.reference}
         case RefundFailed():
             values = {"status": RefundStatus.FAILED, "failure_reason": data.reason}
+        case RefundReinstated():
+            values = {"status": RefundStatus.SUBMITTED, "reference": data.reference}
+            values |= {"failure_reason": None, "reversed_at": None}
         case RefundReversed():
             ended = {"status": RefundStatus.FAILED, "failure_reason": data.reason}
             values = {**ended, "reversed_at": data.reversed_at}

@@ -54,6 +54,7 @@ def state_of(view: SubscriptionView) -> Subscription:
         status=SubscriptionStatus(view.status),
         renew_at=view.renew_at,
         planned=view.planned,
+        terms=view.terms,
         paused_at=view.paused_at,
         resume_by=view.resume_by,
     )

@@ -45,6 +45,7 @@ from projections.model import (
     utc_or_none,
 )
 from projections.paging import Page, read_one, read_page
+from projections.products import terms_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from domain.policies.terms import Terms
     from schemas.envelope import EventRecord
 
 subscriptions = Table(
@@ -83,6 +85,7 @@ subscriptions = Table(
     Column("paused_at", Moment),
     Column("resume_by", Moment),
     Column("planned", JSONB),
+    Column("terms", JSONB),
     Column("ended_at", Moment),
     Column("updated_at", Moment, nullable=False),
 )
@@ -123,7 +126,8 @@ class SubscriptionView:
 
     `access_end` is the end of access if nothing more is paid, `renew_at` when it is next tried to renew it, and
     `renewal_failure` why the last try brought no money. `units` of the period were given since the `anchor`, by which
-    later ends are counted; `planned` is another plan that begins with a later period.
+    later ends are counted; `planned` is another plan that begins with a later period. `terms` are what was agreed about
+    grace, refunds and renewals.
     """
 
     id: str
@@ -147,6 +151,7 @@ class SubscriptionView:
     paused_at: datetime | None
     resume_by: datetime | None
     planned: PlannedChange | None
+    terms: Terms | None
     ended_at: datetime | None
     updated_at: datetime
 
@@ -174,6 +179,7 @@ def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | 
                 "auto_renew": data.auto_renew,
                 "is_trial": False,
                 "paid": data.paid,
+                "terms": data.terms,
                 **_running(data),
             }, None
         case RenewalAttempted():
@@ -300,6 +306,7 @@ def _started(account: str, started: SubscriptionStarted) -> dict[str, Any]:
         "access_end": started.access_end,
         "renew_at": started.renew_at,
         "paid": started.paid,
+        "terms": started.terms,
         "ended_at": None,
     }
 
@@ -379,6 +386,7 @@ def _view(row: Any) -> SubscriptionView:
         paused_at=utc_or_none(row.paused_at),
         resume_by=utc_or_none(row.resume_by),
         planned=None if row.planned is None else msgspec.convert(row.planned, PlannedChange),
+        terms=terms_of(row.terms),
         ended_at=utc_or_none(row.ended_at),
         updated_at=utc(row.updated_at),
     )

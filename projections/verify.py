@@ -137,7 +137,7 @@ def _orders(_account: str, state: Account) -> Rows:
             "currency": order.total.currency,
             "auto_renew": order.auto_renew,
             "purpose": order.purpose,
-            "lines": [msgspec.to_builtins(line) for line in order.lines],
+            "lines": as_json(order.lines),
             "placed_at": order.placed_at,
         }
         for order in state.orders.values()
@@ -177,6 +177,11 @@ def _running(status: SubscriptionStatus) -> SubscriptionStatus:
     return status if is_bare else SubscriptionStatus.ACTIVE
 
 
+def as_json(value: object) -> Any:
+    """Return a value as a column of JSON gives it back."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 def _subscriptions(_account: str, state: Account) -> Rows:
     return {
         subscription.id: {
@@ -196,12 +201,13 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "is_trial": subscription.status is SubscriptionStatus.TRIALING,
             "paused_at": subscription.paused_at,
             "resume_by": subscription.resume_by,
-            "planned": None if subscription.planned is None else msgspec.to_builtins(subscription.planned),
+            "planned": as_json(subscription.planned),
+            "terms": as_json(subscription.terms),
             "anchor": subscription.anchor,
             "units": subscription.units,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
-            "paid": msgspec.json.decode(msgspec.json.encode(subscription.paid)),
+            "paid": as_json(subscription.paid),
         }
         for subscription in state.subscriptions.values()
     }

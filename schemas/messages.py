@@ -93,6 +93,7 @@ from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, S
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -278,6 +279,7 @@ EVENTS: dict[str, type] = {
     "billing.refund.call_repeated": RefundCallRepeated,
     "billing.refund.succeeded": RefundSucceeded,
     "billing.refund.failed": RefundFailed,
+    "billing.refund.reinstated": RefundReinstated,
     "billing.refund.reversed": RefundReversed,
     "billing.dispute.opened": DisputeOpened,
     "billing.dispute.updated": DisputeUpdated,

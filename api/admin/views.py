@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from api.views import balance_entry, order_answer, payment_answer, refund_answer, subscription_answer
 from domain.catalog.state import ProductKind
 from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
-from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer
+from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer, TermsAnswer
 from schemas.http.credits import AccountBalanceEntryAnswer, AccountCreditsAnswer
 from schemas.http.discounts import (
     MonthsDiscountsAnswer,
@@ -63,6 +63,7 @@ def managed_product(product: ProductView) -> ManagedProductAnswer:
         description=product.description,
         role=product.role,
         validity_days=product.validity_days,
+        terms=None if product.terms is None else TermsAnswer.of(product.terms),
         active=product.active,
         prices=tuple(
             ManagedPriceAnswer(

@@ -54,6 +54,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSucceeded,
@@ -228,7 +229,7 @@ def _evolve_refund(account: Account, event: RefundEvent) -> Account:
     if payment is None:
         return after
     amount = refund.amount.amount
-    if isinstance(event, RefundRequested):
+    if isinstance(event, RefundRequested | RefundReinstated):
         payment = replace(payment, refunding=payment.refunding + amount)
     elif isinstance(event, RefundSucceeded):
         payment = replace(payment, refunding=payment.refunding - amount, refunded=payment.refunded + amount)

@@ -68,6 +68,7 @@ from domain.records import dataclass
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -116,6 +117,7 @@ RULES: dict[type, Rule] = {
     SubscriptionContinued: sales.continued,
     PlanChanged: sales.plan_changed,
     RefundRequested: refunds.promised,
+    RefundReinstated: refunds.promised,
     RefundSucceeded: refunds.paid_out,
     RefundFailed: refunds.refused,
     RefundReversed: refunds.refused,

@@ -18,6 +18,7 @@ from domain.orders.events import OrderFulfilled, OrderPaid, OrderPaymentWaived
 from domain.orders.state import OrderPurpose
 from domain.payments.closing import close_renewal, request_close
 from domain.payments.state import CloseReason, Closing, Ended, Succeeded
+from domain.policies.terms import under
 from domain.promo import uses as promo_uses
 from domain.refunds import giving
 from domain.refunds import rules as refunds
@@ -204,7 +205,8 @@ def _started(
 ) -> tuple[AccountEvent, ...]:
     start = command.at
     end = end_of(start, period, line.quantity)
-    access_end = renewal.access_end(end, auto_renew=order.auto_renew, policies=command.policies)
+    policies = under(line.terms, command.policies)
+    access_end = renewal.access_end(end, auto_renew=order.auto_renew, policies=policies)
     return (
         SubscriptionStarted(
             subscription_id=subscription_id,
@@ -220,8 +222,9 @@ def _started(
             period_start=start,
             period_end=end,
             access_end=access_end,
-            renew_at=renewal.first_attempt_at(start, end, command.policies) if order.auto_renew else None,
+            renew_at=renewal.first_attempt_at(start, end, policies) if order.auto_renew else None,
             paid=(PaidPeriod(order_id=order.id, start=start, end=end, sources=sources),),
+            terms=line.terms,
         ),
         EntitlementGranted(
             resource=line.resource,

@@ -9,6 +9,7 @@ from domain.calendar import Period
 from domain.catalog.state import ProductKind
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.policies.terms import Terms
 from domain.records import dataclass
 
 
@@ -58,6 +59,9 @@ class OrderLine:
     """For subscriptions: the id that it has as soon as it is paid."""
     discount_amount: int = 0
     """Minor units that are taken off `total`."""
+
+    terms: Terms | None = None
+    """What was agreed about grace, refunds and renewals; absent in orders from before there was such a thing."""
 
     @property
     def net(self) -> Money:

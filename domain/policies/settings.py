@@ -149,9 +149,12 @@ class PoliciesInvalidError(Exception):
         self.problems = problems
 
 
-def require_sound(policies: Policies) -> None:
-    """Raise PoliciesInvalidError with all that is wrong; each sentence begins with the name of its policy."""
-    problems = [*_lengths(policies), *_schedule(policies)]
+def require_sound(policies: Policies, *, lead_max: timedelta = LEAD_MAX) -> None:
+    """Raise PoliciesInvalidError with all that is wrong; each sentence begins with the name of its policy.
+
+    `lead_max` is the shortest period that may be renewed.
+    """
+    problems = [*_lengths(policies), *_schedule(policies, lead_max)]
     if not EXPIRY_MIN <= policies.payment_expiry <= EXPIRY_MAX:
         problems.append(f"payment_expiry must be 30 minutes to 24 hours, not {in_words(policies.payment_expiry)}")
     if not EXPIRY_MIN <= policies.plan_change_expiry <= EXPIRY_MAX:
@@ -195,17 +198,18 @@ def _lengths(policies: Policies) -> list[str]:
     return problems
 
 
-def _schedule(policies: Policies) -> list[str]:
+def _schedule(policies: Policies, lead_max: timedelta) -> list[str]:
     """Return what is wrong with the times of renewals."""
     offsets, problems = policies.renewal_offsets, []
     if not 0 < len(offsets) <= DELAYS_MAX:
         return [f"renewal_offsets must have 1 to {DELAYS_MAX} times, not {len(offsets)}"]
     if any(later <= earlier for earlier, later in itertools.pairwise(offsets)):
         problems.append("renewal_offsets must be in order, each later than the one before")
-    if -min(offsets) > LEAD_MAX:
+    if -min(offsets) > lead_max:
+        shortest = "month" if lead_max == LEAD_MAX else "period"
         problems.append(
-            f"renewal_offsets begin {in_words(-min(offsets))} before the end: longer than the shortest month, "
-            f"{in_words(LEAD_MAX)}"
+            f"renewal_offsets begin {in_words(-min(offsets))} before the end: longer than the shortest {shortest}, "
+            f"{in_words(lead_max)}"
         )
     if max(offsets) > policies.grace:
         problems.append(

@@ -15,6 +15,7 @@ from domain.refunds import giving, rules
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
+    RefundReinstated,
     RefundReversed,
     RefundSubmitted,
 )
@@ -70,6 +71,8 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
     said = answered.answer
     if refund.status is RefundStatus.SUCCEEDED and said.status is RefundAnswerStatus.FAILED:
         return _reverse(account, refund, said, command)
+    if refund.status is RefundStatus.FAILED and said.status is RefundAnswerStatus.SUCCEEDED:
+        return _reinstate(account, refund, said, command)
     if refund.status in {RefundStatus.SUCCEEDED, RefundStatus.FAILED}:
         return ()
     match said.status:
@@ -91,10 +94,33 @@ def answer(account: Account, answered: AnswerRefund, command: Command[object]) -
                 payment_id=refund.payment_id,
                 amount=refund.amount,
                 reason=said.detail or "the provider refused the refund",
+                reference=said.reference,
             )
             return (failed,)
         case _:
             assert_never(said.status)
+
+
+def _reinstate(
+    account: Account, refund: Refund, said: RefundAnswer, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Take note that money went which had been refused for all we knew: books and access follow it.
+
+    It counts only of a refund by its name, and not of the very one that the provider said had failed: webhooks come in
+    any order, and no provider makes a success of a failed refund, so that word is older than the failure.
+    """
+    if said.reference is None or said.reference == refund.failed_reference:
+        return ()
+    reinstated = RefundReinstated(
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        order_id=refund.order_id,
+        provider=refund.provider,
+        amount=refund.amount,
+        reference=said.reference,
+        reinstated_at=command.at,
+    )
+    return (reinstated, *giving.succeed(account, refund, command, said.reference))
 
 
 def _reverse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.balance.state import BALANCE, payment_id_of
+from domain.catalog.state import ProductKind
 from domain.errors import (
     NothingToRefund,
     PaymentDisputed,
@@ -16,7 +17,8 @@ from domain.ids import EffectId, RefundId, derive
 from domain.money import Money
 from domain.payments.state import Succeeded
 from domain.policies.settings import Policies, delay
-from domain.records import dataclass
+from domain.policies.terms import under
+from domain.records import dataclass, replace
 from domain.refunds.events import RefundRequested
 from domain.refunds.state import UNDER_WAY, RefundedBy, RefundStatus
 from domain.subscriptions.state import Source
@@ -99,6 +101,7 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
         beside = _beside(account, payment)
         return Allowance(amount=remaining, rule=MANAGER, ends_access=False, credit=beside)
     free = remaining - _carried_over(account, payment)
+    policies = _policies(account, payment, policies)
     if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
         credit = (*_beside(account, payment), *_credit_in(account, payment, None))
         return Allowance(amount=free, rule=WINDOW, ends_access=False, credit=credit)
@@ -109,6 +112,20 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
     return Allowance(amount=unused, rule=UNUSED, ends_access=True, credit=_credit_in(account, payment, now))
+
+
+def _policies(account: Account, payment: Payment, policies: Policies) -> Policies:
+    """Return the policies under the terms that were agreed with the payment's order.
+
+    An order of several products has the strictest of theirs, since its money goes back as one.
+    """
+    lines = account.orders[payment.order_id].lines
+    plans = [line for line in lines if line.kind is ProductKind.SUBSCRIPTION]
+    return replace(
+        policies,
+        refund_window=min(under(line.terms, policies).refund_window for line in lines),
+        refund_unused=all(under(line.terms, policies).refund_unused for line in plans),
+    )
 
 
 def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:

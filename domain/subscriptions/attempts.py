@@ -14,7 +14,7 @@ from domain.payments.events import PaymentCreated
 from domain.policies.settings import delay
 from domain.pricing.quote import Candidates, quote
 from domain.subscriptions.events import RenewalAttempted
-from domain.subscriptions.lines import line_of
+from domain.subscriptions.lines import line_of, terms_now
 from domain.subscriptions.renewal import failed
 from domain.subscriptions.roles import holder_of
 
@@ -86,8 +86,9 @@ def _order(
     payment_id: PaymentId,
     provider: str,
 ) -> OrderPlaced:
-    """Order the next period at the agreed price, with the best discount that holds now, and without a promo code."""
-    line = line_of(subscription.next_plan, subscription.id)
+    """Order the next period at the agreed price, with the best discount and the terms of now, without a promo code."""
+    plan = subscription.next_plan
+    line = line_of(plan, subscription.id, terms_now(plan, command.prices, command.policies, subscription.terms))
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     quoted = quote((line,), candidates, command.at)
     return OrderPlaced(

@@ -15,6 +15,7 @@ from domain.orders.evolve import placed as order_of
 from domain.orders.starting import collect
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.policies.terms import under
 from domain.refunds import giving
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
@@ -84,8 +85,9 @@ def resume(account: Account, asked: ResumeSubscription, command: Command[object]
         return pauses.go_on(subscription, command)
     if subscription.auto_renew:
         return ()
-    end = renewal.access_end(subscription.period_end, auto_renew=True, policies=command.policies)
-    first = renewal.first_attempt(subscription, subscription.period_start, subscription.period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    end = renewal.access_end(subscription.period_end, auto_renew=True, policies=policies)
+    first = renewal.first_attempt(subscription, subscription.period_start, subscription.period_end, policies)
     return (
         SubscriptionResumed(subscription_id=subscription.id, access_end=end, renew_at=max(first, command.at)),
         renewal.access(subscription, end),
@@ -100,8 +102,9 @@ def extend(account: Account, asked: ExtendSubscription, command: Command[object]
     if not 0 < asked.days <= days_max:
         raise ExtensionInvalid(days=asked.days, days_max=days_max)
     period_end = subscription.period_end + timedelta(days=asked.days)
-    end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=command.policies)
-    first = renewal.first_attempt(subscription, subscription.period_start, period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=policies)
+    first = renewal.first_attempt(subscription, subscription.period_start, period_end, policies)
     is_paused = subscription.status is SubscriptionStatus.PAUSED
     return (
         *close_renewal(account, subscription, command, CloseReason.CANCELLED),

@@ -22,6 +22,7 @@ from domain.orders.state import OPEN_STATUSES, OrderPurpose
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
 from domain.policies.settings import PlanChangeRemainder
+from domain.policies.terms import under
 from domain.pricing.quote import Candidates, quote
 from domain.records import replace
 from domain.refunds import giving
@@ -35,7 +36,7 @@ from domain.subscriptions.events import (
     SubscriptionRenewed,
 )
 from domain.subscriptions.evolve import evolve
-from domain.subscriptions.lines import line_of, offer_of, plan_of, plan_on_sale
+from domain.subscriptions.lines import line_of, offer_of, plan_of, plan_on_sale, terms_now
 from domain.subscriptions.roles import holder_of
 from domain.subscriptions.state import PaidPeriod, Plan, PlannedChange, Source, SubscriptionStatus, one_unit
 
@@ -73,7 +74,8 @@ def at_end(
     if _is_leaving(subscription) and subscription.next_plan == plan:
         return ()
     change = PlannedChange(plan=plan)
-    charge_at = renewal.at_end(subscription.period_start, subscription.period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    charge_at = renewal.at_end(subscription.period_start, subscription.period_end, policies)
     scheduled = PlanChangeScheduled(
         subscription_id=subscription.id,
         change=change,
@@ -91,7 +93,8 @@ def _is_leaving(subscription: Subscription) -> bool:
 def _drop(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Stay with the present plan after all."""
     staying = replace(subscription, planned=None)
-    first = renewal.first_attempt(staying, staying.period_start, staying.period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    first = renewal.first_attempt(staying, staying.period_start, staying.period_end, policies)
     dropped = PlanChangeDropped(
         subscription_id=subscription.id, renew_at=max(first, command.at) if _renews(subscription) else None
     )
@@ -134,7 +137,8 @@ def now(
             raise OrderOpen(order_id=earlier.id)
         return (OrderAlreadyPlaced(order_id=earlier.id),)
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
-    quoted = quote((line_of(plan, subscription.id),), candidates, command.at)
+    line = line_of(plan, subscription.id, terms_now(plan, command.prices, command.policies, None))
+    quoted = quote((line,), candidates, command.at)
     rest = sum(source.amount for source in refunds.unused_sources(account, subscription, command.at))
     placed = OrderPlaced(
         order_id=OrderId(derive(command.id, "order")),
@@ -191,7 +195,8 @@ def changed(
     start = command.at
     units = line.period.count * line.quantity
     end = end_of(start, one_unit(line.period.unit), units)
-    access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=command.policies)
+    policies = under(line.terms, command.policies)
+    access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=policies)
     carried, rest = _split(refunds.unused_sources(account, subscription, start), order.credit.amount)
     begun = SubscriptionRenewed(
         subscription_id=subscription.id,
@@ -202,9 +207,10 @@ def changed(
         period_end=end,
         access_end=access_end,
         auto_renew=after.auto_renew,
-        renew_at=renewal.first_attempt_at(start, end, command.policies) if after.auto_renew else None,
+        renew_at=renewal.first_attempt_at(start, end, policies) if after.auto_renew else None,
         renewed_at=start,
         paid=(PaidPeriod(order_id=order.id, start=start, end=end, sources=(*carried, *sources)),),
+        terms=line.terms,
     )
     events: tuple[AccountEvent, ...] = (
         *close_renewal(account, subscription, command, CloseReason.CANCELLED),

@@ -10,6 +10,7 @@ from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.ids import OrderId, Resource, SubscriptionId
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.policies.settings import Policies
+from domain.policies.terms import under
 from domain.records import replace
 from domain.subscriptions.events import (
     PlanChanged,
@@ -66,7 +67,8 @@ def failed(
     subscription: Subscription, command: Command[object], *, attempt: int, reason: str, hard: bool
 ) -> RenewalFailed:
     """Return the event of an attempt without money, with the next one where the schedule has one that can help."""
-    next_at = None if hard else retry_at(subscription.period_end, command.at, command.policies)
+    policies = under(subscription.terms, command.policies)
+    next_at = None if hard else retry_at(subscription.period_end, command.at, policies)
     return RenewalFailed(subscription_id=subscription.id, attempt=attempt, reason=reason, hard=hard, retry_at=next_at)
 
 
@@ -83,7 +85,7 @@ def renewed(
     already ended buys time from now on: nobody pays for a time without access. Whoever buys the plan again says anew
     whether it is to renew by itself; the agreed price stays. A renewal by another plan changes the plan.
     """
-    now, policies = command.at, command.policies
+    now, policies = command.at, under(line.terms, command.policies)
     before = subscription
     changed: tuple[AccountEvent, ...] = ()
     if order.purpose is OrderPurpose.RENEWAL and line.price_id != subscription.price_id:
@@ -111,6 +113,7 @@ def renewed(
             renew_at=first_attempt(paying, start, end, policies) if auto_renew else None,
             renewed_at=now,
             paid=(*lasting, PaidPeriod(order_id=order.id, start=start, end=end, sources=sources)),
+            terms=line.terms,
         ),
         access(subscription, ends, order.id),
     )

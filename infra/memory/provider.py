@@ -152,6 +152,8 @@ class MemoryProvider:
     """The next so many calls do their work, and the answer is lost on its way: UNKNOWN."""
     refunds_become: RefundAnswerStatus = RefundAnswerStatus.SUCCEEDED
     """What new refunds are at first: SUCCEEDED, FAILED, or PENDING until `settle_refund`."""
+    deny_refunds: int = 0
+    """The next so many refunds are carried out, and their calls refused all the same."""
     pages: dict[str, Collection] = field(default_factory=dict)
     charges: dict[str, Collection] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
@@ -345,6 +347,9 @@ class MemoryProvider:
         self.refunds[refund.reference] = refund
         self._become(refund, self.refunds_become)
         self._tell_of_refund(refund)
+        if self.deny_refunds > 0:
+            self.deny_refunds -= 1
+            return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="the call was refused")
         return refund.answer()
 
     def _become(self, refund: Refund, status: RefundAnswerStatus) -> None:

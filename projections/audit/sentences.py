@@ -40,7 +40,7 @@ from domain.refunds.events import (
     RefundSucceeded,
 )
 from projections.audit import balance_sentences, discount_sentences, money_back, subscription_sentences
-from projections.audit.words import Names, amount, moment, period, until
+from projections.audit.words import Names, amount, moment, period, terms, until
 from schemas.messages import CommandAccepted, CommandRejected
 
 if TYPE_CHECKING:
@@ -297,7 +297,8 @@ def _entitlement_ended(event: EntitlementEnded, names: Names) -> str:
 
 @_says(ProductDefined)
 def _product_defined(event: ProductDefined, names: Names) -> str:
-    return f"The {event.kind} {event.product_id} is “{event.title}”."
+    own = "" if event.terms is None else f", with terms of its own: {terms(event.terms)}"
+    return f"The {event.kind} {event.product_id} is “{event.title}”{own}."
 
 
 @_says(ProductArchived)

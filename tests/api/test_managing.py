@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -99,6 +100,34 @@ async def test_sales_are_listed_by_account_and_status(product: Product, manager:
     assert history[0]["event_type"] == "billing.payment.created"
     assert "manager:boss" in {entry["actor"] for entry in history}
     assert (await manager.get("/v1/admin/orders", status="nonsense")).json()["code"] == "query_invalid"
+
+
+@pytest.mark.parametrize("name", ["shop/{}", "a/grants/{}", "x/personal-discounts/{}/revoke", "//{}", "{}/"])
+async def test_an_account_with_slashes_is_named_as_every_other(product: Product, manager: Manager, name: str) -> None:
+    """An identity provider may call its users as it likes; written as it is or escaped, the address means the same."""
+    account = name.format(product.account())
+    path, escaped = f"/v1/admin/accounts/{account}", f"/v1/admin/accounts/{quote(account, safe='')}"
+    until = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    given = await manager.post(f"{path}/grants", {"resource": "film:stalker", "until": until, "reason": "a friend"})
+    assert (given.status_code, given.json().get("account")) == (201, account), given.text
+    headers = product.headers(account)
+    assert (await product.http.get("/v1/entitlements/film:stalker", headers=headers)).status_code == 200
+    revoked = await manager.post(f"{escaped}/grants/film:stalker/revoke", {"reason": "a mistake"})
+    assert (revoked.status_code, revoked.json().get("account")) == (200, account), revoked.text
+    history = await manager.get(f"{path}/grants/film:stalker/history")
+    assert len(history.json()["items"]) == 2
+    granted = await manager.post(f"{escaped}/personal-discounts", {"basis_points": 1000, "reason": "a friend"})
+    assert granted.status_code == 201, granted.text
+    discount = f"personal-discounts/{granted.json()['id']}"
+    assert (await manager.post(f"{path}/{discount}/revoke")).status_code == 200
+    assert len((await manager.get(f"{escaped}/{discount}/history")).json()["items"]) == 2
+
+
+@pytest.mark.parametrize("account", ["", "catalog/product/dune", "catalog/promo/X", "two words", "a" * 256])
+async def test_what_can_be_no_account_is_nowhere(manager: Manager, account: str) -> None:
+    path = f"/v1/admin/accounts/{quote(account)}/grants"
+    answer = await manager.post(path, {"resource": "film:stalker", "reason": "a friend"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 async def test_access_is_given_and_taken_back(product: Product, manager: Manager) -> None:

@@ -19,6 +19,7 @@ from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
 from domain.policies.settings import DisputeAccess, PlanChangeRemainder
+from domain.policies.terms import Terms
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
@@ -73,6 +74,11 @@ SPANS = (
 )
 CODES = st.sampled_from([None, None, None, "HALF", "FREE", "ONCE", "FIVE"])
 MONTHS = st.sampled_from([None, None, 3, 6])
+TERMS = (
+    None,
+    Terms(grace=timedelta(0), renewal_offsets=(timedelta(hours=-6),), refund_window=timedelta(0)),
+    Terms(grace=timedelta(days=9), renewal_offsets=(timedelta(days=-1), timedelta(days=8)), refund_unused=False),
+)
 ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
 STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
 
@@ -140,6 +146,11 @@ class AccountMachine(RuleBasedStateMachine):
         steps = tuple(MonthsStep(months=months, basis_points=part) for months, part in table.items())
         self.world.months = MonthsDiscounts(steps=steps)
 
+    @rule(product=st.sampled_from(["cinema", "kids", "solaris"]), terms=st.sampled_from(TERMS))
+    def a_manager_changes_the_terms_of_a_product(self, product: str, terms: Terms | None) -> None:
+        is_film = terms is not None and product == "solaris"
+        self.world.sell(product, Terms(refund_window=terms.refund_window) if terms and is_film else terms)
+
     @precondition(lambda self: self.running())
     @rule(data=st.data())
     def time_goes_on_to_a_renewal(self, data: Any) -> None:
@@ -204,13 +215,14 @@ class AccountMachine(RuleBasedStateMachine):
         self.world.do(RequestRefund(payment_id=payment_id, amount=amount, by_manager=by_manager))
 
     @precondition(lambda self: self.world.unanswered)
-    @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose"]))
+    @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose", "deny"]))
     def the_gateway_carries_out_a_call(self, data: Any, trouble: str | None) -> None:
         effect: Effect = self.pick(data, self.world.unanswered, "call")
         self.world.provider.drop_calls = int(trouble == "drop")
         self.world.provider.lose_answers = int(trouble == "lose")
+        self.world.provider.deny_refunds = int(trouble == "deny")
         self.world.carry_out(effect)
-        self.world.provider.drop_calls = self.world.provider.lose_answers = 0
+        self.world.provider.drop_calls = self.world.provider.lose_answers = self.world.provider.deny_refunds = 0
 
     @precondition(lambda self: self.world.unanswered)
     @rule()

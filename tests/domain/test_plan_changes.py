@@ -59,7 +59,7 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Ids, Spec, given, usd
+from tests.domain.spec import AGREED, DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Ids, Spec, given, usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,6 +166,7 @@ class TestNow:
                 renew_at=end - 3 * DAY,
                 renewed_at=at,
                 paid=(PaidPeriod(order_id=CHANGE.order, start=at, end=end, sources=sources),),
+                terms=AGREED,
             ),
             EntitlementGranted(
                 resource=ROLE,
