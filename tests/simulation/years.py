@@ -25,6 +25,7 @@ def settings_of(years: float, customers: int) -> Settings:
         lasts_s=years * 365.25 * DAY_S,
         repertoire=LASTING,
         timer_s=3_600.0,
+        sweep_s=3 * 3_600.0,
         patience_s=12 * 3_600.0,
         accident_s=15 * DAY_S,
         disks_burn=0.002,
