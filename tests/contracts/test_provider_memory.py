@@ -9,7 +9,8 @@ import pytest
 
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.money import Money
-from infra.memory.provider import Collection, MemoryProvider
+from infra.memory.books import Collection
+from infra.memory.provider import MemoryProvider
 from tests.contracts.money_suite import ChargeContract, RefundContract
 from tests.contracts.provider_suite import ProviderContract
 

@@ -24,7 +24,8 @@ from domain.payments.commands import AnswerCall
 from domain.refunds.commands import AnswerRefund
 from domain.reports import ReportPage
 from infra.kafka.topics import topics_of
-from infra.memory.provider import MemoryProvider, Method
+from infra.memory.books import Method
+from infra.memory.provider import MemoryProvider
 from schemas.codec import encode
 from schemas.envelope import headers_of_type
 from tests.integration.gateway_harness import (

@@ -237,13 +237,6 @@ async def dispute_payment(customer: Customer) -> None:
             world.later(world.decide, report.reference)
 
 
-async def bounce_refund(customer: Customer) -> None:
-    """The bank does not take a refund that had succeeded."""
-    row = customer.one("refunds", status="succeeded")
-    if row is not None:
-        customer.world.provider.bounce_refund(row["reference"], customer.world.clock.now())
-
-
 async def spoil_card(customer: Customer) -> None:
     """The saved card begins to decline, or to want a confirmation."""
     method = customer.world.provider.methods.get(f"method of {customer.account}")
@@ -327,7 +320,6 @@ REPERTOIRE: tuple[Deed, ...] = (
     ("migrate a price", 2, migrate_price),
     ("ask for a refund", 10, ask_refund),
     ("dispute a payment", 7, dispute_payment),
-    ("bounce a refund", 5, bounce_refund),
     ("spoil the card", 6, spoil_card),
     ("mend the card", 5, mend_card),
     ("remove the card", 1, remove_card),
@@ -349,7 +341,6 @@ LASTING: tuple[Deed, ...] = (
     ("change the plan", 1, change_plan),
     ("ask for a refund", 3, ask_refund),
     ("dispute a payment", 1, dispute_payment),
-    ("bounce a refund", 1, bounce_refund),
     ("spoil the card", 6, spoil_card),
     ("mend the card", 12, mend_card),
     ("extend a subscription", 1, extend_subscription),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.pool import Pool
 
-QUIET = Settings(customers=4, deeds=10, accident_s=0.0)
+QUIET = Settings(customers=6, deeds=16, accident_s=0.0)
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,8 @@ SEND_ATTEMPTS = 20
 SESSION_S = 10.0
 RESTART_S = 3.0
 STOP_S = 1_000.0
+BOUNCES = 0.25
+"""How often a bank does not take a refund."""
 DISPUTE_S_MAX = 10 * 86_400.0
 PROVIDER = "stripe"
 
@@ -257,8 +259,11 @@ class World:
     def hear(self, report: ProviderReport) -> None:
         """The provider tells something: late, often, or to nobody."""
         command = report.command
-        if isinstance(command, AnswerRefund) and command.answer.status is RefundAnswerStatus.PENDING:
-            self.later(self._settle_refund, command.answer.reference)
+        if isinstance(command, AnswerRefund):
+            if command.answer.status is RefundAnswerStatus.PENDING:
+                self.later(self._settle_refund, command.answer.reference)
+            elif command.answer.status is RefundAnswerStatus.SUCCEEDED and self.random.random() < BOUNCES:
+                self.later(self._bounce_refund, command.answer.reference)
         chance = self.random.random()
         copies = 1 if chance < 0.6 else 0 if chance < 0.8 else self.random.choice((2, 3))
         for _ in range(copies):
@@ -283,6 +288,11 @@ class World:
     async def _settle_refund(self, reference: str) -> None:
         await asyncio.sleep(self.random.expovariate(1 / 60))
         self.provider.settle_refund(reference, succeeds=self.random.random() < 0.8)
+
+    async def _bounce_refund(self, reference: str) -> None:
+        """The customer's bank does not take a refund that had succeeded."""
+        await asyncio.sleep(self.random.expovariate(1 / 60))
+        self.provider.bounce_refund(reference, self.clock.now())
 
     async def _deliver(self, report: ProviderReport) -> None:
         """What `api.routes.webhooks` makes of a verified webhook."""
