@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from domain.disputes.commands import DisputeReport
 
 CALLS_KEPT = 10_000
-REPORTS_A_PAGE = 100
 _PAYABLE = frozenset({AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING})
 
 
@@ -64,6 +63,7 @@ class MemoryProvider:
     """Hears of whatever happens at the provider, as soon as it does; how long a webhook takes is not told here."""
     reports_kept: timedelta | None = None
     """How long `reports` knows what was told; None: for ever."""
+    reports_a_page: int = 100
     _reports: deque[tuple[datetime, ProviderReport]] = field(default_factory=deque)
     """The newest last."""
     _told: int = 0
@@ -137,11 +137,12 @@ class MemoryProvider:
             return ReportPage(trouble="the call never arrived")
         newest_first = (report for at, report in reversed(self._reports) if since is None or at >= since)
         first = int(cursor or 0)
-        found = tuple(islice(newest_first, first, first + REPORTS_A_PAGE + 1))
+        behind = first + self.reports_a_page
+        found = tuple(islice(newest_first, first, behind + 1))
         if self._loses():
             return ReportPage(trouble="the answer was lost")
-        has_more = len(found) > REPORTS_A_PAGE
-        return ReportPage(reports=found[:REPORTS_A_PAGE], next_cursor=str(first + REPORTS_A_PAGE) if has_more else None)
+        has_more = len(found) > self.reports_a_page
+        return ReportPage(reports=found[: self.reports_a_page], next_cursor=str(behind) if has_more else None)
 
     async def close(self) -> None:
         """Nothing to release."""

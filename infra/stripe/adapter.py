@@ -36,6 +36,8 @@ class StripeOptions:
     """Of one method of the adapter, whatever the network does."""
     step_timeout_s: float = 10.0
     """Of each step of the network: connecting, sending, waiting for more bytes."""
+    events_a_page: int = 100
+    """How many events are asked for at once; 100 is the most that Stripe gives."""
 
 
 class StripeProvider:
@@ -58,7 +60,7 @@ class StripeProvider:
         self._sessions = Sessions(client=client, clock=clock, return_url=options.return_url)
         self._intents = Intents(client=client, clock=clock, return_url=options.return_url)
         self._refunds = Refunds(client=client, clock=clock)
-        self._reports = Reports(client, step_timeout_s=options.step_timeout_s)
+        self._reports = Reports(client, step_timeout_s=options.step_timeout_s, page_length=options.events_a_page)
 
     @property
     def name(self) -> str:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import stripe
     from stripe.params import EventListParams
 
-PAGE_LENGTH = 100
 OWNERS_AT_ONCE = 8
 OWNERS_KEPT_MAX = 10_000
 
@@ -28,15 +27,16 @@ OWNERS_KEPT_MAX = 10_000
 class Reports:
     """Pages of Stripe's events as reports. `page` raises what `within_deadline` takes."""
 
-    def __init__(self, client: stripe.StripeClient, *, step_timeout_s: float) -> None:
+    def __init__(self, client: stripe.StripeClient, *, step_timeout_s: float, page_length: int) -> None:
         self._client = client
         self._step_timeout_s = step_timeout_s
+        self._page_length = page_length
         self._owners: dict[str, Owner | None] = {}
         """Whose payment intents are, which never changes: a dispute is told of several times."""
 
     async def page(self, since: datetime | None, cursor: str | None) -> ReportPage:
         """Tell what Stripe told, the newest first."""
-        params: EventListParams = {"types": [*SWEPT_EVENTS], "limit": PAGE_LENGTH}
+        params: EventListParams = {"types": [*SWEPT_EVENTS], "limit": self._page_length}
         if since is not None:
             params["created"] = {"gte": int(since.timestamp())}
         if cursor is not None:
