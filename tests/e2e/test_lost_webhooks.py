@@ -44,7 +44,8 @@ def customer(up: RunningUp) -> Iterator[Customer]:
 def _bought(customer: Customer, *options: str) -> dict[str, Any]:
     order: dict[str, Any] = customer.order("nosferatu:usd").json()
     customer.at_the_page("pay", order, *options)
-    return customer.wait_for_status(order, "fulfilled")
+    customer.wait_for_status(order, "fulfilled")
+    return order
 
 
 def _wait_for_payment(customer: Customer, order: dict[str, Any], status: str) -> None:
