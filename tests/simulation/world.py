@@ -67,7 +67,7 @@ class Settings:
     """Likewise."""
     partitions: int = 2
     timer_s: float = 10.0
-    sweep_s: float = 15.0
+    sweep_s: float = 30.0
     """How often the provider is asked for what its webhooks may not have brought."""
     patience_s: float = 60.0
     accident_s: float = 15.0
