@@ -87,7 +87,7 @@ bench: $(INSTALLED) ## Measure, beside the limits of the machine
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: judges
-judges: $(INSTALLED) ## The outside judges of the sandbox provider (needs Go)
+judges: $(INSTALLED) ## The outside judges of the sandbox provider: stripe-mock (needs Go), localstripe
 	@$(BIN)/python -m tests.judges $(ARGS)
 
 .PHONY: e2e

@@ -30,6 +30,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "content_type_unsupported": 415,
     "head_too_large": 431,
     "body_invalid": 422,
+    "moment_out_of_range": 422,
     "idempotency_key_reused": 422,
     "payment_provider_unknown": 422,
     # Who the client is.
@@ -179,14 +180,18 @@ def unauthorized(code: str, detail: str) -> Problem:
 
 
 def of_validation(error: ValidationError) -> Problem:
-    """What is wrong with a JSON body: malformed, or each field that is not as it must be."""
+    """What is wrong with a JSON body: malformed, or each field that is not as it must be.
+
+    A check of ours may have a code of its own (PydanticCustomError), which is told where nothing else is wrong.
+    """
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found and found[0]["type"] == "json_invalid":
         return Problem("body_malformed", f"The body is no JSON that can be read. {found[0]['msg']}.")
     listed = [{"pointer": pointer(entry["loc"]), "detail": f"{entry['msg']}."} for entry in found[:_ERRORS_MAX]]
-    return Problem(
-        "body_invalid", f"{len(found)} field(s) of the body are not as they must be.", extra={"errors": listed}
-    )
+    detail = f"{len(found)} field(s) of the body are not as they must be."
+    kinds = {entry["type"] for entry in found}
+    code = kinds.pop() if len(kinds) == 1 and kinds <= STATUS_BY_CODE.keys() else "body_invalid"
+    return Problem(code, detail, extra={"errors": listed})
 
 
 def pointer(location: tuple[int | str, ...]) -> str:

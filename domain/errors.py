@@ -45,8 +45,9 @@ class CurrencyMismatch(DomainError):
 class AmountOutOfRange(DomainError):
     amount: int
     amount_max: int
+    amount_min: int = 1
     code: ClassVar[str] = "amount_out_of_range"
-    sentence: ClassVar[str] = "The amount {amount} is not between 1 and {amount_max} minor units."
+    sentence: ClassVar[str] = "The amount {amount} is not between {amount_min} and {amount_max} minor units."
 
 
 @dataclass(eq=False, kw_only=True)

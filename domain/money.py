@@ -54,15 +54,15 @@ class Money:
             raise CurrencyMismatch(left=self.currency, right=other.currency)
 
 
-def checked(money: Money) -> Money:
-    """Return money that may enter the system: a known currency and 0 < amount ≤ AMOUNT_MAX minor units.
+def checked(money: Money, *, amount_min: int = 1) -> Money:
+    """Return money that may enter the system: a known currency and `amount_min` ≤ amount ≤ AMOUNT_MAX minor units.
 
     Raises CurrencyUnknown, AmountOutOfRange.
     """
     if money.currency not in EXPONENTS:
         raise CurrencyUnknown(currency=money.currency)
-    if not 0 < money.amount <= AMOUNT_MAX:
-        raise AmountOutOfRange(amount=money.amount, amount_max=AMOUNT_MAX)
+    if not amount_min <= money.amount <= AMOUNT_MAX:
+        raise AmountOutOfRange(amount=money.amount, amount_min=amount_min, amount_max=AMOUNT_MAX)
     return money
 
 

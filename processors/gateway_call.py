@@ -20,8 +20,7 @@ from domain.payments.commands import AnswerCall
 from domain.refunds.commands import AnswerRefund
 from infra.logging import get_logger
 from processors.bounded_call import NoAnswerError, bounded
-from schemas.codec import WireError, decode, encode, type_of
-from schemas.messages import COMMANDS
+from schemas.codec import WireError, decode_command, encode, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +85,8 @@ def _sound(effect: Effect, answer: object) -> Answered:
 def is_readable(data: object) -> bool:
     """Tell whether the engine will be able to read the command."""
     try:
-        decode(type_of(data), encode(data), COMMANDS)
-    except (WireError, TypeError, ValueError, OverflowError, RecursionError, KeyError, AttributeError):
+        decode_command(type_of(data), encode(data))
+    except (WireError, TypeError, ValueError, OverflowError, RecursionError, KeyError):
         return False
     return True
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from infra.kafka.topics import Topics, create_topics
@@ -33,6 +34,22 @@ if TYPE_CHECKING:
     from infra.embedded.postgres import EmbeddedPostgres
 
 PARTITIONS = 4
+
+hypothesis.settings.register_profile("billing", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("billing")
+"""No test fails because the machine is busy."""
+
+KILLING_FIXTURES = {"private_kafka", "private_postgres", "up"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a second chance to tests that kill, freeze and start real servers, and to no others.
+
+    A machine that stalls for seconds can spoil one of them. The report says which were run again.
+    """
+    for item in items:
+        if item.get_closest_marker("chaos") or KILLING_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")

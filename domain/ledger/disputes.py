@@ -9,14 +9,7 @@ from domain.ledger.state import Sale, TakenBack
 from domain.records import replace
 
 if TYPE_CHECKING:
-    from domain.disputes.events import (
-        DisputeClosed,
-        DisputeEvent,
-        DisputeLost,
-        DisputeOpened,
-        DisputeUpdated,
-        DisputeWon,
-    )
+    from domain.disputes.events import DisputeEvent, DisputeOpened
     from domain.ledger.draft import Draft
 
 
@@ -27,15 +20,11 @@ def opened(draft: Draft, event: DisputeOpened) -> None:
         taken = TakenBack(cash=provider_cash(event.provider), amount=0)
         sale = replace(sale, disputes={**sale.disputes, event.payment_id: taken})
     draft.put(sale)
-    _take(draft, event)
+    told(draft, event)
 
 
-def told(draft: Draft, event: DisputeUpdated | DisputeWon | DisputeLost | DisputeClosed) -> None:
+def told(draft: Draft, event: DisputeEvent) -> None:
     """What the bank holds of the payment is more or less than before: won, it is ours again; lost, it stays gone."""
-    _take(draft, event)
-
-
-def _take(draft: Draft, event: DisputeEvent) -> None:
     sale = draft.sale(event.order_id)
     taken = None if sale is None else sale.disputes.get(event.payment_id)
     if sale is None or taken is None:

@@ -15,6 +15,7 @@ from domain.errors import (
     SubscriptionIsPaused,
 )
 from domain.ids import OrderId, PaymentId, derive
+from domain.money import checked
 from domain.orders import starting
 from domain.orders.events import OrderAlreadyPlaced, OrderCancelled, OrderExpired, OrderFailed, OrderPlaced
 from domain.orders.evolve import placed as order_of
@@ -147,7 +148,7 @@ def _quoted(account: Account, order: PlaceOrder, command: Command[object]) -> Qu
         policies=command.policies,
         command_id=command.id,
     )
-    if order.expected_total is not None and order.expected_total != quoted.total:
+    if order.expected_total is not None and checked(order.expected_total, amount_min=0) != quoted.total:
         total = quoted.total
         raise PriceChanged(
             expected_amount=order.expected_total.amount, total_amount=total.amount, currency=total.currency

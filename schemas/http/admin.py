@@ -6,8 +6,7 @@ from datetime import datetime
 
 from domain.grants.commands import GiveGrant
 from domain.ids import Resource
-from schemas.http.discounts import Moment
-from schemas.http.fields import AnswerModel, NameText, RequestModel
+from schemas.http.fields import AnswerModel, Moment, NameText, RequestModel
 from schemas.http.orders import OrderAnswer, PaymentAnswer
 from schemas.http.refunds import RefundAnswer
 

@@ -19,6 +19,7 @@ from schemas.http.fields import (
     PeriodAnswer,
     PeriodRequest,
     RequestModel,
+    WideInteger,
 )
 
 PRICES_MAX = 100
@@ -33,7 +34,7 @@ class PriceRequest(RequestModel):
     id: NameText
     amount: MoneyRequest
     period: PeriodRequest | None = None
-    trial_days: Annotated[int, Field(ge=1, le=366)] | None = None
+    trial_days: WideInteger | None = None
 
 
 class DefineProductRequest(RequestModel):
@@ -43,7 +44,7 @@ class DefineProductRequest(RequestModel):
     title: NameText
     description: Annotated[str, StringConstraints(max_length=5000, pattern=TEXT_PATTERN)] = ""
     role: NameText | None = None
-    validity_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    validity_days: WideInteger | None = None
     prices: Annotated[list[PriceRequest], Field(min_length=1, max_length=PRICES_MAX)]
 
     def to_command(self, product_id: ProductId) -> DefineProduct:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from domain.ids import PriceId, ProductId
 from domain.orders.commands import OrderItem
 from domain.pricing.commands import DefineMonthsDiscounts, GrantPersonalDiscount
 from domain.pricing.state import MonthsStep, PromoCode
 from domain.promo.commands import DefinePromoCode
-from schemas.http.fields import AnswerModel, MoneyAnswer, MoneyRequest, NameText, RequestModel
+from schemas.http.fields import AnswerModel, Moment, MoneyAnswer, MoneyRequest, NameText, RequestModel, WideInteger
 from schemas.http.orders import ITEMS_MAX, AppliedDiscountAnswer, OrderItemRequest, QuoteLineAnswer
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class QuoteRequest(RequestModel):
     """What would these items cost now?"""
 
-    items: Annotated[list[OrderItemRequest], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[list[OrderItemRequest], Field(max_length=ITEMS_MAX)]
     promo_code: NameText | None = None
 
     def to_items(self) -> tuple[OrderItem, ...]:
@@ -64,12 +64,6 @@ class QuoteAnswer(AnswerModel):
     considered_discounts: tuple[ConsideredDiscountAnswer, ...]
 
 
-WIDE_MAX = 10**9
-"""Far above every rule of the domain, which has the last word and a code for each: this only bounds a number."""
-
-WideInteger = Annotated[int, Field(ge=-WIDE_MAX, le=WIDE_MAX)]
-Moment = Annotated[AwareDatetime, Field(strict=False)]
-"""A time of RFC 3339 with its offset."""
 ProductNames = Annotated[list[NameText], Field(max_length=1000)]
 
 

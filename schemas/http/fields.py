@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from domain.calendar import Period, PeriodUnit
-from domain.money import AMOUNT_MAX, Money
+from domain.money import Money
 
 Item = TypeVar("Item")
 
@@ -19,7 +20,23 @@ TEXT_PATTERN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE_PATTERN)]
 """The name of something else: whether there is such a thing, the domain says."""
-CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+WIDE_MAX = 2**63 - 1
+"""What 64 bits hold. It only bounds a number: the domain has the last word, and a code of its own for each rule."""
+
+WideInteger = Annotated[int, Field(ge=-WIDE_MAX, le=WIDE_MAX)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """The moment as the log has it; at the ends of the calendar, UTC has no such day."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("moment_out_of_range", "There is no such moment in UTC") from error
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
+"""A time of RFC 3339 with its offset, in UTC from here on."""
 
 
 class RequestModel(BaseModel):
@@ -37,8 +54,8 @@ class AnswerModel(BaseModel):
 class MoneyRequest(RequestModel):
     """An amount in minor units (cents, yen, fils) of an ISO 4217 currency."""
 
-    amount: Annotated[int, Field(ge=0, le=AMOUNT_MAX)]
-    currency: CurrencyText
+    amount: WideInteger
+    currency: NameText
 
     def to_domain(self) -> Money:
         """The same as the domain has it."""
@@ -48,7 +65,7 @@ class MoneyRequest(RequestModel):
 class PeriodRequest(RequestModel):
     """A length of time: so many days or calendar months."""
 
-    count: Annotated[int, Field(ge=1, le=3660)]
+    count: WideInteger
     unit: PeriodUnit
 
     def to_domain(self) -> Period:

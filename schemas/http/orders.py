@@ -16,6 +16,7 @@ from schemas.http.fields import (
     NameText,
     PeriodAnswer,
     RequestModel,
+    WideInteger,
 )
 
 ITEMS_MAX = 100
@@ -35,13 +36,13 @@ class OrderItemRequest(RequestModel):
     """One thing to buy, by its price; `months` for subscriptions with a price by the month."""
 
     price_id: NameText
-    months: Annotated[int, Field(ge=1, le=1200)] | None = None
+    months: WideInteger | None = None
 
 
 class PlaceOrderRequest(RequestModel):
     """Buy these items. With `expected_total`, the order is rejected where it would cost anything else now."""
 
-    items: Annotated[list[OrderItemRequest], Field(min_length=1, max_length=ITEMS_MAX)]
+    items: Annotated[list[OrderItemRequest], Field(max_length=ITEMS_MAX)]
     promo_code: NameText | None = None
     provider: NameText | None = None
     auto_renew: bool = True

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
-from domain.money import AMOUNT_MAX
 from domain.refunds.commands import RequestRefund
-from schemas.http.fields import AnswerModel, MoneyAnswer, RequestModel
+from schemas.http.fields import AnswerModel, MoneyAnswer, RequestModel, WideInteger
 
 if TYPE_CHECKING:
     from domain.ids import PaymentId
@@ -20,7 +19,7 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=
 class RequestRefundRequest(RequestModel):
     """Give money back: `amount` in minor units of the payment's currency, or all that the rules allow."""
 
-    amount: Annotated[int, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)] | None = None
+    amount: WideInteger | None = None
     reason: Reason | None = None
 
     def to_command(self, payment_id: PaymentId, *, by_manager: bool) -> RequestRefund:

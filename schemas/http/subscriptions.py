@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import StringConstraints
 
 from domain.ids import PriceId, SubscriptionId
 from domain.subscriptions.commands import (
@@ -16,19 +16,18 @@ from domain.subscriptions.commands import (
     MigratePrice,
     StartTrial,
 )
-from schemas.http.fields import LINE_PATTERN, AnswerModel, MoneyAnswer, NameText, PeriodAnswer, RequestModel
+from schemas.http.fields import (
+    LINE_PATTERN,
+    AnswerModel,
+    Moment,
+    MoneyAnswer,
+    NameText,
+    PeriodAnswer,
+    RequestModel,
+    WideInteger,
+)
 from schemas.http.orders import AppliedDiscountAnswer, OrderAnswer, WebAddress
 
-
-def _in_utc(moment: datetime) -> datetime:
-    """The moment as the log has it. Raises ValueError at the ends of the calendar, where UTC has no such day."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("the moment is out of range") from error
-
-
-MomentField = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=LINE_PATTERN)]
 
 
@@ -80,7 +79,7 @@ class StartTrialRequest(RequestModel):
 class ExtendSubscriptionRequest(RequestModel):
     """Days that a manager gives; `account` may be left out, since the subscription is somebody's."""
 
-    days: Annotated[int, Field(ge=1, le=1_000_000)]
+    days: WideInteger
     reason: ReasonText
     account: NameText | None = None
 
@@ -99,7 +98,7 @@ class MigratePriceRequest(RequestModel):
     """A new price of the same product, for periods that begin at `effective_at` or later."""
 
     price_id: NameText
-    effective_at: MomentField
+    effective_at: Moment
     account: NameText | None = None
 
     def to_command(self, subscription_id: SubscriptionId) -> MigratePrice:

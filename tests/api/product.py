@@ -119,6 +119,11 @@ class Product:
             assert time.monotonic() < deadline, answer.text
 
 
+def usd(amount: int) -> dict[str, Any]:
+    """So many cents, as requests and answers have it."""
+    return {"amount": amount, "currency": "USD"}
+
+
 def token(settings: Settings, account: str, *roles: str, **changes: Any) -> str:
     """A token of the development key; `changes` to its claims, None leaves one out."""
     key = signing_key(settings)

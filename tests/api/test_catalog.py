@@ -69,7 +69,11 @@ async def test_rules_of_the_catalogue_are_problems(product: Product) -> None:
         ({"kind": "subscription", "validity_days": None}, "product_invalid"),
         ({"prices": [{"id": "another:buy", "amount": {"amount": 1, "currency": "USD"}}]}, "price_invalid"),
         ({"prices": [{"id": f"{name}:buy", "amount": {"amount": 0, "currency": "USD"}}]}, "amount_out_of_range"),
+        ({"prices": [{"id": f"{name}:buy", "amount": {"amount": -1, "currency": "USD"}}]}, "amount_out_of_range"),
+        ({"prices": [{"id": f"{name}:buy", "amount": {"amount": 10**18, "currency": "USD"}}]}, "amount_out_of_range"),
         ({"prices": [{"id": f"{name}:buy", "amount": {"amount": 1, "currency": "XXX"}}]}, "currency_unknown"),
+        ({"validity_days": 0}, "product_invalid"),
+        ({"validity_days": 10**18}, "product_invalid"),
         ({"title": "a\x00b"}, "body_invalid"),
         ({"description": "a\x07"}, "body_invalid"),
     ):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.api import test_webhooks as webhooks
 from tests.api.managing import Manager
+from tests.api.product import usd
 
 if TYPE_CHECKING:
     from tests.api.product import Product
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def manager(product: Product) -> Manager:
     return Manager(product)
-
-
-def usd(amount: int) -> dict[str, Any]:
-    return {"amount": amount, "currency": "USD"}
 
 
 async def bought(product: Product, account: str) -> dict[str, Any]:
@@ -142,7 +139,16 @@ async def test_access_is_given_and_taken_back(product: Product, manager: Manager
         ),
         ("PUT", "promo-codes/OK-1", {"amount": {"amount": 1, "currency": "XXX"}}, "currency_unknown"),
         ("PUT", "promo-codes/OK-1", {"amount": {"amount": 0, "currency": "USD"}}, "amount_out_of_range"),
-        ("PUT", "promo-codes/OK-1", {"amount": {"amount": -1, "currency": "USD"}}, "body_invalid"),
+        ("PUT", "promo-codes/OK-1", {"amount": {"amount": -1, "currency": "USD"}}, "amount_out_of_range"),
+        ("PUT", "promo-codes/OK-1", {"amount": {"amount": 10**18, "currency": "USD"}}, "amount_out_of_range"),
+        ("PUT", "promo-codes/OK-1", {"amount": {"amount": 10**30, "currency": "USD"}}, "body_invalid"),
+        ("PUT", "promo-codes/OK-1", {"amount": {"amount": 1, "currency": "dollars"}}, "currency_unknown"),
+        (
+            "PUT",
+            "promo-codes/OK-1",
+            {"basis_points": 1, "valid_until": "0001-01-01T00:00:00+14:00"},
+            "moment_out_of_range",
+        ),
         ("PUT", "promo-codes/OK-1", {"amount": {"amount": 9.99, "currency": "USD"}}, "body_invalid"),
         ("PUT", "promo-codes/OK-1", {"basis_points": 1, "valid_from": "2026-01-01T00:00:00"}, "body_invalid"),
         ("PUT", "promo-codes/OK-1", {"basis_points": 1, "valid_until": "9999-99-99T00:00:00Z"}, "body_invalid"),

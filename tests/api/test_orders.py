@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.api.product import usd
+
 if TYPE_CHECKING:
     from tests.api.product import Product
 
@@ -183,6 +185,13 @@ async def test_rejections_are_problems_and_stay_the_same(product: Product) -> No
         ({"items": [{"price_id": price}], "expected_total": {"amount": 998, "currency": "USD"}}, 409, "price_changed"),
         ({"items": [{"price_id": price, "months": 3}]}, 422, "months_invalid"),
         ({"items": [{"price_id": plan, "months": 37}]}, 422, "months_invalid"),
+        ({"items": [{"price_id": plan, "months": 0}]}, 422, "months_invalid"),
+        ({"items": [{"price_id": plan, "months": -1}]}, 422, "months_invalid"),
+        ({"items": [{"price_id": plan, "months": 10_000}]}, 422, "months_invalid"),
+        ({"items": []}, 422, "order_empty"),
+        ({"items": [{"price_id": price}], "expected_total": usd(-5)}, 422, "amount_out_of_range"),
+        ({"items": [{"price_id": price}], "expected_total": usd(10**18)}, 422, "amount_out_of_range"),
+        ({"items": [{"price_id": price}], "expected_total": usd(1) | {"currency": "XXX"}}, 422, "currency_unknown"),
         ({"items": [{"price_id": price}, {"price_id": price}]}, 422, "item_repeated"),
         ({"items": [{"price_id": price}], "promo_code": "FREE"}, 422, "promo_code_unknown"),
         ({"items": [{"price_id": price}] * 21}, 422, "too_many_items"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.api.managing import Manager
+from tests.api.product import usd
 
 if TYPE_CHECKING:
     import httpx
@@ -26,10 +27,6 @@ def manager(product: Product) -> Manager:
 async def quote(product: Product, account: str, body: dict[str, Any], position: str = "") -> httpx.Response:
     headers = product.headers(account) | ({"Billing-Position": position} if position else {})
     return await product.http.post("/v1/quotes", json=body, headers=headers)
-
-
-def usd(amount: int) -> dict[str, Any]:
-    return {"amount": amount, "currency": "USD"}
 
 
 async def test_quote_is_order_is_charge(product: Product, manager: Manager) -> None:
@@ -198,11 +195,11 @@ async def test_price_that_changed_meanwhile(product: Product, manager: Manager) 
     ("body", "status", "code"),
     [
         ({}, 422, "body_invalid"),
-        ({"items": []}, 422, "body_invalid"),
+        ({"items": []}, 422, "order_empty"),
         ({"items": [{"price_id": "no:such"}]}, 422, "price_unknown"),
-        ({"items": [{"price_id": "PLAN", "months": 0}]}, 422, "body_invalid"),
+        ({"items": [{"price_id": "PLAN", "months": 0}]}, 422, "months_invalid"),
         ({"items": [{"price_id": "PLAN", "months": 37}]}, 422, "months_invalid"),
-        ({"items": [{"price_id": "PLAN", "months": 10_000}]}, 422, "body_invalid"),
+        ({"items": [{"price_id": "PLAN", "months": 10_000}]}, 422, "months_invalid"),
         ({"items": [{"price_id": "PLAN"}, {"price_id": "PLAN"}]}, 422, "item_repeated"),
         ({"items": [{"price_id": "PLAN"}] * 21}, 422, "too_many_items"),
         ({"items": [{"price_id": "PLAN"}], "promo_code": ""}, 422, "body_invalid"),

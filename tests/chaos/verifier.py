@@ -227,8 +227,12 @@ def chains_hold(evidence: Evidence) -> Finding:
     return finding
 
 
+def _bodies(log: list[Record], wire_type: str) -> list[tuple[Record, Body]]:
+    return [(record, json.loads(record.value)) for record in log if record.headers["ce_type"] == wire_type]
+
+
 def _succeeded(log: list[Record]) -> list[tuple[Record, Body]]:
-    return [(r, json.loads(r.value)) for r in log if r.headers["ce_type"] == "billing.payment.succeeded"]
+    return _bodies(log, "billing.payment.succeeded")
 
 
 def each_payment_has_one_charge(evidence: Evidence) -> Finding:
@@ -257,10 +261,6 @@ def each_charge_has_one_payment(evidence: Evidence) -> Finding:
     for payment_id, count in Counter(body["payment_id"] for _, body in succeeded).items():
         finding.require(count == 1, f"payment {payment_id} succeeded {count} times")
     return finding
-
-
-def _bodies(log: list[Record], wire_type: str) -> list[tuple[Record, Body]]:
-    return [(record, json.loads(record.value)) for record in log if record.headers["ce_type"] == wire_type]
 
 
 def _refunded(log: list[Record]) -> Counter[str]:

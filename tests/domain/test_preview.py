@@ -65,7 +65,7 @@ CHANGES = {
 }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @drawn(
     start=st.datetimes(datetime(2027, 1, 1), datetime(2033, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # made UTC
     price=st.sampled_from(["cinema:month", "cinema:quarter", "cinema:days"]),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.judges.go import REQUIRED
+from tests.judges.calling import REQUIRED
 
 if __name__ == "__main__":
     os.environ[REQUIRED] = "1"

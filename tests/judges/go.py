@@ -8,34 +8,25 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.judges import calling
 
 MODULE = "github.com/stripe/stripe-mock"
 VERSION = "v0.203.0"
 """Go checks what it downloads against its checksum database, so that the judge cannot be swapped."""
 
 TIMEOUT_S = 600
-REQUIRED = "BILLING_JUDGES_REQUIRED"
-"""Set by `make judges`: a judge that cannot come is then a failure, unless the machine has no Go at all."""
-
-
-def leave_out(why: str) -> None:
-    """Says what was left out; fails instead where the judges were asked for and could have come."""
-    if os.environ.get(REQUIRED) and shutil.which("go"):
-        pytest.fail(why)
-    pytest.skip(f"left out: the judgement by Stripe's OpenAPI document and by stripe-mock. {why}")
+JUDGE = "Stripe's OpenAPI document and stripe-mock"
 
 
 def wanted() -> None:
-    """The judges run every scenario once more, so they come only when they are called."""
-    if not os.environ.get(REQUIRED):
-        leave_out("`make judges` runs it, on a machine with Go.")
+    """They come only when they are called."""
+    calling.wanted(JUDGE)
 
 
 def run(*arguments: str, **environment: str) -> str:
     """What a Go command prints."""
     if shutil.which("go") is None:
-        leave_out("There is no Go on this machine.")
+        calling.leave_out(JUDGE, "There is no Go on this machine.", could_come=False)
     answer = subprocess.run(
         ["go", *arguments],
         env={**os.environ, **environment},
@@ -46,7 +37,7 @@ def run(*arguments: str, **environment: str) -> str:
         check=False,
     )
     if answer.returncode != 0:
-        leave_out(f"go {' '.join(arguments)}: {answer.stderr.strip()[-500:]}")
+        calling.leave_out(JUDGE, f"go {' '.join(arguments)}: {answer.stderr.strip()[-500:]}")
     return answer.stdout
 
 

@@ -200,7 +200,7 @@ async def race(uses: int, schedule: list[tuple[str, int]]) -> None:
         assert {event.data.order_id for event in placed} == paid | released | refused
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(uses=st.integers(1, 4), schedule=st.lists(steps, max_size=60))
 def test_the_limit_holds_under_any_race(uses: int, schedule: list[tuple[str, int]]) -> None:
     with asyncio.Runner() as runner:
