@@ -72,6 +72,8 @@ class Refund:
     amount: int
     status: str = "requested"
     ends: int = 0
+    is_known: bool = False
+    """Whether the provider has it in its books, as it once said."""
 
 
 @dataclass(slots=True)
@@ -240,6 +242,7 @@ def _tell_refund(story: Story, entry: Entry, verb: str) -> None:
         story.require(promised <= paid, entry, f"{promised} would go back of {paid}")
         return
     refund = story.refunds[body["refund_id"]]
+    refund.is_known = refund.is_known or verb in {"submitted", "succeeded"}
     if verb == "submitted":
         refund.status = verb
     if verb == "reversed":

@@ -7,7 +7,6 @@ do with a batch what the statements of `projections.statements` do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from projections import commands
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
     from infra.memory.log import StoredRecord
     from projections.fold import Row
     from projections.model import ReadModel
-    from schemas.envelope import EventRecord
 
-RECORDS_KEPT = 2_000
 Key = tuple[str, ...]
 
 
@@ -75,14 +72,9 @@ def fold(records: Iterable[StoredRecord]) -> Batch:
     """Return the changes that some events make."""
     batch = Batch()
     for record in records:
-        batch.add_event(_read(record), Place(record.partition, record.offset))
+        event = read_event(record.key, record.value, [*record.headers])
+        batch.add_event(event, Place(record.partition, record.offset))
     batch.rows.pop(commands.MODEL, None)
     batch.lines.clear()
     batch.booked.clear()
     return batch
-
-
-@lru_cache(maxsize=RECORDS_KEPT)
-def _read(record: StoredRecord) -> EventRecord:
-    """The judge folds the log once more than the projector did; what a record says is the same both times."""
-    return read_event(record.key, record.value, [*record.headers])

@@ -29,6 +29,7 @@ def good(pool: Pool) -> Evidence:
         needed = (
             "subscription.renewed",
             "refund.reversed",
+            "refund.succeeded",
             "dispute.opened",
             "promo_code.settled",
             "order.expired",
@@ -79,7 +80,12 @@ def return_too_much(evidence: Evidence) -> None:
 
 
 def lose_refund(evidence: Evidence) -> None:
-    evidence.refunds.pop()
+    evidence.refunds.remove(next(refund for refund in evidence.refunds if refund.status == "succeeded"))
+
+
+def lose_bounced_refund(evidence: Evidence) -> None:
+    bounced = {entry.body["refund_id"] for entry in events(evidence) if entry.kind == "billing.refund.reversed"}
+    evidence.refunds.remove(next(refund for refund in evidence.refunds if refund.refund_id in bounced))
 
 
 def lose_dispute(evidence: Evidence) -> None:
@@ -171,6 +177,7 @@ TAMPERED: list[tuple[Callable[[Evidence], None], str]] = [
     (charge_twice, "charges and payments are the same"),
     (lambda evidence: remove(evidence, "payment.succeeded"), "charges and payments are the same"),
     (lose_refund, "refunds in books and log are the same"),
+    (lose_bounced_refund, "refunds in books and log are the same"),
     (return_too_much, "refunds in books and log are the same"),
     (lambda evidence: remove(evidence, "refund.reversed"), "refunds in books and log are the same"),
     (lose_dispute, "disputes in books and log are the same"),
