@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         RefundAnswer,
         RefundPayment,
     )
+    from domain.reports import ReportPage
 
 
 class Clock(Protocol):
@@ -58,6 +59,13 @@ class PaymentProvider(Protocol):
         """Give money back, or tell how the refund that the effect names stands.
 
         The same `effect_id` gives back once, however often it is called and however late.
+        """
+
+    async def reports(self, since: datetime | None, *, cursor: str | None = None) -> ReportPage:
+        """Tell again what was told of disputes and of refunds that failed: one page, the newest first.
+
+        Without `since` all that the provider still knows. Each report is the one that the webhook brought, or would
+        have brought. What cannot be told is the page's `trouble`, and holds nothing else of it back.
         """
 
     async def close(self) -> None:

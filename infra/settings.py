@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     # Gateway.
     gateway_concurrency: int = Field(default=64, ge=1, le=10_000)
     """How many calls to providers one gateway worker makes at once."""
+    gateway_sweep_interval_s: float = Field(default=600.0, ge=0, le=86_400)
+    """How often providers are asked for disputes and failed refunds whose webhooks may be lost; 0: never."""
 
     # Sandbox provider (development only, loopback).
     sandbox_host: str = "127.0.0.1"

@@ -253,7 +253,7 @@ class World:
         """Let the bank refuse a refund that had succeeded."""
         reference = self.account.refunds[RefundId(refund_id)].reference
         if reference in self.provider.refunds:
-            answer = self.provider.bounce_refund(reference)
+            answer = self.provider.bounce_refund(reference, self.now)
             self.hooks.append(AnswerRefund(refund_id=RefundId(refund_id), effect_id=None, attempt=0, answer=answer))
 
     def _hook_of(self, report: DisputeReport) -> None:
