@@ -24,6 +24,7 @@ from domain.effects import (
 from domain.ids import PaymentId, RefundId
 from domain.payments.commands import ReportPayment
 from domain.refunds.commands import AnswerRefund
+from infra.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableSequence
@@ -144,6 +145,8 @@ class MemoryProvider:
     """Implements `domain.ports.PaymentProvider`. `pages`, `charges` and `refunds` are its books, by reference."""
 
     name: str = "memory"
+    now: Callable[[], datetime] = field(default_factory=lambda: SystemClock().now)
+    """Tells whether the time of a charge is over."""
     refused_currencies: frozenset[str] = frozenset()
     """Requests in one of these are REFUSED."""
     drop_calls: int = 0
@@ -196,7 +199,10 @@ class MemoryProvider:
         """See the port. The same effect id is charged once, and always has the answer that the books have now."""
         if self._drops(effect):
             return _unknown("the call never arrived")
-        charge = self.charges.get(f"charge-{effect.effect_id}") or self._charge(effect, account)
+        charge = self.charges.get(f"charge-{effect.effect_id}")
+        if charge is None and self.now() >= effect.expires_at:
+            return self._deliver(ProviderAnswer(status=AnswerStatus.CLOSED, detail="the charge was not made"))
+        charge = charge or self._charge(effect, account)
         return self._deliver(charge.answer() if charge else _refused("no such means of payment"))
 
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:

@@ -151,7 +151,7 @@ class World:
         self.topics = MemoryTopics()
         self.tables = Tables()
         self.shelf = Shelf()
-        self.provider = MemoryProvider(name=PROVIDER, tell=self.hear)
+        self.provider = MemoryProvider(name=PROVIDER, now=self.clock.now, tell=self.hear)
         self.engines = self._group(self.names.commands)
         self.gateways = self._group(self.names.effects)
         self.projectors = self._group(self.names.events)
