@@ -46,14 +46,18 @@ class PaymentProvider(Protocol):
     async def charge(self, effect: ChargeMethod, *, account: str) -> ProviderAnswer:
         """Charge a saved means of payment: SUCCEEDED, DECLINED, ACTION_REQUIRED, PROCESSING, REFUSED or UNKNOWN.
 
-        The same `effect_id` charges once, however often it is called and however late.
+        The same `effect_id` charges once, however often it is called. From `expires_at` on nothing is charged: the
+        adapter tells how the charge stands that was made before, by any status, or CLOSED where there is none.
         """
 
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
         """Tell how the payment stands: any status. CLOSED also when the provider never heard of the payment."""
 
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
-        """Make the payment unpayable: CLOSED, or SUCCEEDED when it was paid before, PROCESSING, UNKNOWN."""
+        """Make the payment unpayable: CLOSED, or SUCCEEDED when it was paid before, PROCESSING, UNKNOWN.
+
+        CLOSED where there is none has to be sure of it for a charge, so it is looked for among its customer's.
+        """
 
     async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
         """Give money back, or tell how the refund that the effect names stands.

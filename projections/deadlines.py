@@ -228,7 +228,7 @@ def _payment(data: PaymentEvent | PaymentMethodSaved, at: datetime) -> dict[str,
             return {}
         case PaymentCloseRequested():
             ending = {"silent_since": None, "look_at": None, "end_at": None}
-            if data.reference is None:
+            if not data.asks:
                 return ending
             return {**_call(CallKind.CLOSE_CHECKOUT, data.requested_at, data.repeat_at), **ending}
         case PaymentMethodSaved():

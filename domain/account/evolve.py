@@ -175,7 +175,7 @@ def _changed(payment: Payment, event: PaymentEvent) -> Payment:
             closing = Closing(
                 reference=event.reference, reason=event.reason, detail=event.detail, before=payment.status
             )
-            if event.reference is None:
+            if not event.asks:
                 return replace(payment, phase=closing, sweep_at=None)
             call = _call(event.effect_id, CallKind.CLOSE_CHECKOUT, event.requested_at, event.repeat_at)
             return replace(payment, phase=closing, call=call, sweep_at=None)

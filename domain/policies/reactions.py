@@ -77,7 +77,7 @@ def react(account: Account, event: AccountEvent) -> AnyEffect | None:
         return _refund(account.refunds[event.refund_id])
     if not isinstance(event, _ASKING):
         return None
-    if isinstance(event, PaymentCloseRequested) and event.reference is None:
+    if isinstance(event, PaymentCloseRequested) and not event.asks:
         return None
     payment = account.payments[event.payment_id]
     return None if payment.call is None else _effect(account, payment, payment.call)
@@ -224,6 +224,7 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
                 provider=payment.provider,
                 attempt=call.attempt,
                 reference=payment.reference,
+                customer_reference=None if payment.method is None else payment.method.customer_reference,
             )
 
 
@@ -241,6 +242,7 @@ def _charge(account: Account, payment: Payment, call: ProviderCall) -> ChargeMet
         customer_reference=payment.method.customer_reference,
         method_reference=payment.method.method_reference,
         created_at=payment.created_at,
+        expires_at=payment.expires_at,
     )
 
 

@@ -25,6 +25,7 @@ from domain.ids import AccountId, PaymentId, RefundId
 from domain.payments.commands import ReportPayment
 from domain.refunds.commands import AnswerRefund
 from domain.reports import ProviderReport, ReportPage
+from infra.clock import SystemClock
 from infra.memory.books import Collection, Dispute, Method, Refund, customer_of, method_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class MemoryProvider:
     """Implements `domain.ports.PaymentProvider`. `pages`, `charges` and `refunds` are its books, by reference."""
 
     name: str = "memory"
+    now: Callable[[], datetime] = field(default_factory=lambda: SystemClock().now)
+    """Tells whether the time of a charge is over."""
     refused_currencies: frozenset[str] = frozenset()
     """Requests in one of these are REFUSED."""
     drop_calls: int = 0
@@ -101,7 +104,10 @@ class MemoryProvider:
         """See the port. The same effect id is charged once, and always has the answer that the books have now."""
         if self._drops(effect):
             return _unknown("the call never arrived")
-        charge = self.charges.get(f"charge-{effect.effect_id}") or self._charge(effect, account)
+        charge = self.charges.get(f"charge-{effect.effect_id}")
+        if charge is None and self.now() >= effect.expires_at:
+            return self._deliver(ProviderAnswer(status=AnswerStatus.CLOSED, detail="the charge was not made"))
+        charge = charge or self._charge(effect, account)
         return self._deliver(charge.answer() if charge else _refused("no such means of payment"))
 
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:

@@ -87,7 +87,7 @@ class StripeProvider:
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
         """Makes the page or the charge unpayable, or tells that it was paid before."""
         del account
-        return await self._answer(self._close(effect.reference, effect.payment_id))
+        return await self._answer(self._close(effect))
 
     async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
         """Gives money back, or tells how the refund that the effect names stands."""
@@ -112,9 +112,13 @@ class StripeProvider:
         charge = await self._charge_of(reference, payment_id)
         return await (self._intents.fetch(charge) if charge else self._sessions.fetch(reference, payment_id))
 
-    async def _close(self, reference: str | None, payment_id: str) -> ProviderAnswer:
-        charge = await self._charge_of(reference, payment_id)
-        return await (self._intents.close(charge) if charge else self._sessions.close(reference, payment_id))
+    async def _close(self, effect: CloseCheckout) -> ProviderAnswer:
+        if effect.reference is None and effect.customer_reference is not None:
+            return await self._intents.close_of(effect.customer_reference, effect.payment_id)
+        charge = await self._charge_of(effect.reference, effect.payment_id)
+        return await (
+            self._intents.close(charge) if charge else self._sessions.close(effect.reference, effect.payment_id)
+        )
 
     async def _charge_of(self, reference: str | None, payment_id: str) -> str | None:
         """The name of the charge that is meant, or None where a page is."""

@@ -24,7 +24,7 @@ class MemoryWorld:
     """Everything is one object."""
 
     def __init__(self) -> None:
-        self.provider = MemoryProvider(refused_currencies=frozenset({"XXX"}), reports_a_page=2)
+        self.provider = MemoryProvider(now=self.now, refused_currencies=frozenset({"XXX"}), reports_a_page=2)
         self._now = datetime(2030, 1, 31, tzinfo=UTC)
         self._refunds_fail = False
 

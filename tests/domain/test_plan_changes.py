@@ -129,6 +129,7 @@ class TestNow:
                     customer_reference="cus_1",
                     method_reference="pm_1",
                     created_at=MIDDLE,
+                    expires_at=MIDDLE + POLICIES.plan_change_expiry,
                 )
             )
         )

@@ -119,6 +119,7 @@ class TestTheCharge:
                 customer_reference="cus_1",
                 method_reference="pm_1",
                 created_at=FIRST,
+                expires_at=ACCESS_END,
             )
         )
 

@@ -128,7 +128,7 @@ class TestCancelWhileTheRenewalIsCharged:
         spec = charging().when(CANCEL, at=FIRST + HOUR).happens()
         payment = spec.account.payments[payment_id]
         assert payment.call is not None
-        told = ProviderAnswer(status=AnswerStatus.DECLINED, decline_reason="insufficient_funds")
+        told = ProviderAnswer(status=AnswerStatus.CLOSED)
         answered = AnswerCall(payment_id=payment_id, effect_id=payment.call.effect_id, attempt=1, answer=told)
         after = spec.when(answered, at=FIRST + 2 * HOUR).happens()
         assert after.account.orders[payment.order_id].status is OrderStatus.CANCELLED
@@ -146,6 +146,7 @@ class TestCancelWhileTheRenewalIsCharged:
                 provider="stripe",
                 attempt=1,
                 reference=payment.reference,
+                customer_reference="cus_1",
             )
         )
 

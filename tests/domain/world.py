@@ -47,7 +47,7 @@ from domain.orders.commands import PlaceOrder
 from domain.orders.events import OrderFulfilled, OrderPaid, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.commands import AnswerCall, ReportPayment
-from domain.payments.events import PaymentSucceeded
+from domain.payments.events import PaymentCloseRequested, PaymentSucceeded
 from domain.payments.state import Closing, Created, Ended, Succeeded
 from domain.policies.reactions import pending, react
 from domain.policies.settings import DisputeAccess, Policies
@@ -126,6 +126,10 @@ class World:
     hooks: list[Any] = field(default_factory=list)
     """Everything that the bank made the provider say, in its order; a webhook may come late, twice, or at the end."""
 
+    def __post_init__(self) -> None:
+        """There is one clock."""
+        self.provider.now = lambda: self.now
+
     def do(self, data: Any, command_id: str | None = None) -> bool:
         """Decide a command as the engine does; tell whether it was accepted."""
         self.commands += 1
@@ -162,6 +166,8 @@ class World:
                 self.words.append(call)
             elif call is not None:
                 assert decode(type_of(call), encode(call), EFFECTS) == call, "an effect survives the wire"
+                if isinstance(call, ChargeMethod):
+                    a_charge_is_asked_for_in_time(self, call)
                 self.calls.append(call)
                 self.unanswered.append(call)
         return True
@@ -394,6 +400,17 @@ def no_money_is_silently_kept(world: World) -> None:
         if payers.get(paid.order_id) == paid.payment_id and paid.order_id in fulfilled:
             continue
         assert back[paid.payment_id] >= paid.amount.amount, paid
+
+
+def a_charge_is_asked_for_in_time(world: World, call: ChargeMethod) -> None:
+    """Never again after it was to be closed, and never for a subscription whose access is over."""
+    closed = {event.payment_id for event in of(world, PaymentCloseRequested)}
+    assert call.payment_id not in closed, call
+    assert world.now < call.expires_at, call
+    order = world.account.orders[call.order_id]
+    subscription = world.account.subscriptions[order.lines[0].subscription_id]  # type: ignore[index]  # plans alone
+    assert subscription.is_running, call
+    assert order.purpose is OrderPurpose.PLAN_CHANGE or world.now < subscription.access_end, call
 
 
 def no_access_without_money(world: World) -> None:

@@ -161,7 +161,7 @@ class World:
         self.tables = Tables()
         self.shelf = Shelf()
         kept = timedelta(days=30) if settings.is_long else None
-        self.provider = MemoryProvider(name=PROVIDER, tell=self.hear, reports_kept=kept)
+        self.provider = MemoryProvider(name=PROVIDER, now=self.clock.now, tell=self.hear, reports_kept=kept)
         self.engines = self._group(self.names.commands)
         self.gateways = self._group(self.names.effects)
         self.projectors = self._group(self.names.events)
