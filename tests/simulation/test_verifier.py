@@ -59,6 +59,12 @@ def remove(evidence: Evidence, kind: str) -> None:
     held.remove(next(entry for entry in held if entry.kind == f"billing.{kind}"))
 
 
+def remove_all(evidence: Evidence, kind: str) -> None:
+    """Lose every event of a kind."""
+    held = events(evidence)
+    held[:] = [entry for entry in held if entry.kind != f"billing.{kind}"]
+
+
 def double(evidence: Evidence, kind: str) -> None:
     """Tell the first event of a kind twice."""
     held = events(evidence)
@@ -184,7 +190,7 @@ TAMPERED: list[tuple[Callable[[Evidence], None], str]] = [
     (decide_otherwise, "disputes in books and log are the same"),
     (lambda evidence: double(evidence, "dispute.opened"), "every event may follow those before it"),
     (show_no_dispute, "the read models are the fold of the log"),
-    (lambda evidence: remove(evidence, "entitlement.ended"), "nobody has access without money"),
+    (lambda evidence: remove_all(evidence, "entitlement.ended"), "nobody has access without money"),
     (be_late, "nothing is left behind"),
     (answer_nothing, "nothing is left behind"),
     (use_without_money, "uses of promo codes belong to orders"),
