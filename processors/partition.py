@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
@@ -21,6 +21,7 @@ from domain.account.state import Account
 from domain.catalog import entries
 from domain.ids import CATALOG_PREFIX
 from domain.policies.reactions import asked_at, pending
+from domain.records import replace
 from processors.stream import (
     Position,
     State,
@@ -148,9 +149,12 @@ class PartitionState:
         deletes: list[bytes] = []
         for key, changed in changes.streams.items():
             before, places = changed.places, _places(key, changed.state)
-            stream = changed if before == places else replace(changed, places=places)
-            deletes += [place for place in before if place not in places]
-            puts |= {place: b"" for place in places if place not in before}
+            stream = changed
+            if before != places:
+                stream = replace(changed, places=places)
+                deletes += [place for place in before if place not in places]
+                for place in places:
+                    puts[place] = b""
             puts[_STREAM + key.encode()] = encode_stream(stream)
             self._remember(key, stream)
         for command_id, body_hash in changes.outcomes.items():
@@ -224,18 +228,22 @@ def _places(key: str, state: State) -> tuple[bytes, ...]:
     """Return where a stream stands in the indexes: by its next renewal, by what else is due, by whom it has asked."""
     if not isinstance(state, Account):
         return ()
-    moments: dict[bytes, datetime] = {}
+    due: datetime | None = None
+    renewal: datetime | None = None
     for timer in pending(state):
-        index = _RENEWALS if timer.is_renewal else _DUE
-        moments[index] = min(timer.due_at, moments.get(index, timer.due_at))
-    asked = asked_at(state)
-    if asked is not None:
-        moments[_ASKED] = asked
-    return tuple(index + _micros(moment) + key.encode() for index, moment in moments.items())
+        if timer.is_renewal:
+            renewal = timer.due_at if renewal is None or timer.due_at < renewal else renewal
+        elif due is None or timer.due_at < due:
+            due = timer.due_at
+    name = key.encode()
+    found = ((_RENEWALS, renewal), (_DUE, due), (_ASKED, asked_at(state)))
+    return tuple([index + _micros(moment) + name for index, moment in found if moment is not None])
 
 
 def _micros(moment: datetime) -> bytes:
-    return max(0, (moment - _EPOCH) // _MICROSECOND).to_bytes(len(_MICROS_MAX), "big")
+    since = moment - _EPOCH
+    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (micros if micros > 0 else 0).to_bytes(8, "big")
 
 
 @cache

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from domain.orders.state import Order
 
 REASON_MAX = 200
-_ENDS = (OrderCancelled, OrderExpired, OrderFailed)
+_ENDS = frozenset({OrderCancelled, OrderExpired, OrderFailed})
 
 
 def grant(account: Account, asked: GrantCredit) -> tuple[CreditGranted, ...]:
@@ -53,6 +53,8 @@ def _sound(asked: GrantCredit | TakeBackCredit) -> Money:
 
 def use(account: Account, order: Order) -> tuple[Order, tuple[BalanceUsed, ...]]:
     """Let an order hold as much of the balance as it still needs; return the order as it is then."""
+    if not account.balances:
+        return order, ()
     due = order.due
     amount = min(due.amount, available(account, due.currency).amount)
     if amount <= 0:
@@ -81,14 +83,16 @@ def meet(account: Account, order: Order, paid: int) -> tuple[Order, tuple[Balanc
 
 def give_back_of_ended(account: Account, events: tuple[AccountEvent, ...]) -> tuple[AccountEvent, ...]:
     """Return the events with what orders that end unpaid give back: here, once, in whatever way they end."""
-    if not any(isinstance(event, _ENDS) for event in events):
+    if _ENDS.isdisjoint([type(event) for event in events]):
         return events
     found: list[AccountEvent] = []
     for event in events:
         found.append(event)
         account = evolve(account, event)
-        if isinstance(event, _ENDS) and account.orders[event.order_id].balance_used:
-            order = account.orders[event.order_id]
+        if not isinstance(event, OrderCancelled | OrderExpired | OrderFailed):
+            continue
+        order = account.orders[event.order_id]
+        if order.balance_used:
             amount = Money(amount=order.balance_used, currency=order.total.currency)
             found.append(BalanceReturned(order_id=order.id, amount=amount))
             account = evolve(account, found[-1])

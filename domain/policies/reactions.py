@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from domain.balance.state import BALANCE
@@ -119,9 +118,12 @@ def next_due(account: Account) -> datetime | None:
 
 def asked_at(account: Account) -> datetime | None:
     """Return when a provider was first asked what it has not answered; the newest of these calls counts."""
-    payments = (payment.call.asked_at for payment in account.payments.values() if payment.call is not None)
-    refunds = (refund.call.asked_at for refund in account.refunds.values() if refund.call is not None)
-    return max(chain(payments, refunds), default=None)
+    newest: datetime | None = None
+    for asking in (account.payments, account.refunds):
+        for one in asking.values():
+            if one.call is not None and (newest is None or one.call.asked_at > newest):
+                newest = one.call.asked_at
+    return newest
 
 
 def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:
