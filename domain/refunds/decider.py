@@ -13,7 +13,7 @@ from domain.errors import PaymentUnknown, RefundUnknown
 from domain.ids import EffectId, derive
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
-from domain.policies.settings import DisputeAccess, delay
+from domain.policies.settings import DisputeAccess, RefundAccess, delay
 from domain.refunds import rules
 from domain.refunds.events import (
     RefundCallRepeated,
@@ -26,17 +26,18 @@ from domain.refunds.events import (
 from domain.refunds.state import Refund, RefundedBy, RefundStatus
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded
+from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
     from domain.effects import RefundAnswer
-    from domain.ids import RefundId
+    from domain.ids import OrderId, RefundId
     from domain.orders.state import OrderLine
     from domain.payments.state import Payment
     from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
-    from domain.subscriptions.state import Source
+    from domain.subscriptions.state import Subscription
 
 
 def request(account: Account, asked: RequestRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -46,6 +47,7 @@ def request(account: Account, asked: RequestRefund, command: Command[object]) ->
         raise PaymentUnknown(payment_id=asked.payment_id)
     allowed = rules.allowance(account, payment, command.at, command.policies, by_manager=asked.by_manager)
     amount = rules.asked_amount(payment, asked.amount, allowed)
+    rules.require_divisible(account, payment, amount, allowed, command)
     reason = asked.reason or ("requested by a manager" if asked.by_manager else "requested by the customer")
     requested = rules.request(
         payment,
@@ -54,7 +56,7 @@ def request(account: Account, asked: RequestRefund, command: Command[object]) ->
         reason=reason,
         rule=allowed.rule,
         requested_by=RefundedBy.MANAGER if asked.by_manager else RefundedBy.CUSTOMER,
-        ends_access=allowed.ends_access,
+        ends_access=rules.ends_access(amount, allowed, command.policies),
     )
     credit = allowed.credit if amount == allowed.amount else ()
     return (requested, *(_credit(account, source, reason, allowed.rule, command) for source in credit))
@@ -121,17 +123,19 @@ def _reverse(
     """Take the money back into the books, and give again what had gone with it.
 
     It counts only where the provider says so of the refund that we know by its name: that a call was refused, such as
-    a late repeat of one that had succeeded, says nothing of the money. What other refunds took because everything had
-    gone is given again, too, since not everything has. What a lost dispute holds stays gone.
+    a late repeat of one that had succeeded, says nothing of the money. A film that another refund took because
+    everything had gone is given again, too, since not everything has. What a lost dispute holds stays gone.
     """
     if said.reference is None or said.reference != refund.reference:
         return ()
     others = (
-        held.taken
+        each
         for held in account.refunds.values()
-        if held.payment_id == refund.payment_id and held.id != refund.id and not held.ends_access
+        if held.payment_id == refund.payment_id and held.id != refund.id and held.access is RefundAccess.FOLLOWS
+        for each in held.taken
+        if each.period is None
     )
-    restored = (*refund.taken, *(each for taken in others for each in taken))
+    restored = (*refund.taken, *others)
     if _is_lost(account, account.payments[refund.payment_id], refund, command):
         restored = ()
     reversed_ = RefundReversed(
@@ -190,12 +194,21 @@ def _asked_again(
 
 
 def _take_back(account: Account, refund: Refund, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Take back what the refunded money had bought: all when all went back, periods when their unused rest did."""
-    payment = account.payments[refund.payment_id]
-    is_whole = payment.refunded + refund.amount.amount + rules.lost(account, payment) >= payment.amount.amount
-    if not refund.ends_access and not is_whole:
+    """Take back what the refunded money had bought, by the policy that the refund was asked for under."""
+    if refund.access is RefundAccess.KEEPS:
         return ()
-    return take_back(account, payment, command, is_whole=is_whole)
+    payment, amount = account.payments[refund.payment_id], refund.amount.amount
+    is_whole = rules.is_whole(account, payment, amount)
+    if is_whole or refund.ends_access:
+        ends_all = refund.access is RefundAccess.ENDS and refund.ends_access and refund.rule != rules.UNUSED
+        return take_back(account, payment, command, is_whole=is_whole or ends_all)
+    if refund.requested_by is RefundedBy.POLICY:
+        return ()
+    events: list[AccountEvent] = []
+    for subscription, period, share in rules.shares(account, payment, amount, command.at):
+        paid_back = Source(payment_id=payment.id, amount=share)
+        events += _without(account, subscription, period.order_id, command, paid_back)
+    return tuple(events)
 
 
 def take_back(
@@ -226,18 +239,29 @@ def _take_back_period(
     subscription = next(
         (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
     )
-    now = command.at if subscription is None else subscription.clock(command.at)
-    shortened = None if subscription is None else renewal.without(subscription, payment.order_id, now)
-    if subscription is None or shortened is None:
+    return () if subscription is None else _without(account, subscription, payment.order_id, command)
+
+
+def _without(
+    account: Account,
+    subscription: Subscription,
+    order_id: OrderId,
+    command: Command[object],
+    paid_back: Source | None = None,
+) -> tuple[AccountEvent, ...]:
+    """Take the time that an order paid for out of a subscription, or that part of it that some money bought."""
+    now = subscription.clock(command.at)
+    shortened = renewal.without(subscription, order_id, now, paid_back)
+    if shortened is None:
         return ()
     closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
     if shortened.period_end > now:
         held_on = () if subscription.paused_at else (renewal.access(subscription, shortened.period_end),)
         return (*closing, shortened, *held_on)
     ended: list[AccountEvent] = [*closing, SubscriptionEnded(subscription_id=subscription.id, ended_at=command.at)]
-    held = account.entitlements.get(line.resource)
+    held = account.entitlements.get(subscription.resource)
     if held is not None and held.subscription_id == subscription.id:
-        ended.append(EntitlementEnded(resource=line.resource, ended_at=command.at))
+        ended.append(EntitlementEnded(resource=subscription.resource, ended_at=command.at))
     return tuple(ended)
 
 

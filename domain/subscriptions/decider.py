@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from domain.entitlements.events import EntitlementEnded
-from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
+from domain.errors import ExtensionInvalid, RenewalMethodMissing, SubscriptionNotRunning, SubscriptionUnknown
 from domain.orders.events import OrderPlaced
 from domain.orders.evolve import placed as order_of
 from domain.orders.starting import collect
@@ -75,12 +75,18 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
 
 
 def resume(account: Account, asked: ResumeSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Go on after a pause; else renew again. Repeated, it changes nothing."""
+    """Go on after a pause; else renew again. Repeated, it changes nothing.
+
+    Without a means of payment nothing could be renewed, and the grace would be time for nothing. Raises
+    SubscriptionUnknown, SubscriptionNotRunning, RenewalMethodMissing.
+    """
     subscription = _running(account, asked.subscription_id)
     if subscription.status is SubscriptionStatus.PAUSED:
         return pauses.go_on(subscription, command)
     if subscription.auto_renew:
         return ()
+    if not account.methods:
+        raise RenewalMethodMissing(subscription_id=subscription.id)
     end = renewal.access_end(subscription.period_end, auto_renew=True, policies=command.policies)
     first = renewal.first_attempt(subscription, subscription.period_start, subscription.period_end, command.policies)
     return (
@@ -233,7 +239,7 @@ def _refund_of_rest(account: Account, subscription: Subscription, command: Comma
             requested_by=RefundedBy.POLICY,
             ends_access=False,
         )
-        for source in refunds.unused_sources(account, subscription, command.at)
+        for source in refunds.unused_sources(account, subscription, command.at, command.policies)
     )
 
 

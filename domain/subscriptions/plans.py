@@ -131,7 +131,8 @@ def now(
         return (OrderAlreadyPlaced(order_id=earlier.id),)
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     quoted = quote((line_of(plan, subscription.id),), candidates, command.at)
-    rest = sum(source.amount for source in refunds.unused_sources(account, subscription, command.at))
+    unused = refunds.unused_sources(account, subscription, command.at, command.policies)
+    rest = sum(source.amount for source in unused)
     placed = OrderPlaced(
         order_id=OrderId(derive(command.id, "order")),
         payment_id=PaymentId(derive(command.id, "payment")),
@@ -162,7 +163,7 @@ def still_fits(account: Account, order: Order) -> bool:
         subscription.price_id != line.price_id
         and holder_of(account, line.resource, besides=subscription.id) is None
         and held >= set(order.credited)
-        and not any(refunds.is_being_paid_back(account, order_id) for order_id in held)
+        and not any(refunds.was_paid_back_since(account, order_id, order.placed_at) for order_id in held)
     )
 
 
@@ -188,7 +189,8 @@ def changed(
     units = line.period.count * line.quantity
     end = end_of(start, one_unit(line.period.unit), units)
     access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=command.policies)
-    carried, rest = _split(refunds.unused_sources(account, subscription, start), order.credit.amount)
+    unused = refunds.unused_sources(account, subscription, start, command.policies)
+    carried, rest = _split(unused, order.credit.amount)
     begun = SubscriptionRenewed(
         subscription_id=subscription.id,
         order_id=order.id,
