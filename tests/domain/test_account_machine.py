@@ -17,7 +17,7 @@ from domain.operations.commands import ResumeOverdue
 from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
-from domain.policies.settings import DisputeAccess
+from domain.policies.settings import DisputeAccess, RefundAccess
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
@@ -82,9 +82,10 @@ class AccountMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
 
-    @initialize(access=st.sampled_from(DisputeAccess))
-    def the_business_decides(self, access: DisputeAccess) -> None:
-        self.world.policies = replace(self.world.policies, dispute_access=access)
+    @initialize(dispute_access=st.sampled_from(DisputeAccess), refund_access=st.sampled_from(RefundAccess))
+    def the_business_decides(self, dispute_access: DisputeAccess, refund_access: RefundAccess) -> None:
+        policies = replace(self.world.policies, dispute_access=dispute_access, refund_access=refund_access)
+        self.world.policies = policies
 
     def pick(self, data: Any, things: Any, label: str) -> Any:
         return data.draw(st.sampled_from(sorted(things, key=repr)), label=label)

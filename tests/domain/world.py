@@ -36,20 +36,20 @@ from domain.effects import (
 from domain.errors import DomainError
 from domain.ids import CommandId, PaymentId, RefundId, derive
 from domain.orders.commands import PlaceOrder
-from domain.orders.events import OrderFulfilled, OrderPlaced
+from domain.orders.events import OrderFulfilled, OrderPaid, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.payments.events import PaymentSucceeded
 from domain.payments.state import Closing, Created, Ended, Succeeded
 from domain.policies.reactions import pending, react
-from domain.policies.settings import DisputeAccess, Policies
+from domain.policies.settings import DisputeAccess, Policies, RefundAccess
 from domain.pricing.state import MonthsDiscounts, PromoCode
 from domain.promo import decider as promo_decider
 from domain.promo.reactions import answer as answer_of
 from domain.promo.state import PromoCodeUses, PromoUseStatus
 from domain.refunds.commands import AnswerRefund
 from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
-from domain.refunds.state import RefundStatus
+from domain.refunds.state import RefundedBy, RefundStatus
 from domain.subscriptions.events import (
     AccessBlocked,
     PlanChanged,
@@ -512,6 +512,60 @@ def lost_money_gives_no_access(world: World) -> None:
         )
 
 
+def the_money_that_stays_pays_for_the_time_that_stays(world: World) -> None:
+    """What is left of the time that an order bought costs no more, at its price, than what was not given back of it."""
+    if world.policies.refund_access is RefundAccess.KEEPS:
+        return
+    bought = {
+        (event.subscription_id, event.order_id): event.paid[-1]
+        for event in (*of(world, SubscriptionStarted), *of(world, SubscriptionRenewed))
+        if event.paid
+    }
+    disputed = {dispute.payment_id for dispute in world.account.disputes.values()}
+    for payment in world.account.payments.values():
+        back = [
+            refund.amount.amount
+            for refund in world.account.refunds.values()
+            if refund.payment_id == payment.id
+            and refund.status is RefundStatus.SUCCEEDED
+            and refund.requested_by is not RefundedBy.POLICY
+        ]
+        if not back or payment.id in disputed:
+            continue
+        worth = paid = 0
+        for (subscription_id, order_id), whole in bought.items():
+            if order_id == payment.order_id and payment.id in {source.payment_id for source in whole.sources}:
+                price = sum(source.amount for source in whole.sources)
+                paid += price
+                held = world.account.subscriptions[subscription_id]
+                now = held.clock(world.now)
+                left = sum(
+                    ((period.end - max(period.start, now)) for period in held.paid if period.order_id == order_id),
+                    timedelta(0),
+                )
+                worth += price * max(0, int(left.total_seconds())) // int((whole.end - whole.start).total_seconds())
+        assert worth <= max(0, paid - sum(back)) + len(back), (payment, worth, paid, back)
+
+
+def what_was_paid_back_whole_gives_no_access(world: World) -> None:
+    if world.policies.refund_access is RefundAccess.KEEPS:
+        return
+    used = {event.payment_id: event.order_id for event in of(world, OrderPaid)}
+    disputed = {dispute.payment_id for dispute in world.account.disputes.values()}
+    for payment in world.account.payments.values():
+        if payment.id not in used or payment.refunded < payment.amount.amount or payment.id in disputed:
+            continue
+        order_id = used[payment.id]
+        held = world.account.entitlements.values()
+        assert not any(right.order_id == order_id and right.subscription_id is None for right in held)
+        assert not any(
+            period.order_id == order_id and period.end > plan.clock(world.now) and len(period.sources) == 1
+            for plan in world.account.subscriptions.values()
+            for period in plan.paid
+            if plan.is_running
+        )
+
+
 def no_role_has_two_subscriptions(world: World) -> None:
     running = Counter(held.resource for held in world.account.subscriptions.values() if held.is_running)
     assert all(times == 1 for times in running.values())
@@ -570,6 +624,8 @@ LAWS = (
     a_product_is_tried_once,
     what_waits_has_a_timer,
     lost_money_gives_no_access,
+    the_money_that_stays_pays_for_the_time_that_stays,
+    what_was_paid_back_whole_gives_no_access,
     no_role_has_two_subscriptions,
     promo_codes_keep_their_limits,
     the_ledger_balances,
