@@ -72,6 +72,7 @@ SPANS = (
 CODES = st.sampled_from([None, None, None, "HALF", "FREE", "ONCE", "FIVE"])
 MONTHS = st.sampled_from([None, None, 3, 6])
 ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
+FOLLOWS_OFTEN = (RefundAccess.FOLLOWS,) * 3
 STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
 
 
@@ -82,7 +83,9 @@ class AccountMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
 
-    @initialize(dispute_access=st.sampled_from(DisputeAccess), refund_access=st.sampled_from(RefundAccess))
+    @initialize(
+        dispute_access=st.sampled_from(DisputeAccess), refund_access=st.sampled_from((*FOLLOWS_OFTEN, *RefundAccess))
+    )
     def the_business_decides(self, dispute_access: DisputeAccess, refund_access: RefundAccess) -> None:
         policies = replace(self.world.policies, dispute_access=dispute_access, refund_access=refund_access)
         self.world.policies = policies
@@ -194,6 +197,14 @@ class AccountMachine(RuleBasedStateMachine):
     def somebody_asks_for_money_back(self, data: Any, amount: int | None, by_manager: bool) -> None:  # noqa: FBT001
         payment_id = self.pick(data, self.world.account.payments, "payment")
         self.world.do(RequestRefund(payment_id=payment_id, amount=amount, by_manager=by_manager))
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), amount=st.sampled_from([100, 250, 400]), by_manager=st.booleans())
+    def a_part_of_a_plan_goes_back(self, data: Any, amount: int, by_manager: bool) -> None:  # noqa: FBT001
+        held = self.pick(data, self.running(), "subscription")
+        for payment_id in sorted({source.payment_id for period in held.paid for source in period.sources}):
+            self.world.do(RequestRefund(payment_id=payment_id, amount=amount, by_manager=by_manager))
+        self.the_gateway_carries_out_all_calls_now()
 
     @precondition(lambda self: self.world.unanswered)
     @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose"]))
