@@ -102,7 +102,7 @@ def verify(
     with _Progress() as progress:
         verification.progress = progress.show
         report = run(verification.run())
-    if account is not None and account not in verification.accounts:
+    if account is not None and account not in verification.keys:
         raise UsageError(f"the log has nothing of {account!r}")
     if as_json:
         echo_json(_report_document(report, verification.on_their_way))

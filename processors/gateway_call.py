@@ -20,8 +20,7 @@ from domain.effects import (
 from domain.payments.commands import AnswerCall
 from domain.refunds.commands import AnswerRefund
 from infra.logging import get_logger
-from schemas.codec import WireError, decode, encode, type_of
-from schemas.messages import COMMANDS
+from schemas.codec import WireError, decode_command, encode, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +91,7 @@ def _sound(effect: Effect, answer: object) -> Answered:
     else:
         return _unknown(effect, f"the adapter returned {type(answer).__name__}")
     try:
-        decode(type_of(answered), encode(answered), COMMANDS)
+        decode_command(type_of(answered), encode(answered))
     except (WireError, TypeError, ValueError, OverflowError, RecursionError) as error:
         log.warning(
             "gateway.answer.unsound", provider=effect.provider, payment_id=effect.payment_id, error=type(error).__name__

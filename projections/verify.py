@@ -97,7 +97,7 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
             statement = statement.where(promo_uses.c.status.not_in([UseStatus.REFUSED, UseStatus.RELEASED]))
         shown = await _shown(connection, statement, key)
         for account, state in states.items():
-            found[account] += _differences(table, expected_of(account, state), shown.get(account, {}))
+            found[account] += differences(table, expected_of(account, state), shown.get(account, {}))
 
 
 async def _shown(connection: AsyncConnection, statement: Select[Any], key: str) -> dict[str, Rows]:
@@ -107,7 +107,8 @@ async def _shown(connection: AsyncConnection, statement: Select[Any], key: str) 
     return shown
 
 
-def _differences(table: Table, expected: Rows, shown: Rows) -> list[str]:
+def differences(table: Table, expected: Rows, shown: Rows) -> list[str]:
+    """Return what differs between rows as the fold has them and rows as they are, one sentence each."""
     noun = table.name
     sentences = [f"{noun} {name}: the log has it, the read model does not" for name in expected.keys() - shown.keys()]
     sentences += [f"{noun} {name}: the read model has it, the log does not" for name in shown.keys() - expected.keys()]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from schemas.messages import MESSAGES, TYPE_OF
+from schemas.messages import COMMANDS, MESSAGES, TYPE_OF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +15,7 @@ BODY_BYTES_MAX = 256 * 1024
 """No message comes near it; whatever is larger is refused at every door."""
 
 _encoder = msgspec.json.Encoder()
+_store_encoder = msgspec.msgpack.Encoder()
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(cls) for name, cls in MESSAGES.items()}
 
 
@@ -44,3 +45,17 @@ def decode(wire_type: str, body: bytes | None, known: Mapping[str, type]) -> Any
         return _decoders[wire_type].decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"the body is no {wire_type}: {error}") from error
+
+
+def decode_command(wire_type: str, body: bytes | None) -> Any:
+    """Return the command of a body: `decode`, and nothing in it that neither store nor database could hold.
+
+    JSON knows integers of any length, and moments that UTC has no day for. Once such a value stood in an event, the
+    account could never be folded again. Raises WireError.
+    """
+    command = decode(wire_type, body, COMMANDS)
+    try:
+        _store_encoder.encode(command)
+    except OverflowError as error:
+        raise WireError(f"the {wire_type} holds a number or a moment that cannot be stored: {error}") from error
+    return command

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from domain.ids import CommandId
-from schemas.codec import WireError, decode, encode, type_of
-from schemas.messages import COMMANDS, EFFECTS, EVENTS, MESSAGES
+from schemas.codec import WireError, decode, decode_command, encode, type_of
+from schemas.messages import EFFECTS, EVENTS, MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -170,7 +170,7 @@ def read_command(key: bytes | None, value: bytes | None, headers: Iterable[tuple
         actor=actor,
         correlation_id=correlation_id,
         causation_id=causation_id,
-        data=decode(wire_type, value, COMMANDS),
+        data=decode_command(wire_type, value),
         body_hash=None if body_hash is None else _utf8(body_hash),
     )
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from domain.ids import CommandId, derive
-from schemas.codec import decode, encode, type_of
+from schemas.codec import decode_command, encode, type_of
 from schemas.envelope import CommandRecord, EffectRecord, new_command
-from schemas.messages import COMMANDS, RelayedCommand
+from schemas.messages import RelayedCommand
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +39,7 @@ def relay(record: EffectRecord, effect: RelayedCommand, *, at: datetime, source:
         time=at,
         source=source,
         actor=actor,
-        data=decode(effect.command_type, msgspec.json.encode(effect.body), COMMANDS),
+        data=decode_command(effect.command_type, msgspec.json.encode(effect.body)),
         correlation_id=record.correlation_id,
         causation_id=record.id,
     )

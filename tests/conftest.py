@@ -39,6 +39,18 @@ hypothesis.settings.register_profile("billing", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("billing")
 """No test fails because the machine is busy."""
 
+KILLING_FIXTURES = {"private_kafka", "private_postgres", "up"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a second chance to tests that kill, freeze and start real servers, and to no others.
+
+    A machine that stalls for seconds can spoil one of them. The report says which were run again.
+    """
+    for item in items:
+        if item.get_closest_marker("chaos") or KILLING_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:

@@ -14,6 +14,7 @@ from domain.account.decider import decide
 from domain.account.evolve import evolve
 from domain.account.state import INITIAL, Account
 from domain.calendar import Period, PeriodUnit
+from domain.catalog import entries
 from domain.catalog.state import Offer, Price, Product, ProductKind
 from domain.decider import Command
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
@@ -126,6 +127,21 @@ class SampleLog:
         for index, told in enumerate((*events, outcome)):
             self._append(account, command_id, index, told)
         return command_id
+
+    def define(self, data: entries.EntryCommand) -> None:
+        """Decide a command of the catalogue, which must be accepted, and append what follows from it."""
+        key = entries.key_of(data)
+        assert key is not None
+        self.commands += 1
+        self.now += timedelta(seconds=1)
+        command = Command(
+            id=CommandId(derive(key, f"command {self.commands}")), key=key, at=self.now, actor="manager:bob", data=data
+        )
+        events = entries.decide(entries.initial(key), command)
+        for index, told in enumerate(
+            (*events, CommandAccepted(command_type=type_of(data), body_hash=None, resources={}))
+        ):
+            self._append(key, command.id, index, told)
 
     def buy(self, account: str, price_id: str = "solaris:eur") -> str:
         """Place an order, open its page, pay it at the provider and hear of it; the order's id."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, union
 
 from domain.account.state import INITIAL, Account
-from domain.ids import CATALOG_PREFIX
 from domain.ledger.accounts import provider_cash
 from domain.refunds.state import RefundStatus
 from infra.kafka.log_reader import LogReadError, open_log, partition_of
@@ -35,13 +34,11 @@ from projections.audit.books import (
 from projections.audit.ledger_checks import LedgerFold, compare_ledgers
 from projections.audit.log_checks import LogAudit
 from projections.audit.report import Check, Report
-from projections.entitlements import entitlements
-from projections.ledger import postings, sales, schedules
-from projections.orders import orders
-from projections.payments import payments
+from projections.commands import commands
+from projections.model import metadata
 from projections.positions import next_offsets
-from projections.subscriptions import subscriptions
 from projections.verify import compare_many
+from projections.verify_catalogue import compare_catalogue, entries_shown
 from schemas.codec import WireError
 from schemas.envelope import read_command
 
@@ -102,7 +99,8 @@ class Verification:
     """The provider's names of the refunds that it works on, as far as the log knows."""
     cash: Counter[str] = field(default_factory=Counter)
     """What the books say that providers hold, by ledger account and currency."""
-    accounts: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+    """The accounts and the entries of the catalogue that the log knows."""
     on_their_way: int = 0
     """Charges that are too young to have reached the log."""
 
@@ -204,6 +202,8 @@ class Verification:
             self.report.count(Check.READ_MODELS)
             for difference in differences:
                 self.report.fault(Check.READ_MODELS, key=account, detail=difference)
+        if self.options.account is None:
+            await self._compare_catalogue(connection, audit)
         folds = {
             account: audit.streams[account].ledger if account in audit.streams else LedgerFold() for account in states
         }
@@ -211,6 +211,17 @@ class Verification:
             self.report.count(Check.LEDGER)
             for difference in differences:
                 self.report.fault(Check.LEDGER, key=account, detail=difference)
+
+    async def _compare_catalogue(self, connection: AsyncConnection, audit: LogAudit) -> None:
+        entries = {
+            key: stream.state
+            for key, stream in audit.streams.items()
+            if stream.state is not None and not isinstance(stream.state, Account) and stream.is_foldable
+        }
+        for entry, differences in (await compare_catalogue(connection, entries)).items():
+            self.report.count(Check.READ_MODELS)
+            for difference in differences:
+                self.report.fault(Check.READ_MODELS, key=entry, detail=difference)
 
     async def _wait_for_projector(self, engine: AsyncEngine, topic: str, partition: int, end: int) -> None:
         deadline = monotonic() + self.options.catch_up_s_max
@@ -256,21 +267,22 @@ class Verification:
             return frozenset(found)
 
     async def _find_strangers(self, sources: _Sources) -> None:
-        """Rows of accounts of which the log knows nothing at all."""
-        tables = (orders, payments, subscriptions, entitlements, postings, schedules, sales)
+        """Rows of accounts and of entries of the catalogue of which the log knows nothing at all."""
+        # Commands are asked for before anything happens, so theirs may be of an account that the log does not know yet.
+        tables = [table for table in metadata.tables.values() if "account" in table.c and table is not commands]
         async with sources.engine.connect() as connection:
             rows = await connection.execute(union(*(select(table.c.account) for table in tables)))
-            strangers = {row.account for row in rows} - self.accounts
-        for account in sorted(strangers):
-            if not [record async for record in sources.log.read(key=account.encode())]:  # it may have come meanwhile
-                detail = "the read models have rows of an account that the log does not know"
-                self.report.fault(Check.READ_MODELS, key=account, detail=detail)
+            shown = {row.account for row in rows} | await entries_shown(connection)
+        strangers = shown - self.keys
+        for key in sorted(strangers):
+            if not [record async for record in sources.log.read(key=key.encode())]:  # it may have come meanwhile
+                detail = "the read models have rows of which the log knows nothing"
+                self.report.fault(Check.READ_MODELS, key=key, detail=detail)
 
     def _keep(self, audit: LogAudit) -> None:
         """What is needed of a partition after it is done: its payments, and the names of its accounts."""
         for key, stream in audit.streams.items():
-            if not key.startswith(CATALOG_PREFIX):
-                self.accounts.add(key)
+            self.keys.add(key)
             self.paid += [Paid(account=key, position=position, event=event) for event, position in stream.succeeded]
             self.returned |= {event.reference for event in stream.returned}
             if isinstance(stream.state, Account):

@@ -15,6 +15,13 @@ from typer.testing import CliRunner
 
 from cli.common import UsageError
 from cli.main import app
+from domain.catalog.commands import DefineProduct
+from domain.catalog.state import Price, ProductKind
+from domain.ids import PriceId, ProductId
+from domain.money import Money
+from domain.pricing.commands import DefineMonthsDiscounts
+from domain.pricing.state import MonthsStep, PromoCode
+from domain.promo.commands import DefinePromoCode
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import Topics, create_topics, topics_of
 from infra.postgres.migrations import upgrade
@@ -100,12 +107,12 @@ async def written(settings: Settings) -> SampleLog:
     for account in ("alice", "bob"):
         made.buy(account)
         made.buy(account, "premium:month")
-    await asyncio.to_thread(upgrade, settings.database_url)
     await project(settings, made.records)
     return made
 
 
 async def project(settings: Settings, records: Sequence[Any]) -> None:
+    await asyncio.to_thread(upgrade, settings.database_url)
     await publish(settings, records)
     async with projecting(settings):
         await caught_up(settings)
@@ -197,13 +204,41 @@ async def test_verify_finds_a_row_that_was_edited(settings: Settings, log: Sampl
     assert {fault.split()[1] for fault in await faults(settings, "--account", "alice")} == {"alice"}
 
 
-async def test_verify_finds_rows_of_nobody(settings: Settings, log: SampleLog) -> None:
+@pytest.mark.parametrize("table", ["entitlements", "orders_history", "account_events", "customers"])
+async def test_verify_finds_rows_of_nobody(settings: Settings, log: SampleLog, table: str) -> None:
     with psycopg.connect(settings.database_url) as connection:
-        connection.execute("update billing.entitlements set account = 'mallory' where account = 'bob'")
+        connection.execute(f"update billing.{table} set account = 'mallory' where account = 'bob'")
 
     found = await faults(settings)
 
     assert any(fault.startswith("read_models mallory ") for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("update billing.products set title = 'Solaris 2'", "catalog/product/solaris products solaris: title"),
+        ("update billing.prices set amount = 1", "catalog/product/solaris prices solaris:eur: amount"),
+        ("delete from billing.prices", "catalog/product/solaris prices solaris:eur: the log has it"),
+        ("update billing.promo_codes set uses_max = null", "catalog/promo/TEN promo_codes TEN: uses_max"),
+        ("update billing.months_discounts set steps = '[]'", "catalog/months-discounts months_discounts"),
+        ("update billing.products set id = 'stalker'", "catalog/product/stalker the read models have rows"),
+    ],
+)
+async def test_verify_finds_a_catalogue_that_was_edited(settings: Settings, change: str, fault: str) -> None:
+    log = SampleLog()
+    film, code = PriceId("solaris:eur"), PromoCode(code="TEN", basis_points=1000, uses_max=5)
+    price = Price(id=film, amount=Money(amount=499, currency="EUR"))
+    log.define(DefineProduct(product_id=ProductId("solaris"), kind=ProductKind.FILM, title="Solaris", prices=(price,)))
+    log.define(DefinePromoCode(promo=code))
+    log.define(DefineMonthsDiscounts(steps=(MonthsStep(months=3, basis_points=1000),)))
+    await project(settings, log.records)
+    with psycopg.connect(settings.database_url) as connection:
+        connection.execute(change)
+
+    found = await faults(settings)
+
+    assert any(line.startswith(f"read_models {fault}") for line in found), found
 
 
 async def test_a_fault_ends_the_process_with_1(settings: Settings, log: SampleLog) -> None:

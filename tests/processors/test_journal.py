@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from domain.catalog.commands import DefineProduct
 from domain.catalog.state import ProductKind, StillCatalogue
-from domain.ids import ProductId
+from domain.grants.commands import GiveGrant
+from domain.ids import PaymentId, ProductId, Resource
 from domain.payments.commands import ExpirePayment
 from domain.policies.settings import Policies
+from domain.pricing.commands import GrantPersonalDiscount
+from domain.refunds.commands import RequestRefund
 from infra.kafka.fenced_log import FencedError, UnsureError
 from infra.memory.log import Trouble
 from infra.memory.store import MemoryStore
 from infra.rocksdb.store import RocksStore
 from processors.decisions import Incoming
-from schemas.codec import decode
+from schemas.codec import decode, encode
 from schemas.envelope import command_body, command_headers
 from schemas.messages import PUBLIC, CommandRejected, EntitlementsRecord
 from tests.processors.kit import TOPICS, Bench, buy_dune, paid
@@ -26,6 +29,7 @@ from tests.processors.kit import TOPICS, Bench, buy_dune, paid
 if TYPE_CHECKING:
     from processors.journal import Journal
 
+FAR_EAST, FAR_WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-14))
 PLACED = ["order.placed", "payment.created", "command.accepted"]
 PAID = ["payment.succeeded", "order.paid", "entitlement.granted", "order.fulfilled", "command.accepted"]
 
@@ -101,6 +105,26 @@ async def test_a_poison_record_is_kept_whole_and_holds_nothing_back(poison: Inco
     (letter,) = bench.written(TOPICS.dead_letters)
     assert (letter.key, letter.value) == (poison.key, poison.value)
     assert dict(letter.headers)["dead_letter_offset"] == b"7"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GrantPersonalDiscount(basis_points=100, reason="?", valid_from=datetime(1, 1, 1, tzinfo=FAR_EAST)),
+        GiveGrant(resource=Resource("film:dune"), reason="?", until=datetime(9999, 12, 31, 20, tzinfo=FAR_WEST)),
+        RequestRefund(payment_id=PaymentId("nobody's"), amount=10**30, reason="?", by_manager=True),
+    ],
+    ids=["before the calendar", "after the calendar", "beyond 64 bits"],
+)
+async def test_what_no_store_can_hold_is_a_dead_letter_and_stops_nobody(data: Any) -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    await bench.handle(journal, bench.incoming(data, command_id="hostile"))
+    assert [letter.value for letter in bench.written(TOPICS.dead_letters)] == [encode(data)]
+    assert bench.types() == []
+    journal = await bench.opened(MemoryStore())
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c2"))
+    assert bench.types()[-1] == "command.accepted"
 
 
 async def test_a_command_under_a_key_that_is_not_its_own_is_kept_for_people() -> None:
