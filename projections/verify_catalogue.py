@@ -74,7 +74,7 @@ def _expected(state: EntryState) -> dict[Table, Rows]:
         case PromoCodeUses():
             return {promo_codes: {state.promo.code: _promo_code(state.promo)}}
         case MonthsDiscounts():
-            return {months_discounts: {MONTHS_REFERENCE: {"steps": msgspec.to_builtins(state.steps)}}}
+            return {months_discounts: {MONTHS_REFERENCE: {"steps": list(msgspec.to_builtins(state.steps))}}}
         case _:
             assert_never(state)
 

@@ -239,7 +239,17 @@ def _take_back_period(
     subscription = next(
         (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
     )
-    return () if subscription is None else _without(account, subscription, payment.order_id, command)
+    if subscription is None or not _paid_for(payment, subscription):
+        return ()
+    return _without(account, subscription, payment.order_id, command)
+
+
+def _paid_for(payment: Payment, subscription: Subscription) -> bool:
+    """Tell whether it was this payment that bought the order's time, and not another one of an order paid twice."""
+    sources = (
+        source for period in subscription.paid if period.order_id == payment.order_id for source in period.sources
+    )
+    return any(source.payment_id == payment.id for source in sources)
 
 
 def _without(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.effects import AnswerStatus, RefundAnswer, RefundAnswerStatus, RefundPayment
+from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus, RefundPayment
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.errors import (
     NothingToRefund,
@@ -17,6 +17,7 @@ from domain.errors import (
     RefundUnknown,
 )
 from domain.ids import EffectId, PaymentId, RefundId, Resource, derive
+from domain.payments.commands import ReportPayment
 from domain.payments.state import PaymentStatus
 from domain.policies.settings import Policies
 from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
@@ -35,6 +36,7 @@ from tests.domain.histories import (
     PAGE,
     bought,
     bought_too,
+    charge,
     charge_answered,
     opened,
     paid_period,
@@ -358,3 +360,18 @@ class TestTheAccessThatWasPaidBack:
         first = given_back(asked(bought("stalker:rent"), at=T0), at=T0)
         again = bought_too(first, "stalker:rent", at=T0 + HOUR, ids=SECOND)
         assert set(again.account.entitlements) == {Resource("film:stalker")}
+
+    def test_the_second_payment_of_a_renewal_takes_nothing_of_what_the_first_bought(self) -> None:
+        declined = until(subscribed(), END - 3 * DAY)
+        first = charge(declined)
+        declined = charge_answered(
+            declined, AnswerStatus.DECLINED, at=END - 3 * DAY, decline_reason="insufficient_funds"
+        )
+        renewed = charge_answered(until(declined, END - DAY), AnswerStatus.SUCCEEDED, at=END - DAY)
+        late = ProviderAnswer(
+            status=AnswerStatus.SUCCEEDED, reference=f"charge of {first.id}", amount=first.amount, paid_at=END - DAY
+        )
+        told = ReportPayment(payment_id=first.id, provider="stripe", report_id="late", answer=late)
+        twice = renewed.when(told, at=END - HOUR).happens()
+        assert refund(twice).reason == "the order was paid twice"
+        assert subscription(given_back(twice, at=END - HOUR)) == subscription(renewed)
