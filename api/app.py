@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 
 from api import docs
 from api.access_log import access_logger
+from api.admin import credits as admin_credits
 from api.admin import discounts as admin_discounts
 from api.admin import disputes as admin_disputes
 from api.admin import grants as admin_grants
@@ -43,6 +44,7 @@ from api.routes import (
     trials,
     webhooks,
 )
+from api.routes import credits as customer_credits
 from api.services import services_of
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ _VERSION = "0.1.0"
 _ROUTERS = (
     orders.router,
     quotes.router,
+    customer_credits.router,
     admin_products.router,
     admin_overdue.router,
     admin_ledger.router,
@@ -65,6 +68,7 @@ _ROUTERS = (
     admin_subscriptions.router,
     admin_disputes.router,
     admin_sales.router,
+    admin_credits.router,
     admin_grants.router,
     webhooks.router,
     products.router,

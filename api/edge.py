@@ -123,7 +123,7 @@ async def send_problem(problem: Problem, request_id: str, send: Send) -> None:
 def _route_of(scope: Scope) -> str:
     """The template of the route, such as `/v1/orders/{order_id}`."""
     route: Any = scope.get("route")
-    return getattr(route, "path", None) or "unmatched"
+    return getattr(route, "path_format", None) or "unmatched"
 
 
 def _add_headers(headers: list[tuple[bytes, bytes]], request_id: str, path: str) -> None:

@@ -10,6 +10,7 @@ from domain.catalog.state import ProductKind
 from schemas.http.access import EntitlementAnswer
 from schemas.http.catalog import PriceAnswer, ProductAnswer
 from schemas.http.commands import CommandAnswer
+from schemas.http.credits import BalanceEntryAnswer
 from schemas.http.discounts import ConsideredDiscountAnswer, QuoteAnswer
 from schemas.http.fields import MoneyAnswer, PageAnswer, PeriodAnswer, ProblemAnswer
 from schemas.http.operations import ExplanationAnswer, ExplanationStep, OverdueItem, ResumedAnswer
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from domain.money import Money
     from domain.orders.state import OrderLine
     from domain.pricing.quote import Quote
     from domain.pricing.state import AppliedDiscount
     from domain.subscriptions.preview import Upcoming
     from domain.subscriptions.state import PlannedChange
     from projections.audit.explanation import Explanation
+    from projections.balances import EntryView
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
     from projections.orders import OrderView
@@ -64,6 +67,7 @@ def order_answer(order: OrderView) -> OrderAnswer:
         discount=MoneyAnswer.of(order.discount),
         total=MoneyAnswer.of(order.total),
         credit=None if order.credit is None else MoneyAnswer.of(order.credit),
+        balance_used=MoneyAnswer.of(order.balance_used),
         purpose=order.purpose,
         applied_discount=_applied(order.applied),
         auto_renew=order.auto_renew,
@@ -76,15 +80,28 @@ def order_answer(order: OrderView) -> OrderAnswer:
     )
 
 
-def quote_answer(quote: Quote) -> QuoteAnswer:
-    """What items cost, for whoever asked."""
+def quote_answer(quote: Quote, balance_used: Money) -> QuoteAnswer:
+    """What items cost, for whoever asked, and how much of it their balance pays."""
     return QuoteAnswer(
         items=tuple(map(_quote_line, quote.lines)),
         subtotal=MoneyAnswer.of(quote.subtotal),
         discount=MoneyAnswer.of(quote.discount),
         total=MoneyAnswer.of(quote.total),
+        balance_used=MoneyAnswer.of(balance_used),
         applied_discount=_applied(quote.applied),
         considered_discounts=tuple(map(ConsideredDiscountAnswer.of, quote.considered)),
+    )
+
+
+def balance_entry(entry: EntryView) -> BalanceEntryAnswer:
+    """One change of a balance, for its customer."""
+    return BalanceEntryAnswer(
+        id=entry.id,
+        kind=entry.kind,
+        amount=MoneyAnswer.of(entry.amount),
+        order_id=entry.order_id,
+        refund_id=entry.refund_id,
+        at=entry.at,
     )
 
 

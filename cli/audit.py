@@ -93,13 +93,14 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check sequences, hashes, outcomes, read models and the sandbox's books; exits with 1 on any fault."""
+    from cli.progress import ProgressBar
     from infra.clock import clock_of
     from projections.audit.verification import Options, Verification
 
     settings = settings_of_stack(data_dir)
     now = int(clock_of(settings).now().timestamp())
     verification = Verification(settings, Options(account=account, now=now, grace_s=grace))
-    with _Progress() as progress:
+    with ProgressBar("partitions") as progress:
         verification.progress = progress.show
         report = run(verification.run())
     if account is not None and account not in verification.keys:
@@ -324,26 +325,3 @@ def _exported(record: LogRecord) -> dict[str, Any]:
         document["data"] = None
         document["raw"] = base64.b64encode(record.value or b"").decode()
     return document
-
-
-class _Progress:
-    """A bar on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("partitions")
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, done: int, total: int) -> None:
-        """So many partitions are verified, of so many."""
-        self._bar.update(self._task, completed=done, total=total)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from cli.catalog_discounts import has_discounts, months_document, promo_document, read_discounts
+from cli.catalog_terms import read_terms, terms_document
 from cli.common import DataDirOption, JsonOption, UsageError, echo_json, settings_of_stack
 from infra.settings import Settings
 
@@ -118,6 +119,7 @@ def read_catalog(path: Path) -> tuple[DefineProduct, ...]:
             )
         try:
             _read_amounts(entry)
+            read_terms(entry)
             request = DefineProductRequest.model_validate_json(orjson.dumps(entry, default=str))
         except ValueError as error:
             raise UsageError(f"{path}, line {line}: product {product_id}: {problems_of(error)}") from error
@@ -177,6 +179,7 @@ def as_document(product: ProductView) -> dict[str, Any]:
         "description": product.description or None,
         "role": product.role,
         "validity_days": product.validity_days,
+        "terms": None if product.terms is None else terms_document(product.terms),
     }
     document |= {name: value for name, value in optional.items() if value is not None}
     document["prices"] = [
@@ -278,8 +281,8 @@ async def _changes_product(connection: AsyncConnection, define: DefineProduct, *
     view = await products.get(connection, define.product_id)
     if view is None:
         return True
-    facts = (view.kind, view.title, view.description, view.role, view.validity_days)
-    asked = (str(define.kind), define.title, define.description, define.role, define.validity_days)
+    facts = (view.kind, view.title, view.description, view.role, view.validity_days, view.terms)
+    asked = (str(define.kind), define.title, define.description, define.role, define.validity_days, define.terms)
     prices = {(price.id, price.amount, price.period, price.trial_days) for price in view.prices}
     wanted = {(price.id, price.amount, price.period, price.trial_days) for price in define.prices}
     return facts != asked or prices != wanted

@@ -48,3 +48,22 @@ class JarProgress:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+
+class ProgressBar:
+    """A bar for work whose amount is known, on a terminal; nothing elsewhere."""
+
+    def __init__(self, description: str) -> None:
+        self._bar = Progress(console=_console, transient=True, disable=not _console.is_terminal)
+        self._task = self._bar.add_task(description)
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, done: int, total: int, description: str | None = None) -> None:
+        """So much is done, of so much."""
+        self._bar.update(self._task, completed=done, total=total, description=description)

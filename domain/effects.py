@@ -52,6 +52,8 @@ class CloseCheckout:
     provider: str
     attempt: int
     reference: str | None
+    customer_reference: str | None = None
+    """Whose saved method is charged: among that customer's charges it is found without its name. Absent for pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class ChargeMethod:
     customer_reference: str
     method_reference: str
     created_at: datetime
+    expires_at: datetime
+    """From then on it is not made any more: the provider is only asked whether it was made before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

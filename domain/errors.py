@@ -143,6 +143,14 @@ class PromoCodeNotYetValid(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ProductTermsInvalid(DomainError):
+    product_id: str
+    reason: str
+    code: ClassVar[str] = "product_terms_invalid"
+    sentence: ClassVar[str] = "The product {product_id!r} cannot be sold on these terms: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
 class PromoCodeNotApplicable(DomainError):
     promo_code: str
     reason: str
@@ -277,8 +285,8 @@ class RenewalMethodMissing(DomainError):
     subscription_id: str
     code: ClassVar[str] = "renewal_method_missing"
     sentence: ClassVar[str] = (
-        "The subscription {subscription_id!r} cannot renew by itself without a saved means of payment; "
-        "buy the plan again with auto-renewal, which saves one."
+        "The subscription {subscription_id!r} cannot renew by itself without a saved means of payment or a balance "
+        "that covers its price; buy the plan again with auto-renewal, which saves one."
     )
 
 
@@ -447,7 +455,39 @@ class RefundPartialUnavailable(DomainError):
     code: ClassVar[str] = "refund_partial_unavailable"
     sentence: ClassVar[str] = (
         "{amount} would pay back a part of a film, which is access or not; "
-        "ask for all {allowed_amount} minor units of the payment {payment_id!r}."
+        "ask without an amount for all {allowed_amount} minor units that were paid."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class CreditInvalid(DomainError):
+    reason: str
+    code: ClassVar[str] = "credit_invalid"
+    sentence: ClassVar[str] = "The credit is not valid: {reason}."
+
+
+@dataclass(eq=False, kw_only=True)
+class BalanceTooLarge(DomainError):
+    amount: int
+    currency: str
+    balance_amount: int
+    balance_max: int
+    code: ClassVar[str] = "balance_too_large"
+    sentence: ClassVar[str] = (
+        "The balance has {balance_amount} minor units of {currency}; with {amount} more it would have more than "
+        "{balance_max}."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class CreditExceedsBalance(DomainError):
+    amount: int
+    currency: str
+    balance_amount: int
+    code: ClassVar[str] = "credit_exceeds_balance"
+    sentence: ClassVar[str] = (
+        "{amount} is more than the {balance_amount} minor units of {currency} that are on the balance and in use "
+        "nowhere."
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -35,8 +36,11 @@ _SECRET_TEXT = re.compile(
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)",  # user and password inside an address
     re.IGNORECASE,
 )
+_SECRET_MARKS = ("_test_", "_live_", "whsec_", "_secret_", "eyj", "bearer ", "basic ", "://")
+"""One of these stands in whatever `_SECRET_TEXT` finds: looking for them costs a fifth, and most texts have none."""
 _DIGITS = re.compile(r"(?<![\w-])[2-6](?:[ -]?\d){12,18}(?![\w-])")
 _NESTING_MAX = 6
+_NAMES_CACHED = 1_024
 
 
 def _is_card_number(digits: str) -> bool:
@@ -50,13 +54,21 @@ def _is_card_number(digits: str) -> bool:
 
 def redact_text(text: str) -> str:
     """The same text without secrets, tokens and card numbers."""
-    text = _SECRET_TEXT.sub(REDACTED, text)
+    folded = text.casefold()
+    if any(mark in folded for mark in _SECRET_MARKS):
+        text = _SECRET_TEXT.sub(REDACTED, text)
     return _DIGITS.sub(lambda match: REDACTED if _is_card_number(re.sub(r"\D", "", match[0])) else match[0], text)
+
+
+@lru_cache(_NAMES_CACHED)
+def _is_secret(name: str) -> bool:
+    """Whether what bears this name is hidden whole."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def redact_value(name: str, value: object, depth: int = 0) -> object:
     """The value of a field as it may be written: hidden whole where its name says so, else cleaned inside."""
-    if value is not None and not isinstance(value, bool) and _SECRET_NAME.search(name):
+    if value is not None and not isinstance(value, bool) and _is_secret(name):
         return REDACTED
     if isinstance(value, str):
         return redact_text(value)

@@ -66,9 +66,16 @@ class Settings(BaseSettings):
     # Metrics of the roles that serve no HTTP (the API has /metrics). Bound to `api_host`; 0: none.
     metrics_port: int = Field(default=0, ge=0, le=65535)
 
+    # Engine.
+    renewals_max: int = Field(default=512, ge=1, le=1_000_000)
+    """How many renewals are under way at once, shared by all partitions; the others wait, and orders do not wait behind
+    them. One gateway with a provider that takes a second answers all of them in 8 s, before a call is repeated."""
+
     # Gateway.
     gateway_concurrency: int = Field(default=64, ge=1, le=10_000)
     """How many calls to providers one gateway worker makes at once."""
+    gateway_sweep_interval_s: float = Field(default=600.0, ge=0, le=86_400)
+    """How often providers are asked for disputes and failed refunds whose webhooks may be lost; 0: never."""
 
     # Sandbox provider (development only, loopback).
     sandbox_host: str = "127.0.0.1"

@@ -22,7 +22,6 @@ from domain.grants.state import access_of
 from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
-from domain.subscriptions.commands import ChangePlan, MigratePrice, StartTrial
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
 from processors.partition import Changes, evolve
@@ -35,8 +34,7 @@ from schemas.relay import relayed
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.catalog.state import Catalogue, Offer
-    from domain.ids import PriceId
+    from domain.catalog.state import Catalogue
     from domain.policies.settings import Policies
     from domain.pricing.state import PromoCode
     from processors.partition import PartitionState
@@ -158,7 +156,7 @@ class Decider:
             at=max(at, record.time) if record.actor == TIMER else at,
             actor=record.actor,
             data=data,
-            prices=self._offers(data),
+            prices=self._catalogue.prices,
             months_discounts=self._catalogue.months_discounts,
             promo_code=self._promo_code(data),
             policies=self._policies,
@@ -166,15 +164,6 @@ class Decider:
         if isinstance(state, Account):
             return account_decider.decide(state, command)
         return entries.decide(state, command)
-
-    def _offers(self, data: Any) -> dict[PriceId, Offer]:
-        wanted: tuple[PriceId, ...] = ()
-        if isinstance(data, PlaceOrder):
-            wanted = tuple(item.price_id for item in data.items)
-        elif isinstance(data, ChangePlan | MigratePrice | StartTrial):
-            wanted = (data.price_id,)
-        found = ((price_id, self._catalogue.prices.get(price_id)) for price_id in wanted)
-        return {price_id: offer for price_id, offer in found if offer is not None}
 
     def _promo_code(self, data: Any) -> PromoCode | None:
         if not isinstance(data, PlaceOrder) or data.promo_code is None:
@@ -191,7 +180,7 @@ class _Writer:
         self._time = time = decided.time
         self._key = command.key.encode()
         self._sequence, self._chain_hash, self._state = stream.sequence, stream.chain_hash, stream.state
-        self._due_at = stream.due_at
+        self._places = stream.places
         self._steps: list[tuple[Any, Any]] = []
         self._has_access_changed = False
         self._index = 0
@@ -241,7 +230,7 @@ class _Writer:
         changes = self._decided.changes
         changes.outcomes[self._command.id] = self._command.body_hash or ""
         changes.streams[self._command.key] = Stream(
-            sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, due_at=self._due_at
+            sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, places=self._places
         )
 
     def _append(self, event: Any) -> None:

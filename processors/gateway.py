@@ -28,6 +28,7 @@ from infra.kafka.topics import topics_of
 from infra.logging import get_logger
 from processors.gateway_call import ask
 from processors.gateway_order import Lanes, PartitionProgress, Taken
+from processors.gateway_sweep import Sweep
 from processors.gateway_writer import GatewayWriter
 from schemas.codec import WireError
 from schemas.envelope import new_command, read_effect
@@ -93,6 +94,13 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
         self._lanes = Lanes(self._handle, concurrency=settings.gateway_concurrency)
         self._in_hand_max = settings.gateway_concurrency * IN_HAND_PER_CALL
         self._progress: dict[TopicPartition, PartitionProgress] = {}
+        self._sweep = Sweep(
+            providers.values(),
+            clock,
+            self._writer.send_answer,
+            interval_s=settings.gateway_sweep_interval_s,
+            call_timeout_s=call_timeout_s,
+        )
         self._consumer: Any = None
         self._commit_due_s = 0.0
         self._stopping = asyncio.Event()
@@ -104,16 +112,19 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     async def run(self) -> None:
         """Work until `stop`. Raises when the broker stays away: nothing is lost then, it is done again."""
         self._writer.start()
+        sweeping = asyncio.create_task(self._sweep.run())
         try:
             await self._start()
             await self._consume()
             await self._lanes.drain(DRAIN_TIMEOUT_S)
             await self._commit()
         finally:
+            sweeping.cancel()
             await self._close()
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Leave what has not begun to the next owner, let what runs end within a bound, and commit what is done."""
+        self._sweep.assign(is_ours=False)
         left = [progress for partition in revoked if (progress := self._progress.get(partition))]
         for progress in left:
             progress.is_revoked = True
@@ -127,6 +138,7 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Begin at the committed offsets with nothing in hand."""
         self._progress = {partition: PartitionProgress() for partition in assigned}
+        self._sweep.assign(is_ours=any(partition.partition == 0 for partition in assigned))
         log.info("gateway.partitions.assigned", partitions=sorted(partition.partition for partition in assigned))
 
     async def _start(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, assert_never
 
 from domain.effects import (
@@ -20,6 +19,7 @@ from domain.effects import (
 from domain.payments.commands import AnswerCall
 from domain.refunds.commands import AnswerRefund
 from infra.logging import get_logger
+from processors.bounded_call import NoAnswerError, bounded
 from schemas.codec import WireError, decode_command, encode, type_of
 
 if TYPE_CHECKING:
@@ -44,26 +44,12 @@ async def ask(providers: Mapping[str, PaymentProvider], effect: Effect, *, accou
     if provider is None:
         log.warning("gateway.provider.unknown", provider=effect.provider, payment_id=effect.payment_id)
         return _unknown(effect, f"the provider {effect.provider!r} is not configured here")
-    call = asyncio.create_task(_call(provider, effect, account))
     try:
-        done, _ = await asyncio.wait({call}, timeout=timeout_s)
-    finally:
-        if not call.done():
-            call.cancel()
-            call.add_done_callback(_forget)
-    if not done:
-        log.warning("gateway.call.timed_out", provider=effect.provider, payment_id=effect.payment_id)
-        return _unknown(effect, f"no answer within {timeout_s:g} s")
-    if call.cancelled():
-        return _unknown(effect, "the call was cancelled inside the adapter")
-    error = call.exception()
-    if error is not None:
-        # Its text is not logged: nobody knows what a library of a provider writes into it.
-        log.warning(
-            "gateway.call.raised", provider=effect.provider, payment_id=effect.payment_id, error=type(error).__name__
-        )
-        return _unknown(effect, f"the adapter raised {type(error).__name__}")
-    return _sound(effect, call.result())
+        return _sound(effect, await bounded(_call(provider, effect, account), timeout_s))
+    except NoAnswerError as error:
+        reason = str(error)
+        log.warning("gateway.call.failed", provider=effect.provider, payment_id=effect.payment_id, reason=reason)
+        return _unknown(effect, reason)
 
 
 async def _call(provider: PaymentProvider, effect: Effect, account: str) -> ProviderAnswer | RefundAnswer:
@@ -90,14 +76,19 @@ def _sound(effect: Effect, answer: object) -> Answered:
         answered = _of_payment(effect, answer)
     else:
         return _unknown(effect, f"the adapter returned {type(answer).__name__}")
-    try:
-        decode_command(type_of(answered), encode(answered))
-    except (WireError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        log.warning(
-            "gateway.answer.unsound", provider=effect.provider, payment_id=effect.payment_id, error=type(error).__name__
-        )
+    if not is_readable(answered):
+        log.warning("gateway.answer.unsound", provider=effect.provider, payment_id=effect.payment_id)
         return _unknown(effect, "the adapter returned an answer that is not well-formed")
     return answered
+
+
+def is_readable(data: object) -> bool:
+    """Tell whether the engine will be able to read the command."""
+    try:
+        decode_command(type_of(data), encode(data))
+    except (WireError, TypeError, ValueError, OverflowError, RecursionError, KeyError):
+        return False
+    return True
 
 
 def _unknown(effect: Effect, detail: str) -> Answered:
@@ -113,9 +104,3 @@ def _of_payment(effect: PaymentEffect, answer: ProviderAnswer) -> AnswerCall:
 
 def _of_refund(effect: RefundPayment, answer: RefundAnswer) -> AnswerRefund:
     return AnswerRefund(refund_id=effect.refund_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer)
-
-
-def _forget(call: asyncio.Task[ProviderAnswer | RefundAnswer]) -> None:
-    """Look at the end of an abandoned call, so that asyncio does not complain of an exception nobody saw."""
-    if not call.cancelled():
-        call.exception()

@@ -6,6 +6,7 @@ read — the journal forgets everything, opens the log again as its only writer,
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from schemas.envelope import new_command, read_step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from datetime import datetime
 
     from domain.catalog.state import Catalogue
     from domain.policies.settings import Policies
@@ -36,6 +38,10 @@ log = structlog.get_logger(__name__)
 
 TIMERS_MAX = 500
 """How many accounts are looked at in one round of timers."""
+RENEWALS_MAX = 64
+"""How many renewals of a partition are under way at once, from the timer to the provider's answer."""
+ANSWER_MAX = timedelta(minutes=1)
+"""A call that is unanswered for longer holds no renewal back: the provider of one customer may be down for a day."""
 
 
 class Log(Protocol):
@@ -67,8 +73,12 @@ class Journal:
         clock: Clock,
         catalogue: Catalogue,
         policies: Policies,
+        renewals_max: int = RENEWALS_MAX,
     ) -> None:
-        """`open_store` opens the partition's store, or an empty one where its files cannot be read."""
+        """`open_store` opens the partition's store, or an empty one where its files cannot be read.
+
+        Of the renewals that are due, only so many are begun that `renewals_max` of the partition are under way.
+        """
         self.partition = partition
         self._log = log_of_partition
         self._open_store = open_store
@@ -76,6 +86,7 @@ class Journal:
         self._clock = clock
         self._catalogue = catalogue
         self._policies = policies
+        self._renewals_max = renewals_max
         self._state: PartitionState | None = None
         self._must_discard = False
 
@@ -124,6 +135,7 @@ class Journal:
     def due_timers(self) -> list[CommandRecord]:
         """Return what is due, as commands: the same timer always gives the same command id.
 
+        Of the renewals, those for which there is room. Nothing else waits for room, nor behind a renewal.
         Raises ValueError when the store cannot be read; the journal is then no longer open.
         """
         if self._state is None:
@@ -139,21 +151,24 @@ class Journal:
         now = self._clock.now()
         commands: list[CommandRecord] = []
         for key in state.due(now, TIMERS_MAX):
-            account = state.stream(key).state
-            if not isinstance(account, Account):
-                continue
-            commands += [
-                new_command(
-                    command_id=CommandId(derive(key, f"timer {timer.name}")),
-                    key=key,
-                    time=now,
-                    source="billing/engine",
-                    actor=TIMER,
-                    data=timer.data,
-                )
-                for timer in pending(account)
-                if timer.due_at <= now
-            ]
+            commands += _due_commands(state, key, now, are_renewals=False)
+        return commands + self._renewals(state, now)
+
+    def _renewals(self, state: PartitionState, now: datetime) -> list[CommandRecord]:
+        """Return the renewals for which there is room, the longest due first.
+
+        Those that were fired and are not decided are still due, so they are first, and take their room again. One that
+        is due although it was decided, which only a fault can bring about, must not take the others' for ever.
+        """
+        room = self._renewals_max - state.unanswered(now - ANSWER_MAX, self._renewals_max)
+        if room <= 0:
+            return []
+        commands: list[CommandRecord] = []
+        for key in state.renewals_due(now, TIMERS_MAX):
+            due = _due_commands(state, key, now, are_renewals=True)
+            commands += [command for command in due if state.outcome(command.id) is None]
+            if len(commands) >= room:
+                break
         return commands
 
     def forget(self) -> None:
@@ -218,6 +233,23 @@ class Journal:
         state.save()
         if not is_known:
             raise LogMismatchError("it is ahead of the log")
+
+
+def _due_commands(state: PartitionState, key: str, now: datetime, *, are_renewals: bool) -> list[CommandRecord]:
+    account = state.stream(key).state
+    assert isinstance(account, Account), "only accounts wait for something"
+    return [
+        new_command(
+            command_id=CommandId(derive(key, f"timer {timer.name}")),
+            key=key,
+            time=now,
+            source="billing/engine",
+            actor=TIMER,
+            data=timer.data,
+        )
+        for timer in pending(account)
+        if timer.due_at <= now and timer.is_renewal is are_renewals
+    ]
 
 
 def _event(record: Any) -> Any:

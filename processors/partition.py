@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +20,7 @@ from domain.account.state import INITIAL as NO_ACCOUNT
 from domain.account.state import Account
 from domain.catalog import entries
 from domain.ids import CATALOG_PREFIX
-from domain.policies.reactions import next_due
+from domain.policies.reactions import asked_at, pending
 from processors.stream import (
     Position,
     State,
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from domain.ids import CommandId
     from schemas.envelope import EventStep
 
-CACHE_MAX = 20_000
-"""How many decoded streams are kept in memory."""
+CACHE_MAX = 5_000
+"""How many decoded streams are kept in memory. One is 6 KiB and more, and a worker may own every partition."""
 FOLD_MAX = 10_000
 """How many decided commands are folded before the store is written."""
 
@@ -47,8 +48,11 @@ _META = b"m"
 _STREAM = b"s"
 _OUTCOME = b"o"
 _DUE = b"t"
+_RENEWALS = b"r"
+_ASKED = b"c"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_MICROS_MAX = b"\xff" * 8
 
 
 class Store(Protocol):
@@ -122,27 +126,31 @@ class PartitionState:
         return None if stored is None else stored.decode()
 
     def due(self, now: datetime, limit: int) -> list[str]:
-        """Return the keys that have to be looked at by now, the longest due first."""
-        keys: list[str] = []
-        for entry, _ in self._store.scan(_DUE, _DUE + _micros(now + _MICROSECOND)):
-            keys.append(entry[len(_DUE) + 8 :].decode())
-            if len(keys) == limit:
-                break
-        return keys
+        """Return the keys that have something else than a renewal due by now, the longest due first."""
+        return self._keys(_DUE, now, limit)
+
+    def renewals_due(self, now: datetime, limit: int) -> list[str]:
+        """Return the keys that have a renewal due by now, the longest due first."""
+        return self._keys(_RENEWALS, now, limit)
+
+    def unanswered(self, since: datetime, limit: int) -> int:
+        """Return how many keys wait for a provider that was first asked after a moment; a limit is counted to."""
+        end = _ASKED + _MICROS_MAX
+        return sum(1 for _ in islice(self._store.scan(_ASKED + _micros(since), end), limit))
+
+    def _keys(self, index: bytes, now: datetime, limit: int) -> list[str]:
+        entries = self._store.scan(index, index + _micros(now + _MICROSECOND))
+        return [entry[len(index) + len(_MICROS_MAX) :].decode() for entry, _ in islice(entries, limit)]
 
     def apply(self, changes: Changes) -> None:
         """Let a committed batch enter the store, with its position, all or nothing."""
         puts: dict[bytes, bytes] = {}
         deletes: list[bytes] = []
         for key, changed in changes.streams.items():
-            due_at = next_due(changed.state) if isinstance(changed.state, Account) else None
-            before = self.stream(key).due_at
-            stream = changed if changed.due_at == due_at else replace(changed, due_at=due_at)
-            if before != due_at:
-                if before is not None:
-                    deletes.append(_due_key(before, key))
-                if due_at is not None:
-                    puts[_due_key(due_at, key)] = b""
+            before, places = changed.places, _places(key, changed.state)
+            stream = changed if before == places else replace(changed, places=places)
+            deletes += [place for place in before if place not in places]
+            puts |= {place: b"" for place in places if place not in before}
             puts[_STREAM + key.encode()] = encode_stream(stream)
             self._remember(key, stream)
         for command_id, body_hash in changes.outcomes.items():
@@ -175,7 +183,7 @@ class PartitionState:
             else:
                 state = evolve(stream.state, data)
             streams[event.key] = Stream(
-                sequence=event.sequence, chain_hash=event.chain_hash, state=state, due_at=stream.due_at
+                sequence=event.sequence, chain_hash=event.chain_hash, state=state, places=stream.places
             )
             command_offset = event.command_offset
             last_offset, last_id = offset, event.id.decode()
@@ -212,12 +220,22 @@ def evolve(state: State, event: Any) -> State:
     return evolve_account(state, event) if isinstance(state, Account) else entries.evolve(state, event)
 
 
-def _due_key(due_at: datetime, key: str) -> bytes:
-    return _DUE + _micros(due_at) + key.encode()
+def _places(key: str, state: State) -> tuple[bytes, ...]:
+    """Return where a stream stands in the indexes: by its next renewal, by what else is due, by whom it has asked."""
+    if not isinstance(state, Account):
+        return ()
+    moments: dict[bytes, datetime] = {}
+    for timer in pending(state):
+        index = _RENEWALS if timer.is_renewal else _DUE
+        moments[index] = min(timer.due_at, moments.get(index, timer.due_at))
+    asked = asked_at(state)
+    if asked is not None:
+        moments[_ASKED] = asked
+    return tuple(index + _micros(moment) + key.encode() for index, moment in moments.items())
 
 
 def _micros(moment: datetime) -> bytes:
-    return max(0, (moment - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
+    return max(0, (moment - _EPOCH) // _MICROSECOND).to_bytes(len(_MICROS_MAX), "big")
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 
 import msgspec
 from cattrs.preconf.msgspec import make_converter
@@ -28,12 +28,13 @@ _KIND_OF: dict[type, str] = {cls: kind for kind, cls in _KINDS.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """One account or product: where its chain of events stands, its state, and when it is to be looked at next."""
+    """One account or product: where its chain of events stands, its state, and where the indexes name it."""
 
     sequence: int
     chain_hash: str
     state: State
-    due_at: datetime | None = None
+    places: tuple[bytes, ...] = ()
+    """Its keys in the indexes of the store as it was stored last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,24 +52,25 @@ class Position:
 
 _encoder = msgspec.msgpack.Encoder()
 _converter = make_converter()
+_converter.register_structure_hook(timedelta, msgspec.convert)
 _position_decoder = msgspec.msgpack.Decoder(Position)
 
 
 def encode_stream(stream: Stream) -> bytes:
     """Return the bytes of a stream."""
     state = stream.state
-    return _encoder.encode((stream.sequence, stream.chain_hash, stream.due_at, _KIND_OF[type(state)], state))
+    return _encoder.encode((stream.sequence, stream.chain_hash, stream.places, _KIND_OF[type(state)], state))
 
 
 def decode_stream(content: bytes) -> Stream:
     """Return the stream of stored bytes. Raises ValueError for whatever is not one."""
     try:
-        sequence, chain_hash, due_at, kind, state = msgspec.msgpack.decode(content)
+        sequence, chain_hash, places, kind, state = msgspec.msgpack.decode(content)
         return Stream(
             sequence=sequence,
             chain_hash=chain_hash,
             state=_converter.structure(state, _KINDS[kind]),
-            due_at=None if due_at is None else msgspec.convert(due_at, datetime),
+            places=tuple(places),
         )
     except Exception as error:  # whatever damaged bytes lead to
         raise ValueError(f"a stored stream cannot be read: {type(error).__name__}") from error

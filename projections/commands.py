@@ -20,6 +20,7 @@ from projections.model import (
     storable,
     utc_or_none,
 )
+from projections.paging import read_one
 from schemas.messages import CommandAccepted, CommandRejected, Outcome
 
 if TYPE_CHECKING:
@@ -152,17 +153,12 @@ async def get_many(connection: AsyncConnection, command_ids: Iterable[str]) -> d
 
 async def get(connection: AsyncConnection, account: str, command_id: str) -> CommandView | None:
     """Return the command, or None where the account sent no such command."""
-    if not storable(account, command_id):
-        return None
-    statement = select(commands).where(commands.c.account == account, commands.c.id == command_id)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, select(commands), {commands.c.account: account, commands.c.id: command_id}, _view)
 
 
 async def history(connection: AsyncConnection, account: str, command_id: str) -> tuple[HistoryEntry, ...]:
     """Return what was decided about the command."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, command_id)
+    return await read_history(connection, MODEL, account, command_id)
 
 
 def _view(row: Any) -> CommandView:

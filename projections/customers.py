@@ -123,4 +123,4 @@ async def get(connection: AsyncConnection, account: str) -> CustomerView | None:
 
 async def history(connection: AsyncConnection, account: str) -> tuple[HistoryEntry, ...]:
     """Return every order and payment that counted, oldest first."""
-    return await read_history(connection, _HISTORY, account, account)
+    return await read_history(connection, MODEL, account, account)

@@ -44,6 +44,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -61,6 +62,7 @@ from domain.subscriptions.events import (
     SubscriptionGraceStarted,
     SubscriptionPaused,
     SubscriptionRenewed,
+    SubscriptionRestored,
     SubscriptionResumed,
     SubscriptionShortened,
     SubscriptionStarted,
@@ -109,6 +111,7 @@ _Subscription = (
     | SubscriptionResumed
     | SubscriptionExtended
     | SubscriptionShortened
+    | SubscriptionRestored
     | SubscriptionGraceStarted
     | SubscriptionEnded
     | SubscriptionPaused
@@ -142,6 +145,7 @@ HEARS = (
     SubscriptionResumed,
     SubscriptionExtended,
     SubscriptionShortened,
+    SubscriptionRestored,
     SubscriptionGraceStarted,
     SubscriptionEnded,
     SubscriptionPaused,
@@ -224,7 +228,7 @@ def _payment(data: PaymentEvent | PaymentMethodSaved, at: datetime) -> dict[str,
             return {}
         case PaymentCloseRequested():
             ending = {"silent_since": None, "look_at": None, "end_at": None}
-            if data.reference is None:
+            if not data.asks:
                 return ending
             return {**_call(CallKind.CLOSE_CHECKOUT, data.requested_at, data.repeat_at), **ending}
         case PaymentMethodSaved():
@@ -246,7 +250,7 @@ def _refund(data: RefundEvent, at: datetime) -> dict[str, Any]:
             return {**_call(CallKind.REFUND, data.asked_at, data.repeat_at), "look_at": None}
         case RefundCallRepeated():
             return {"attempt": data.attempt, "repeat_at": data.repeat_at, "look_at": None}
-        case RefundSucceeded() | RefundFailed() | RefundReversed():
+        case RefundSucceeded() | RefundFailed() | RefundReinstated() | RefundReversed():
             return dict(_SETTLED)
         case _:
             assert_never(data)
@@ -256,7 +260,7 @@ def _subscription(data: _Subscription) -> dict[str, Any]:
     match data:
         case SubscriptionStarted():
             return {"asked": None, "look_at": data.renew_at, "end_at": data.period_end}
-        case SubscriptionRenewed() | SubscriptionExtended():
+        case SubscriptionRenewed() | SubscriptionExtended() | SubscriptionRestored():
             return {"look_at": data.renew_at, "end_at": data.period_end}
         case RenewalAttempted() | SubscriptionCancelled():
             return {"look_at": None}

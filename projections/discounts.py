@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
@@ -26,9 +25,11 @@ from projections.model import (
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -134,13 +135,8 @@ async def held(connection: AsyncConnection, account: str) -> tuple[PersonalDisco
 
 async def get(connection: AsyncConnection, account: str, discount_id: str) -> PersonalDiscountView | None:
     """Return the discount, or None where the account never had it."""
-    if not storable(account, discount_id):
-        return None
-    statement = select(personal_discounts).where(
-        personal_discounts.c.account == account, personal_discounts.c.id == discount_id
-    )
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    where = {personal_discounts.c.account: account, personal_discounts.c.id: discount_id}
+    return await read_one(connection, select(personal_discounts), where, _view)
 
 
 async def list_page(
@@ -150,21 +146,14 @@ async def list_page(
 
     Raises CursorInvalidError.
     """
-    statement = select(personal_discounts)
-    if account is not None:
-        if not storable(account):
-            return Page(items=(), next_cursor=None)
-        statement = statement.where(personal_discounts.c.account == account)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
+    where = {personal_discounts.c.account: account}
     sort = (personal_discounts.c.granted_at, personal_discounts.c.id)
-    rows = (await connection.execute(newest_first(statement, sort, after).limit(checked_limit(limit) + 1))).all()
-    return page_of(rows, limit, _view, lambda row: (row.granted_at, row.id))
+    return await read_page(connection, select(personal_discounts), where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, discount_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the discount, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, discount_id)
+    return await read_history(connection, MODEL, account, discount_id)
 
 
 async def by_months(connection: AsyncConnection) -> MonthsDiscountsView:
@@ -178,8 +167,7 @@ async def by_months(connection: AsyncConnection) -> MonthsDiscountsView:
 
 async def months_history(connection: AsyncConnection) -> tuple[HistoryEntry, ...]:
     """Return every table of discounts by months that there was, oldest first."""
-    assert MONTHS.history is not None
-    return await read_history(connection, MONTHS.history, MONTHS_DISCOUNTS_KEY, MONTHS_REFERENCE)
+    return await read_history(connection, MONTHS, MONTHS_DISCOUNTS_KEY, MONTHS_REFERENCE)
 
 
 def _view(row: Any) -> PersonalDiscountView:

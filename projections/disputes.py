@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, select
@@ -26,13 +25,14 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -156,37 +156,28 @@ def _opened(account: str, opened: DisputeOpened) -> dict[str, Any]:
 
 async def get(connection: AsyncConnection, dispute_id: str) -> DisputeView | None:
     """Return the dispute of whatever account, or None where there is no such dispute."""
-    if not storable(dispute_id):
-        return None
-    row = (await connection.execute(select(disputes).where(disputes.c.id == dispute_id))).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, select(disputes), {disputes.c.id: dispute_id}, _view)
 
 
 async def list_page(
     connection: AsyncConnection, wanted: DisputeFilter, *, limit: int = 20, cursor: str | None = None
 ) -> Page[DisputeView]:
     """Return disputes of all accounts, newest first. Raises CursorInvalidError."""
-    if not storable(*(text for text in (wanted.account, wanted.payment_id) if text is not None)):
-        return Page(items=(), next_cursor=None)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
+    where = {
+        disputes.c.account: wanted.account,
+        disputes.c.payment_id: wanted.payment_id,
+        disputes.c.status: wanted.status,
+    }
     statement = select(disputes)
-    if wanted.account is not None:
-        statement = statement.where(disputes.c.account == wanted.account)
-    if wanted.payment_id is not None:
-        statement = statement.where(disputes.c.payment_id == wanted.payment_id)
-    if wanted.status is not None:
-        statement = statement.where(disputes.c.status == wanted.status)
     if wanted.due_before is not None:
         statement = statement.where(disputes.c.evidence_due_at < wanted.due_before, disputes.c.closed_at.is_(None))
-    statement = newest_first(statement, (disputes.c.opened_at, disputes.c.id), after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, _view, lambda row: (row.opened_at, row.id))
+    sort = (disputes.c.opened_at, disputes.c.id)
+    return await read_page(connection, statement, where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, dispute_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the dispute, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, dispute_id)
+    return await read_history(connection, MODEL, account, dispute_id)
 
 
 def _view(row: Any) -> DisputeView:

@@ -108,8 +108,7 @@ async def get(connection: AsyncConnection, account: str, resource: str, now: dat
 
 async def history(connection: AsyncConnection, account: str, resource: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the account's right to watch the resource, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, resource)
+    return await read_history(connection, MODEL, account, resource)
 
 
 def _current(account: str, now: datetime) -> Select[Any]:

@@ -40,7 +40,8 @@ POLL_INTERVAL_MS_MAX = 600_000
 FETCH_WAIT_MS_MAX = 200
 """How long a fetch that finds nothing stays at the broker; one that finds a record comes back at once."""
 FETCH_BYTES_MAX = 4 * 1024 * 1024
-RECORDS_MAX = 2_000
+RECORDS_MAX = 5_000
+"""Records in a batch: each costs some sixty journeys to the database, whatever is in it."""
 
 
 class LogReplacedError(Exception):

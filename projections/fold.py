@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from domain.ledger import journal
+from infra.postgres.moments import text_of
 from projections import (
     account_events,
+    balances,
     commands,
     customers,
     deadlines,
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
-    from domain.ledger.state import Books
+    from domain.ledger.entries import Schedule
+    from domain.ledger.state import Books, Sale
     from projections.model import Change, ReadModel
     from schemas.envelope import CommandRecord, EventRecord
 
@@ -59,6 +62,7 @@ READ_MODELS: tuple[ReadModel, ...] = (
     promo_codes.MODEL,
     promo_uses.MODEL,
     grants.MODEL,
+    balances.MODEL,
     customers.MODEL,
     customers.PAID,
     commands.MODEL,
@@ -91,6 +95,7 @@ def _listeners() -> dict[type, tuple[Project, ...]]:
         promo_codes,
         promo_uses,
         grants,
+        balances,
         customers,
     ):
         project: Project = slice_.project
@@ -132,7 +137,7 @@ class Batch:
 
     def add_event(self, event: EventRecord, place: Place) -> None:
         """Take in one event with its place in the log."""
-        kind, at = type(event.data), event.time.isoformat()
+        kind, at = type(event.data), text_of(event.time)
         told = (
             event.key,
             event.sequence,
@@ -144,7 +149,7 @@ class Batch:
             event.correlation_id,
             place.partition,
             place.offset,
-            to_json(event.data),
+            event.body,
         )
         self.lines.setdefault(account_events.account_events, []).append(told)
         if kind in _OUTCOMES:
@@ -158,17 +163,34 @@ class Batch:
             self.booked.append((event, place))
 
     def post(self, books: dict[str, Books]) -> None:
-        """Write the entries of the events that are to be booked; `books` are the sales that they may touch."""
+        """Write the entries of the events that are to be booked; `books` are the sales that they may touch.
+
+        A sale that several events touch becomes one row, as the last of them leaves it; so does a schedule.
+        """
+        sales: dict[Key, tuple[Sale, str, str]] = {}
+        schedules: dict[Key, tuple[Schedule, str, str]] = {}
         for event, place in self.booked:
-            before = books.get(event.key, {})
+            account, at = event.key, text_of(event.time)
+            before = books.get(account, {})
             entry = journal.post(before, event.data, event.time)
-            books[event.key] = journal.after(before, entry)
-            rows = ledger.postings_of(entry, event, *place)
-            if rows:
-                self.lines.setdefault(ledger.postings, []).extend(rows)
-            for change in ledger.changes_of(entry, event.key):
-                self._apply(change, event, place, event.time.isoformat())
+            books[account] = journal.after(before, entry)
+            if entry.postings:
+                self.lines.setdefault(ledger.postings, []).extend(ledger.postings_of(entry, event, *place, at))
+            for sale in entry.sales:
+                sales[(sale.order_id,)] = (sale, account, at)
+            for schedule in entry.schedules:
+                schedules[(schedule.id,)] = (schedule, account, at)
         self.booked = []
+        if sales:
+            self.rows[ledger.SALES] = {
+                key: Row(values=ledger.sale_row(sale, account), creates=True, updated_at=at)
+                for key, (sale, account, at) in sales.items()
+            }
+        if schedules:
+            self.rows[ledger.SCHEDULES] = {
+                key: Row(values=ledger.schedule_row(schedule, account), creates=True, updated_at=at)
+                for key, (schedule, account, at) in schedules.items()
+            }
 
     def add_command(self, command: CommandRecord, offset: int) -> None:
         """Take in a command that waits for its outcome; of repeats, the first one counts."""

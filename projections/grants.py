@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text, or_, select
@@ -21,9 +20,11 @@ from projections.model import (
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -91,11 +92,7 @@ def _change(account: str, resource: str, values: dict[str, Any], *, creates: boo
 
 async def get(connection: AsyncConnection, account: str, resource: str) -> GrantView | None:
     """Return the newest grant of the resource to the account, or None where there never was one."""
-    if not storable(account, resource):
-        return None
-    statement = select(grants).where(grants.c.account == account, grants.c.resource == resource)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, select(grants), {grants.c.account: account, grants.c.resource: resource}, _view)
 
 
 async def list_current(connection: AsyncConnection, account: str, now: datetime) -> tuple[GrantView, ...]:
@@ -114,21 +111,13 @@ async def list_page(
     connection: AsyncConnection, *, account: str | None = None, limit: int = 20, cursor: str | None = None
 ) -> Page[GrantView]:
     """Return the grants of an account, or of all, newest first, ended ones among them. Raises CursorInvalidError."""
-    statement = select(grants)
-    if account is not None:
-        if not storable(account):
-            return Page(items=(), next_cursor=None)
-        statement = statement.where(grants.c.account == account)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str, str])
-    sort = (grants.c.given_at, grants.c.account, grants.c.resource)
-    rows = (await connection.execute(newest_first(statement, sort, after).limit(checked_limit(limit) + 1))).all()
-    return page_of(rows, limit, _view, lambda row: (row.given_at, row.account, row.resource))
+    where, sort = {grants.c.account: account}, (grants.c.given_at, grants.c.account, grants.c.resource)
+    return await read_page(connection, select(grants), where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, resource: str) -> tuple[HistoryEntry, ...]:
     """Return every grant of the resource to the account and how each ended, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, resource)
+    return await read_history(connection, MODEL, account, resource)
 
 
 def _view(row: Any) -> GrantView:

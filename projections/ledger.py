@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.ledger.journal import RULES
 from domain.ledger.state import Sale
-from projections.model import SCHEMA, Change, Moment, ReadModel, metadata
+from projections.model import SCHEMA, Moment, ReadModel, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,9 +92,8 @@ SALES = ReadModel(table=sales, history=None)
 HEARS = frozenset(RULES)
 
 
-def postings_of(entry: Entry, event: EventRecord, partition: int, offset: int) -> list[tuple[Any, ...]]:
-    """Return the rows of an entry's postings, in the order of the table's columns."""
-    at = event.time.isoformat()
+def postings_of(entry: Entry, event: EventRecord, partition: int, offset: int, at: str) -> list[tuple[Any, ...]]:
+    """Return the rows of an entry's postings, in the order of the table's columns; `at` is the event's time."""
     return [
         (
             event.key,
@@ -117,29 +116,14 @@ def postings_of(entry: Entry, event: EventRecord, partition: int, offset: int) -
     ]
 
 
-def changes_of(entry: Entry, account: str) -> list[Change]:
-    """Return what an entry changes in schedules and sales."""
-    changes = [
-        Change(
-            model=SCHEDULES,
-            key=(schedule.id,),
-            values={"account": account, **schedule_values(schedule)},
-            creates=True,
-            entity=schedule.id,
-        )
-        for schedule in entry.schedules
-    ]
-    changes += [
-        Change(
-            model=SALES,
-            key=(sale.order_id,),
-            values={"account": account, "open_until": sale.open_until, "state": sale},
-            creates=True,
-            entity=sale.order_id,
-        )
-        for sale in entry.sales
-    ]
-    return changes
+def sale_row(sale: Sale, account: str) -> dict[str, Any]:
+    """Return the columns of a sale, but for its id."""
+    return {"account": account, "open_until": sale.open_until, "state": sale}
+
+
+def schedule_row(schedule: Schedule, account: str) -> dict[str, Any]:
+    """Return the columns of a schedule, but for its id."""
+    return {"account": account, **schedule_values(schedule)}
 
 
 def schedule_values(schedule: Schedule) -> dict[str, Any]:

@@ -114,9 +114,11 @@ HISTORY_MAX = 1000
 
 
 async def read_history(
-    connection: AsyncConnection, history: Table, account: str, entity_id: str
+    connection: AsyncConnection, model: ReadModel, account: str, entity_id: str
 ) -> tuple[HistoryEntry, ...]:
     """Return the history of one thing of the account, oldest first; empty where the account has no such thing."""
+    history = model.history
+    assert history is not None, f"{model.table.name} has no history"
     if not storable(account, entity_id):
         return ()
     statement = (

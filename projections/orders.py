@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Index, Select, Table, Text, select
 from sqlalchemy.dialects.postgresql import JSONB
 
+from domain.balance.events import BalanceReturned, BalanceUsed
 from domain.money import Money
 from domain.orders.events import (
     OrderAlreadyPlaced,
@@ -29,19 +29,21 @@ from domain.pricing.state import AppliedDiscount
 from projections.model import (
     Change,
     HistoryEntry,
+    Merge,
     Moment,
     ReadModel,
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 from projections.payments import payments
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -65,12 +67,13 @@ orders = Table(
     Column("paid_at", Moment),
     Column("applied", JSONB),
     Column("credit", BigInteger),
+    Column("balance_used", BigInteger, nullable=False),
     Column("updated_at", Moment, nullable=False),
 )
 Index("orders_account_placed_at_idx", orders.c.account, orders.c.placed_at.desc(), orders.c.id.desc())
 Index("orders_placed_at_idx", orders.c.placed_at.desc(), orders.c.id.desc())
 
-MODEL = ReadModel(table=orders, history=history_table("orders"))
+MODEL = ReadModel(table=orders, history=history_table("orders"), merge={"balance_used": Merge.ADD})
 HEARS = (
     OrderPlaced,
     OrderAlreadyPlaced,
@@ -83,6 +86,8 @@ HEARS = (
     PaymentCreated,
     PaymentActionRequired,
     PaymentProcessing,
+    BalanceUsed,
+    BalanceReturned,
 )
 
 
@@ -109,6 +114,8 @@ class OrderView:
     total: Money
     credit: Money | None
     """What is left of the old plan at a change of plan: `total` − `credit` is paid."""
+    balance_used: Money
+    """What the balance pays, or paid: so much less money is asked for."""
     lines: tuple[OrderLine, ...]
     auto_renew: bool
     purpose: str
@@ -122,15 +129,16 @@ class OrderView:
 
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
-    data: OrderEvent | PaymentCreated | PaymentActionRequired | PaymentProcessing = event.data
+    data: OrderEvent | PaymentCreated | PaymentActionRequired | PaymentProcessing | BalanceUsed | BalanceReturned = (
+        event.data
+    )
     match data:
         case OrderPlaced():
             return (_change(data.order_id, _placed(event.key, data), creates=True),)
         case OrderAlreadyPlaced():
             return ()
         case OrderPaid():
-            values = {"status": OrderStatus.PAID, "paid_at": data.paid_at, "failure_reason": None}
-            return (_change(data.order_id, values),)
+            return (_change(data.order_id, _paid(data)),)
         case OrderPaymentWaived():
             values = {"status": OrderStatus.PAID, "paid_at": data.waived_at, "failure_reason": None}
             return (_change(data.order_id, values),)
@@ -148,12 +156,30 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             return (Change(model=MODEL, key=(data.order_id,), values=values, entity=data.order_id, noted={}),)
         case PaymentActionRequired() | PaymentProcessing():
             return (_change(data.order_id, {"status": OrderStatus.AWAITING_PAYMENT}),)
+        case BalanceUsed() | BalanceReturned():
+            return (_balance(data),)
         case _:
             assert_never(data)
 
 
 def _change(order_id: str, values: dict[str, Any], *, creates: bool = False) -> Change:
     return Change(model=MODEL, key=(order_id,), values=values, creates=creates, entity=order_id)
+
+
+def _balance(data: BalanceUsed | BalanceReturned) -> Change:
+    used = data.amount.amount if isinstance(data, BalanceUsed) else -data.amount.amount
+    noted = {"balance_used_added": used}
+    return Change(model=MODEL, key=(data.order_id,), values={"balance_used": used}, entity=data.order_id, noted=noted)
+
+
+def _paid(paid: OrderPaid) -> dict[str, Any]:
+    """The payment that paid it is the one that it shows: the balance, or an attempt that was not the newest."""
+    return {
+        "status": OrderStatus.PAID,
+        "payment_id": paid.payment_id,
+        "paid_at": paid.paid_at,
+        "failure_reason": None,
+    }
 
 
 def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
@@ -167,6 +193,7 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
         "applied": placed.applied,
         "total": placed.total.amount,
         "credit": None if placed.credit is None else placed.credit.amount,
+        "balance_used": 0,
         "auto_renew": placed.auto_renew,
         "lines": placed.lines,
         "purpose": placed.purpose,
@@ -178,10 +205,7 @@ def _placed(account: str, placed: OrderPlaced) -> dict[str, Any]:
 
 async def get(connection: AsyncConnection, account: str, order_id: str) -> OrderView | None:
     """Return the order, or None where the account has no such order."""
-    if not storable(account, order_id):
-        return None
-    row = (await connection.execute(_of(account).where(orders.c.id == order_id))).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, _joined(), {orders.c.account: account, orders.c.id: order_id}, _view)
 
 
 async def list_page(
@@ -193,10 +217,7 @@ async def list_page(
 
 async def find(connection: AsyncConnection, order_id: str) -> OrderView | None:
     """Return the order of whichever account: for managers alone."""
-    if not storable(order_id):
-        return None
-    row = (await connection.execute(_joined().where(orders.c.id == order_id))).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, _joined(), {orders.c.id: order_id}, _view)
 
 
 async def list_all(
@@ -208,27 +229,13 @@ async def list_all(
     cursor: str | None = None,
 ) -> Page[OrderView]:
     """Return orders of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
-    statement = _joined()
-    if account is not None:
-        if not storable(account):
-            return Page(items=(), next_cursor=None)
-        statement = statement.where(orders.c.account == account)
-    if status is not None:
-        statement = statement.where(orders.c.status == status)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = newest_first(statement, (orders.c.placed_at, orders.c.id), after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, _view, lambda row: (row.placed_at, row.id))
+    where, sort = {orders.c.account: account, orders.c.status: status}, (orders.c.placed_at, orders.c.id)
+    return await read_page(connection, _joined(), where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, order_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the order, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, order_id)
-
-
-def _of(account: str) -> Select[Any]:
-    return _joined().where(orders.c.account == account)
+    return await read_history(connection, MODEL, account, order_id)
 
 
 def _joined() -> Select[Any]:
@@ -248,6 +255,7 @@ def _view(row: Any) -> OrderView:
         applied=None if row.applied is None else msgspec.convert(row.applied, AppliedDiscount),
         total=Money(amount=row.total, currency=row.currency),
         credit=None if row.credit is None else Money(amount=row.credit, currency=row.currency),
+        balance_used=Money(amount=row.balance_used, currency=row.currency),
         lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
         auto_renew=row.auto_renew,
         purpose=row.purpose,

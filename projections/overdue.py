@@ -62,6 +62,8 @@ class Patience:
     """The provider works on a refund: banks take their time."""
     timer: timedelta = timedelta(minutes=2)
     """From the moment at which something is due to that at which the engine has done it."""
+    renewal: timedelta = timedelta(hours=1)
+    """The same for renewals: where many are due at once, they wait for each other."""
     command: timedelta = timedelta(minutes=1)
     """From the moment at which a command was sent to its outcome."""
     consumer: timedelta = timedelta(minutes=1)
@@ -204,15 +206,15 @@ def _everything(now: datetime, patience: Patience) -> Any:
     is_promo = rows.noun == ORDER
     asked = case((is_promo, literal(OverdueKind.PROMO_RESERVATION)), else_=literal(OverdueKind.PROVIDER_CALL))
     silent = case((rows.noun == PAYMENT, literal(OverdueKind.SILENT_PAYMENT)), else_=OverdueKind.SILENT_REFUND)
-    looked = case((rows.noun == SUBSCRIPTION, literal(OverdueKind.RENEWAL)), else_=literal(OverdueKind.TIMER))
-    timer = literal(OverdueKind.TIMER)
+    timer, renewal = literal(OverdueKind.TIMER), literal(OverdueKind.RENEWAL)
     is_payment, is_refund = rows.noun == PAYMENT, rows.noun == REFUND
     return union_all(
         _waiting(asked, rows.asked_at, patience.answer, now),
         _waiting(silent, rows.silent_since, patience.payment, now).where(is_payment, rows.look_at.is_not(None)),
         _waiting(silent, rows.silent_since, patience.refund, now).where(is_refund, rows.look_at.is_not(None)),
         _waiting(timer, rows.repeat_at, patience.timer, now),
-        _waiting(looked, rows.look_at, patience.timer, now),
+        _waiting(timer, rows.look_at, patience.timer, now).where(rows.noun != SUBSCRIPTION),
+        _waiting(renewal, rows.look_at, patience.renewal, now).where(rows.noun == SUBSCRIPTION),
         # The end of what is paid does not come while it is paused.
         _waiting(timer, rows.end_at, patience.timer, now).where(rows.paused_until.is_(None)),
         _waiting(timer, rows.paused_until, patience.timer, now),
@@ -302,7 +304,8 @@ def _cause(row: Any) -> str:
         case OverdueKind.SILENT_REFUND:
             return f"{row.asked} has been working on {thing} since {since} and does not say how it ended."
         case OverdueKind.RENEWAL:
-            return f"The renewal of {thing} has been due since {since} and was not tried: {_NO_ENGINE}."
+            why = f"{_NO_ENGINE}, or too many are due at once"
+            return f"The renewal of {thing} has been due since {since} and was not tried: {why}."
         case OverdueKind.COMMAND:
             return f"{row.call} of {row.account} was sent at {since} and has no outcome: {_NO_ENGINE}."
         case OverdueKind.TIMER:

@@ -1,10 +1,14 @@
-"""Pages of lists, newest first: an opaque cursor names the last row of a page, so that rows never repeat or vanish."""
+"""How queries read a row by its id, and pages of lists.
+
+An opaque cursor names the last row of a page, so that rows never repeat or vanish.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -13,9 +17,10 @@ from sqlalchemy import tuple_
 from projections.model import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Column, ColumnElement, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 Item = TypeVar("Item")
 PAGE_MAX = 100
@@ -69,6 +74,43 @@ def lowest_first(
     return statement.order_by(*sort)
 
 
+async def read_one(
+    connection: AsyncConnection, statement: Select[Any], where: Mapping[Column[Any], str], view: Callable[[Any], Item]
+) -> Item | None:
+    """Return the one row whose columns have these values, as a view; None where there is none.
+
+    What cannot be stored names nothing.
+    """
+    if not storable(*where.values()):
+        return None
+    row = (await connection.execute(_narrowed(statement, where))).one_or_none()
+    return None if row is None else view(row)
+
+
+async def read_page(
+    connection: AsyncConnection,
+    statement: Select[Any],
+    where: Mapping[Column[Any], str | None],
+    sort: Sequence[Column[Any]],
+    view: Callable[[Any], Item],
+    *,
+    limit: int,
+    cursor: str | None,
+) -> Page[Item]:
+    """Return a page of rows, newest first by the columns `sort`. Raises CursorInvalidError.
+
+    `where` names the values that columns must have; None is any value, and what cannot be stored has no rows.
+    """
+    wanted = {column: value for column, value in where.items() if value is not None}
+    if not storable(*wanted.values()):
+        return Page(items=(), next_cursor=None)
+    shape = GenericAlias(tuple, tuple(column.type.python_type for column in sort))
+    after = None if cursor is None else decode_cursor(cursor, shape)
+    ordered = newest_first(_narrowed(statement, wanted), sort, after).limit(checked_limit(limit) + 1)
+    rows = (await connection.execute(ordered)).all()
+    return page_of(rows, limit, view, lambda row: tuple(getattr(row, column.name) for column in sort))
+
+
 def page_of(
     rows: Sequence[Any], limit: int, view: Callable[[Any], Item], sort_values: Callable[[Any], tuple[Any, ...]]
 ) -> Page[Item]:
@@ -84,6 +126,10 @@ def checked_limit(limit: int) -> int:
     """Return the limit; a caller's mistake is a bug here, as the API checks what clients ask."""
     assert 0 < limit <= PAGE_MAX, f"a page has 1 to {PAGE_MAX} items, not {limit}"
     return limit
+
+
+def _narrowed(statement: Select[Any], where: Mapping[Column[Any], str]) -> Select[Any]:
+    return statement.where(*(column == value for column, value in where.items()))
 
 
 def _tuple(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:

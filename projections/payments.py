@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import BigInteger, Column, ColumnElement, Index, Table, Text, select
 
+from domain.balance.events import BalancePaid
+from domain.balance.state import BALANCE
 from domain.disputes.events import (
     DisputeClosed,
     DisputeEvent,
@@ -33,7 +34,7 @@ from domain.payments.events import (
     PaymentUnchanged,
 )
 from domain.payments.state import PaymentStatus
-from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundReversed, RefundSucceeded
 from projections.model import (
     Change,
     HistoryEntry,
@@ -43,13 +44,14 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -87,6 +89,7 @@ MODEL = ReadModel(
     merge={"refunded": Merge.ADD, "refunding": Merge.ADD},
 )
 HEARS = (
+    BalancePaid,
     PaymentCreated,
     PaymentActionRequired,
     PaymentProcessing,
@@ -102,6 +105,7 @@ HEARS = (
     RefundRequested,
     RefundSucceeded,
     RefundFailed,
+    RefundReinstated,
     RefundReversed,
     DisputeOpened,
     DisputeUpdated,
@@ -111,7 +115,7 @@ HEARS = (
 )
 
 
-Refunding = RefundRequested | RefundSucceeded | RefundFailed | RefundReversed
+Refunding = RefundRequested | RefundSucceeded | RefundFailed | RefundReinstated | RefundReversed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +147,10 @@ class PaymentView:
 
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
-    data: PaymentEvent | Refunding | DisputeEvent = event.data
+    data: PaymentEvent | Refunding | DisputeEvent | BalancePaid = event.data
+    if isinstance(data, BalancePaid):
+        values = _by_balance(data, event.key)
+        return (Change(model=MODEL, key=(data.payment_id,), values=values, creates=True, entity=data.payment_id),)
     if isinstance(data, Refunding):
         return (_refund(data),)
     if isinstance(data, DisputeEvent):
@@ -165,7 +172,7 @@ def project(event: EventRecord) -> tuple[Change, ...]:
 def _refund(data: Refunding) -> Change:
     amount = data.amount.amount
     match data:
-        case RefundRequested():
+        case RefundRequested() | RefundReinstated():
             values = {"refunding": amount}
         case RefundSucceeded():
             values = {"refunding": -amount, "refunded": amount}
@@ -270,13 +277,31 @@ def _created(created: PaymentCreated, account: str) -> dict[str, Any]:
     }
 
 
+def _by_balance(paid: BalancePaid, account: str) -> dict[str, Any]:
+    return {
+        "account": account,
+        "order_id": paid.order_id,
+        "status": PaymentStatus.SUCCEEDED,
+        "amount": paid.amount.amount,
+        "currency": paid.amount.currency,
+        "provider": BALANCE,
+        "reference": paid.payment_id,
+        "confirmation_url": None,
+        "decline_reason": None,
+        "failure_reason": None,
+        "method_label": None,
+        "refunded": 0,
+        "refunding": 0,
+        "disputed": 0,
+        "created_at": paid.paid_at,
+        "expires_at": paid.paid_at,
+        "paid_at": paid.paid_at,
+    }
+
+
 async def get(connection: AsyncConnection, account: str, payment_id: str) -> PaymentView | None:
     """Return the payment, or None where the account has no such payment."""
-    if not storable(account, payment_id):
-        return None
-    statement = select(payments).where(payments.c.account == account, payments.c.id == payment_id)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else view(row)
+    return await read_one(connection, select(payments), {payments.c.account: account, payments.c.id: payment_id}, view)
 
 
 async def list_page(
@@ -288,10 +313,7 @@ async def list_page(
 
 async def find(connection: AsyncConnection, payment_id: str) -> PaymentView | None:
     """Return the payment of whichever account: for managers alone."""
-    if not storable(payment_id):
-        return None
-    row = (await connection.execute(select(payments).where(payments.c.id == payment_id))).one_or_none()
-    return None if row is None else view(row)
+    return await read_one(connection, select(payments), {payments.c.id: payment_id}, view)
 
 
 async def list_all(
@@ -303,23 +325,14 @@ async def list_all(
     cursor: str | None = None,
 ) -> Page[PaymentView]:
     """Return payments of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
-    statement = select(payments)
-    if account is not None:
-        if not storable(account):
-            return Page(items=(), next_cursor=None)
-        statement = statement.where(payments.c.account == account)
-    if status is not None:
-        statement = statement.where(_shown_as(status))
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = newest_first(statement, (payments.c.created_at, payments.c.id), after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, view, lambda row: (row.created_at, row.id))
+    statement = select(payments) if status is None else select(payments).where(_shown_as(status))
+    sort = (payments.c.created_at, payments.c.id)
+    return await read_page(connection, statement, {payments.c.account: account}, sort, view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, payment_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the payment, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, payment_id)
+    return await read_history(connection, MODEL, account, payment_id)
 
 
 def view(row: Any) -> PaymentView:

@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-CHANNEL = "billing_projected"
-"""Every projected batch is told here as `<topic> <partition> <next offset>`, inside its transaction."""
+
+def channel_of(schema: str) -> str:
+    """Return where each batch is told that is projected into a schema, inside its transaction.
+
+    It is told as `<topic> <partition> <next offset>`. What a rebuild does beside the served schema is no news to those
+    who wait for that.
+    """
+    return f"{schema}_projected"
+
+
+CHANNEL = channel_of(SCHEMA)
 
 positions = Table(
     "positions",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,11 +20,13 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.calendar import Period, PeriodUnit
 from domain.catalog.events import CatalogEvent, PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.ids import product_key
 from domain.money import Money
+from domain.policies.terms import Terms
 from projections.model import (
     Change,
     HistoryEntry,
@@ -55,6 +58,7 @@ products = Table(
     Column("description", Text, nullable=False),
     Column("role", Text),
     Column("validity_days", Integer),
+    Column("terms", JSONB),
     Column("active", Boolean, nullable=False),
     Column("updated_at", Moment, nullable=False),
 )
@@ -93,7 +97,7 @@ class PriceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductView:
-    """A product with its prices, the lowest first."""
+    """A product with its prices, the lowest first. `terms` are what it says otherwise than the settings."""
 
     id: str
     kind: str
@@ -101,6 +105,7 @@ class ProductView:
     description: str
     role: str | None
     validity_days: int | None
+    terms: Terms | None
     active: bool
     prices: tuple[PriceView, ...]
     updated_at: datetime
@@ -138,6 +143,7 @@ def _defined(defined: ProductDefined) -> dict[str, Any]:
         "description": defined.description,
         "role": defined.role,
         "validity_days": defined.validity_days,
+        "terms": defined.terms,
         "active": True,
     }
 
@@ -207,7 +213,12 @@ async def list_all(connection: AsyncConnection, *, limit: int = 20, cursor: str 
 
 async def history(connection: AsyncConnection, product_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the product and its prices, oldest first."""
-    return await read_history(connection, _HISTORY, product_key(_as_id(product_id)), product_id)
+    return await read_history(connection, MODEL, product_key(_as_id(product_id)), product_id)
+
+
+def terms_of(column: Any) -> Terms | None:
+    """Return the terms of a column that holds some, or none."""
+    return None if column is None else msgspec.convert(column, Terms)
 
 
 def _as_id(product_id: str) -> ProductId:
@@ -273,6 +284,7 @@ def _view(row: Row[Any], found: tuple[PriceView, ...]) -> ProductView:
         description=row.description,
         role=row.role,
         validity_days=row.validity_days,
+        terms=terms_of(row.terms),
         active=row.active,
         prices=found,
         updated_at=utc(row.updated_at),

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import prometheus_client as prometheus
 import psycopg
@@ -21,6 +21,7 @@ from infra.kafka.dead_letters import dead_letter_of
 from infra.logging import get_logger
 from projections.feed import ROLE, Feed, Fetched
 from projections.fold import Batch, Place
+from projections.model import SCHEMA
 from projections.writer import PositionTakenError, Writer, is_fault_of_data
 from schemas.codec import WireError
 from schemas.envelope import read_command, read_event
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from aiokafka import ConsumerRecord
 
+    from infra.kafka.dead_letters import DeadLetter
     from infra.settings import Settings
 
 log = get_logger(__name__)
@@ -38,7 +40,7 @@ POLL_TIMEOUT_MS = 250
 PATIENCE_S = 300.0
 """How long a broker or a database may be away; after that the process ends, and a supervisor starts it anew."""
 RETRY_DELAYS_S = (0.05, 0.2, 0.5, 1.0, 2.0)
-RECORDS_IN_A_ROW = 100
+RECORDS_IN_A_ROW = 10
 """Records that are folded before the connection that writes the last batch gets its turn."""
 _TROUBLE = (psycopg.Error, KafkaError, DeadLetterNotSentError, TimeoutError, OSError)
 
@@ -58,16 +60,32 @@ RETRIES = prometheus.Counter("billing_projector_retries", "Times that records we
 LAG = prometheus.Gauge("billing_projector_lag", "Offsets that are not projected yet", ["topic", "partition"])
 
 
+class DeadLetters(Protocol):
+    """Where records go that cannot be read or stored."""
+
+    async def send(self, letter: DeadLetter) -> None:
+        """Return when the letter is kept for people. Raises DeadLetterNotSentError."""
+
+
 class Projector:
     """One process of the group. `run` returns after `stop`, and raises when it cannot go on."""
 
-    def __init__(self, settings: Settings, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        patience_s: float = PATIENCE_S,
+        schema: str = SCHEMA,
+        feed: Feed | None = None,
+        dead_letters: DeadLetters | None = None,
+    ) -> None:
         self._database_url = settings.database_url
+        self._schema = schema
         self._patience_s = patience_s
-        self._feed = Feed(settings)
+        self._feed = feed or Feed(settings)
         self._joined = False
         self._events_topic = self._feed.topics.events
-        self._dead_letters = DeadLetterSender(settings.kafka_bootstrap, self._feed.topics.dead_letters)
+        self._dead_letters = dead_letters or DeadLetterSender(settings.kafka_bootstrap, self._feed.topics.dead_letters)
         self._sent: set[tuple[int, int]] = set()
         self._writer: Writer | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -123,7 +141,7 @@ class Projector:
             await self._feed.start()
             self._joined = True
         if self._writer is None or self._writer.is_closed:
-            self._writer = await Writer.open(self._database_url)
+            self._writer = await Writer.open(self._database_url, schema=self._schema)
         waiting, generation = self._feed.waiting(), self._feed.generation
         if waiting:
             await self._written()

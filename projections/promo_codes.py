@@ -28,11 +28,10 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, lowest_first, page_of
+from projections.paging import Page, checked_limit, decode_cursor, lowest_first, page_of, read_one
 from projections.promo_uses import promo_uses, takes_a_use
 
 if TYPE_CHECKING:
@@ -121,10 +120,7 @@ def _defined(promo: PromoCode) -> dict[str, Any]:
 
 async def get(connection: AsyncConnection, code: str) -> PromoCodeView | None:
     """Return the promo code, archived or not, however it is spelled."""
-    if not storable(code):
-        return None
-    row = (await connection.execute(_with_uses().where(promo_codes.c.code == spelled(code)))).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, _with_uses(), {promo_codes.c.code: spelled(code)}, _view)
 
 
 async def list_page(
@@ -142,8 +138,7 @@ async def list_page(
 
 async def history(connection: AsyncConnection, code: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the promo code, and who got, gave back and was refused its uses, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, promo_key(spelled(code)), spelled(code))
+    return await read_history(connection, MODEL, promo_key(spelled(code)), spelled(code))
 
 
 def _with_uses() -> Select[Any]:

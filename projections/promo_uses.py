@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -21,9 +20,11 @@ from domain.promo.events import (
     PromoUseSettled,
 )
 from projections.model import Change, Merge, Moment, ReadModel, history_table, metadata, storable, utc
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -147,13 +148,8 @@ async def list_page(
     connection: AsyncConnection, code: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[PromoUseView]:
     """Return the orders that asked for the code, newest first. Raises CursorInvalidError."""
-    if not storable(code):
-        return Page(items=(), next_cursor=None)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = select(promo_uses).where(promo_uses.c.code == spelled(code))
-    statement = newest_first(statement, (promo_uses.c.asked_at, promo_uses.c.order_id), after)
-    rows = (await connection.execute(statement.limit(checked_limit(limit) + 1))).all()
-    return page_of(rows, limit, _view, lambda row: (row.asked_at, row.order_id))
+    where, sort = {promo_uses.c.code: spelled(code)}, (promo_uses.c.asked_at, promo_uses.c.order_id)
+    return await read_page(connection, select(promo_uses), where, sort, _view, limit=limit, cursor=cursor)
 
 
 def _view(row: Any) -> PromoUseView:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, select
@@ -13,6 +12,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -27,12 +27,13 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from schemas.envelope import EventRecord
@@ -61,7 +62,15 @@ Index("refunds_account_requested_at_idx", refunds.c.account, refunds.c.requested
 Index("refunds_requested_at_idx", refunds.c.requested_at.desc(), refunds.c.id.desc())
 
 MODEL = ReadModel(table=refunds, history=history_table("refunds"))
-HEARS = (RefundRequested, RefundSubmitted, RefundCallRepeated, RefundSucceeded, RefundFailed, RefundReversed)
+HEARS = (
+    RefundRequested,
+    RefundSubmitted,
+    RefundCallRepeated,
+    RefundSucceeded,
+    RefundFailed,
+    RefundReinstated,
+    RefundReversed,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +106,9 @@ def project(event: EventRecord) -> tuple[Change, ...]:
             values = {"status": RefundStatus.SUCCEEDED, "reference": data.reference}
         case RefundFailed():
             values = {"status": RefundStatus.FAILED, "failure_reason": data.reason}
+        case RefundReinstated():
+            values = {"status": RefundStatus.SUBMITTED, "reference": data.reference}
+            values |= {"failure_reason": None, "reversed_at": None}
         case RefundReversed():
             ended = {"status": RefundStatus.FAILED, "failure_reason": data.reason}
             values = {**ended, "reversed_at": data.reversed_at}
@@ -134,11 +146,7 @@ def _requested(account: str, requested: RefundRequested) -> dict[str, Any]:
 
 async def get(connection: AsyncConnection, account: str, refund_id: str) -> RefundView | None:
     """Return the refund, or None where the account has no such refund."""
-    if not storable(account, refund_id):
-        return None
-    statement = select(refunds).where(refunds.c.account == account, refunds.c.id == refund_id)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, select(refunds), {refunds.c.account: account, refunds.c.id: refund_id}, _view)
 
 
 async def list_page(
@@ -150,10 +158,7 @@ async def list_page(
 
 async def find(connection: AsyncConnection, refund_id: str) -> RefundView | None:
     """Return the refund of whichever account: for managers alone."""
-    if not storable(refund_id):
-        return None
-    row = (await connection.execute(select(refunds).where(refunds.c.id == refund_id))).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, select(refunds), {refunds.c.id: refund_id}, _view)
 
 
 async def list_all(
@@ -165,23 +170,13 @@ async def list_all(
     cursor: str | None = None,
 ) -> Page[RefundView]:
     """Return refunds of one account, or of all accounts for managers, newest first. Raises CursorInvalidError."""
-    statement = select(refunds)
-    if account is not None:
-        if not storable(account):
-            return Page(items=(), next_cursor=None)
-        statement = statement.where(refunds.c.account == account)
-    if status is not None:
-        statement = statement.where(refunds.c.status == status)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = newest_first(statement, (refunds.c.requested_at, refunds.c.id), after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, _view, lambda row: (row.requested_at, row.id))
+    where, sort = {refunds.c.account: account, refunds.c.status: status}, (refunds.c.requested_at, refunds.c.id)
+    return await read_page(connection, select(refunds), where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, refund_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the refund, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, refund_id)
+    return await read_history(connection, MODEL, account, refund_id)
 
 
 def _view(row: Any) -> RefundView:

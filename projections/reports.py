@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, exists, func, or_, select, true
 
-from domain.ledger.accounts import DEFERRED_REVENUE, DISCOUNTS, DISPUTES, EARNED_REVENUE, REFUNDS
+from domain.ledger.accounts import (
+    CREDITS_GRANTED,
+    DEFERRED_REVENUE,
+    DISCOUNTS,
+    DISPUTES,
+    EARNED_REVENUE,
+    REFUNDS,
+)
 from domain.orders.state import OPEN_STATUSES, OrderPurpose
 from domain.payments.state import PaymentStatus
 from domain.subscriptions.events import SubscriptionStarted
@@ -54,7 +61,7 @@ class Days:
         return (self.begin + number * _DAY for number in range((self.end - self.begin).days))
 
 
-REVENUE = (EARNED_REVENUE, DISCOUNTS, REFUNDS, DISPUTES)
+REVENUE = (EARNED_REVENUE, DISCOUNTS, REFUNDS, DISPUTES, CREDITS_GRANTED)
 """The ledger accounts whose changes make the net revenue."""
 
 
@@ -65,7 +72,7 @@ def midnight(day: date) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevenueDay:
-    """What was earned on one day in one currency: `net` is `earned` less `discounts`, `refunds` and `disputes`."""
+    """What was earned on one day in one currency: `net` is `earned` less the others."""
 
     day: date
     currency: str
@@ -73,6 +80,8 @@ class RevenueDay:
     discounts: int
     refunds: int
     disputes: int
+    credits: int
+    """Granted onto balances for nothing, less what was taken back."""
     net: int
 
 
@@ -126,7 +135,7 @@ async def revenue(connection: AsyncConnection, days: Days) -> tuple[RevenueDay, 
 
 
 def _revenue_day(key: tuple[date, str], amounts: dict[str, Counter[tuple[date, str]]]) -> RevenueDay:
-    earned, discounts, refunds, disputes = (amounts[name][key] for name in REVENUE)
+    earned, discounts, refunds, disputes, credits_granted = (amounts[name][key] for name in REVENUE)
     day, currency = key
     return RevenueDay(
         day=day,
@@ -135,7 +144,8 @@ def _revenue_day(key: tuple[date, str], amounts: dict[str, Counter[tuple[date, s
         discounts=discounts,
         refunds=refunds,
         disputes=disputes,
-        net=earned - discounts - refunds - disputes,
+        credits=credits_granted,
+        net=earned - discounts - refunds - disputes - credits_granted,
     )
 
 

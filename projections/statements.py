@@ -39,7 +39,7 @@ class MergeStatements:
             column.name for column in table.columns if column.name not in self._keys and column.name != UPDATED_AT
         )
         self._bits = {name: 1 << index for index, name in enumerate(self._columns)}
-        self._json = tuple(isinstance(table.columns[name].type, JSONB) for name in self._columns)
+        self._json = [index for index, name in enumerate(self._columns) if isinstance(table.columns[name].type, JSONB)]
         self._target = _target(table, schema)
         self._merge = model.merge
         everything = (*self._keys, *self._columns, UPDATED_AT)
@@ -83,16 +83,13 @@ class MergeStatements:
 
     def staged(self, rows: dict[tuple[str, ...], Row]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows as the stage takes them."""
-        columns, is_json, bits = self._columns, self._json, self._bits
-        has_json = any(is_json)
+        columns, json_columns, bits = self._columns, self._json, self._bits
         for key, row in rows.items():
             values = row.values
             fields = [values.get(name) for name in columns]
-            if has_json:
-                fields = [
-                    to_json(value) if encode and value is not None else value
-                    for value, encode in zip(fields, is_json, strict=True)
-                ]
+            for index in json_columns:
+                if fields[index] is not None:
+                    fields[index] = to_json(fields[index])
             changed = 0 if row.creates else sum(bits[name] for name in values)
             yield (*key, *fields, row.updated_at, changed, row.creates)
 

@@ -1,4 +1,4 @@
-"""Who subscribes to what, for managers; and subscriptions as the domain reckons with them."""
+"""Who subscribes at a price; and subscriptions as the domain reckons with them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from sqlalchemy import select
 
 from domain.ids import OrderId, PriceId, ProductId, Resource, SubscriptionId
 from domain.subscriptions.state import Subscription, SubscriptionStatus
-from projections.model import storable
 from projections.subscriptions import subscriptions
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from projections.subscriptions import SubscriptionView
-
-
-async def account_of(connection: AsyncConnection, subscription_id: str) -> str | None:
-    """Return whose subscription it is, for managers; None where there is none of the id."""
-    if not storable(subscription_id):
-        return None
-    statement = select(subscriptions.c.account).where(subscriptions.c.id == subscription_id)
-    return (await connection.execute(statement)).scalar_one_or_none()
 
 
 async def at_price(
@@ -63,6 +54,7 @@ def state_of(view: SubscriptionView) -> Subscription:
         status=SubscriptionStatus(view.status),
         renew_at=view.renew_at,
         planned=view.planned,
+        terms=view.terms,
         paused_at=view.paused_at,
         resume_by=view.resume_by,
     )

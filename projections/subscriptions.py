@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, select
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, case, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.calendar import Period, PeriodUnit
@@ -42,15 +41,19 @@ from projections.model import (
     history_table,
     metadata,
     read_history,
-    storable,
     utc,
     utc_or_none,
 )
-from projections.paging import Page, checked_limit, decode_cursor, newest_first, page_of
+from projections.paging import Page, read_one, read_page
+from projections.products import terms_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from domain.policies.terms import Terms
     from schemas.envelope import EventRecord
 
 subscriptions = Table(
@@ -82,6 +85,7 @@ subscriptions = Table(
     Column("paused_at", Moment),
     Column("resume_by", Moment),
     Column("planned", JSONB),
+    Column("terms", JSONB),
     Column("ended_at", Moment),
     Column("updated_at", Moment, nullable=False),
 )
@@ -122,7 +126,8 @@ class SubscriptionView:
 
     `access_end` is the end of access if nothing more is paid, `renew_at` when it is next tried to renew it, and
     `renewal_failure` why the last try brought no money. `units` of the period were given since the `anchor`, by which
-    later ends are counted; `planned` is another plan that begins with a later period.
+    later ends are counted; `planned` is another plan that begins with a later period. `terms` are what was agreed about
+    grace, refunds and renewals.
     """
 
     id: str
@@ -146,6 +151,7 @@ class SubscriptionView:
     paused_at: datetime | None
     resume_by: datetime | None
     planned: PlannedChange | None
+    terms: Terms | None
     ended_at: datetime | None
     updated_at: datetime
 
@@ -173,6 +179,7 @@ def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | 
                 "auto_renew": data.auto_renew,
                 "is_trial": False,
                 "paid": data.paid,
+                "terms": data.terms,
                 **_running(data),
             }, None
         case RenewalAttempted():
@@ -299,51 +306,61 @@ def _started(account: str, started: SubscriptionStarted) -> dict[str, Any]:
         "access_end": started.access_end,
         "renew_at": started.renew_at,
         "paid": started.paid,
+        "terms": started.terms,
         "ended_at": None,
     }
 
 
 async def get(connection: AsyncConnection, account: str, subscription_id: str) -> SubscriptionView | None:
     """Return the subscription, or None where the account has no such subscription."""
-    if not storable(account, subscription_id):
-        return None
-    statement = select(subscriptions).where(subscriptions.c.account == account, subscriptions.c.id == subscription_id)
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    where = {subscriptions.c.account: account, subscriptions.c.id: subscription_id}
+    return await read_one(connection, select(subscriptions), where, _view)
 
 
 async def current(connection: AsyncConnection, account: str) -> SubscriptionView | None:
     """Return the running subscription that ends last, or None where none runs."""
-    if not storable(account):
-        return None
     statement = (
         select(subscriptions)
-        .where(subscriptions.c.account == account, subscriptions.c.status != SubscriptionStatus.ENDED)
+        .where(subscriptions.c.status != SubscriptionStatus.ENDED)
         .order_by(subscriptions.c.period_end.desc(), subscriptions.c.id.desc())
         .limit(1)
     )
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _view(row)
+    return await read_one(connection, statement, {subscriptions.c.account: account}, _view)
 
 
 async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[SubscriptionView]:
     """Return the account's subscriptions, the latest begun first. Raises CursorInvalidError."""
-    if not storable(account):
-        return Page(items=(), next_cursor=None)
-    after = None if cursor is None else decode_cursor(cursor, tuple[datetime, str])
-    statement = select(subscriptions).where(subscriptions.c.account == account)
-    sort = (subscriptions.c.anchor, subscriptions.c.id)
-    statement = newest_first(statement, sort, after).limit(checked_limit(limit) + 1)
-    rows = (await connection.execute(statement)).all()
-    return page_of(rows, limit, _view, lambda row: (row.anchor, row.id))
+    where, sort = {subscriptions.c.account: account}, (subscriptions.c.anchor, subscriptions.c.id)
+    return await read_page(connection, select(subscriptions), where, sort, _view, limit=limit, cursor=cursor)
+
+
+async def find(connection: AsyncConnection, subscription_id: str) -> SubscriptionView | None:
+    """Return the subscription of whichever account: for managers alone."""
+    return await read_one(connection, select(subscriptions), {subscriptions.c.id: subscription_id}, _view)
+
+
+async def list_all(
+    connection: AsyncConnection,
+    *,
+    account: str | None = None,
+    status: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> Page[SubscriptionView]:
+    """Return subscriptions of one account, or of all accounts for managers, the latest begun first.
+
+    Raises CursorInvalidError.
+    """
+    statement = select(subscriptions) if status is None else select(subscriptions).where(_shown_as(status))
+    where, sort = {subscriptions.c.account: account}, (subscriptions.c.anchor, subscriptions.c.id)
+    return await read_page(connection, statement, where, sort, _view, limit=limit, cursor=cursor)
 
 
 async def history(connection: AsyncConnection, account: str, subscription_id: str) -> tuple[HistoryEntry, ...]:
     """Return every change of the subscription, oldest first."""
-    assert MODEL.history is not None
-    return await read_history(connection, MODEL.history, account, subscription_id)
+    return await read_history(connection, MODEL, account, subscription_id)
 
 
 def _view(row: Any) -> SubscriptionView:
@@ -369,9 +386,23 @@ def _view(row: Any) -> SubscriptionView:
         paused_at=utc_or_none(row.paused_at),
         resume_by=utc_or_none(row.resume_by),
         planned=None if row.planned is None else msgspec.convert(row.planned, PlannedChange),
+        terms=terms_of(row.terms),
         ended_at=utc_or_none(row.ended_at),
         updated_at=utc(row.updated_at),
     )
+
+
+def _shown_as(status: str) -> ColumnElement[bool]:
+    """The rows that `shown_status` calls so."""
+    columns = subscriptions.c
+    shown = case(
+        (columns.status != SubscriptionStatus.ACTIVE, columns.status),
+        (columns.paused_at.is_not(None), SubscriptionStatus.PAUSED),
+        (columns.is_past_due, SubscriptionStatus.PAST_DUE),
+        (columns.is_trial, SubscriptionStatus.TRIALING),
+        else_=columns.status,
+    )
+    return shown == status
 
 
 def shown_status(row: Any) -> str:

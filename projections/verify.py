@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import func, select
 
+from domain.balance.state import BALANCE
 from domain.entitlements.commands import EndEntitlement
 from domain.grants.commands import EndGrant
 from domain.operations.decider import subject_of
@@ -22,6 +23,7 @@ from domain.promo.commands import RepeatPromoCall
 from domain.refunds.commands import RepeatRefund, SweepRefund
 from domain.subscriptions.commands import ContinueSubscription, RenewSubscription
 from domain.subscriptions.state import SubscriptionStatus
+from projections.balances import balances
 from projections.customers import customers, paid_totals
 from projections.deadlines import ENTITLEMENT, GRANT, deadlines, row_id
 from projections.discounts import personal_discounts
@@ -78,6 +80,7 @@ async def _compare_some(connection: AsyncConnection, states: dict[str, Account],
         (personal_discounts, "id", _discounts),
         (promo_uses, "order_id", _promo_uses),
         (grants, "resource", _grants),
+        (balances, "currency", _balances),
         (customers, "account", _customers),
         (paid_totals, "currency", _paid_totals),
         (deadlines, "id", _deadlines),
@@ -130,10 +133,11 @@ def _orders(_account: str, state: Account) -> Rows:
             "status": order.status,
             "total": order.total.amount,
             "credit": None if order.credit is None else order.credit.amount,
+            "balance_used": order.balance_used,
             "currency": order.total.currency,
             "auto_renew": order.auto_renew,
             "purpose": order.purpose,
-            "lines": [msgspec.to_builtins(line) for line in order.lines],
+            "lines": as_json(order.lines),
             "placed_at": order.placed_at,
         }
         for order in state.orders.values()
@@ -173,6 +177,11 @@ def _running(status: SubscriptionStatus) -> SubscriptionStatus:
     return status if is_bare else SubscriptionStatus.ACTIVE
 
 
+def as_json(value: object) -> Any:
+    """Return a value as a column of JSON gives it back."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 def _subscriptions(_account: str, state: Account) -> Rows:
     return {
         subscription.id: {
@@ -192,12 +201,13 @@ def _subscriptions(_account: str, state: Account) -> Rows:
             "is_trial": subscription.status is SubscriptionStatus.TRIALING,
             "paused_at": subscription.paused_at,
             "resume_by": subscription.resume_by,
-            "planned": None if subscription.planned is None else msgspec.to_builtins(subscription.planned),
+            "planned": as_json(subscription.planned),
+            "terms": as_json(subscription.terms),
             "anchor": subscription.anchor,
             "units": subscription.units,
             "period_start": subscription.period_start,
             "period_end": subscription.period_end,
-            "paid": msgspec.json.decode(msgspec.json.encode(subscription.paid)),
+            "paid": as_json(subscription.paid),
         }
         for subscription in state.subscriptions.values()
     }
@@ -262,6 +272,10 @@ def _grants(_account: str, state: Account) -> Rows:
     return {given.resource: {"until": given.until, "reason": given.reason} for given in state.grants.values()}
 
 
+def _balances(_account: str, state: Account) -> Rows:
+    return {currency: {"amount": amount} for currency, amount in state.balances.items()}
+
+
 def _customers(account: str, state: Account) -> Rows:
     return {account: {"orders": len(state.orders)}} if state.orders else {}
 
@@ -313,7 +327,7 @@ def _paid_totals(_account: str, state: Account) -> Rows:
     amounts: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for payment in state.payments.values():
-        if isinstance(payment.phase, Succeeded):
+        if isinstance(payment.phase, Succeeded) and payment.provider != BALANCE:
             amounts[payment.amount.currency] += payment.amount.amount
             counts[payment.amount.currency] += 1
     return {currency: {"amount": amounts[currency], "payments": counts[currency]} for currency in counts}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
-import msgspec
 from sqlalchemy import select
 
 from domain.catalog.state import NoProduct, Price, Product
@@ -16,7 +15,7 @@ from projections.discounts import months_discounts
 from projections.model import storable
 from projections.products import prices, products
 from projections.promo_codes import promo_codes
-from projections.verify import differences
+from projections.verify import as_json, differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +73,7 @@ def _expected(state: EntryState) -> dict[Table, Rows]:
         case PromoCodeUses():
             return {promo_codes: {state.promo.code: _promo_code(state.promo)}}
         case MonthsDiscounts():
-            return {months_discounts: {MONTHS_REFERENCE: {"steps": list(msgspec.to_builtins(state.steps))}}}
+            return {months_discounts: {MONTHS_REFERENCE: {"steps": as_json(state.steps)}}}
         case _:
             assert_never(state)
 
@@ -86,6 +85,7 @@ def _product(product: Product) -> dict[str, Any]:
         "description": product.description,
         "role": product.role,
         "validity_days": product.validity_days,
+        "terms": as_json(product.terms),
         "active": product.active,
     }
 

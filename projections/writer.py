@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -10,10 +11,11 @@ import psycopg
 from infra.logging import get_logger
 from infra.postgres.deadline import within
 from infra.postgres.engine import connect
+from infra.postgres.moments import MomentDumper
 from projections.fold import APPENDED, READ_MODELS
 from projections.ledger import books_of, books_parameters, books_statement
 from projections.model import SCHEMA
-from projections.positions import CHANNEL
+from projections.positions import channel_of
 from projections.statements import AppendStatements, MergeStatements, PendingStatements, quoted
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ _LIMIT_EXCEEDED = "54"
 
 Partition = tuple[str, int]
 """Topic and partition number."""
+Update = tuple[str, int, psycopg.AsyncCursor[Any]]
+"""A table, how many rows of it were to be changed, and what will tell how many were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +68,10 @@ class Writer:
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], *, schema: str = SCHEMA) -> None:
         self._connection = connection
+        connection.adapters.register_dumper(datetime, MomentDumper)
         self._positions = f"{quoted(schema)}.positions"
         self._schema = schema
+        self._channel = channel_of(schema)
         self._merges = {model: MergeStatements(model, schema) for model in READ_MODELS}
         self._appends = {table: AppendStatements(table, schema) for table in APPENDED}
         self._books = books_statement(schema)
@@ -127,31 +133,37 @@ class Writer:
             log.error("projections.rows.missing", table=table, count=count)
 
     async def _write_many(self, batch: Batch, moves: Sequence[Move]) -> dict[str, int]:
-        """Copy and merge: what costs least a row. Return how many rows were not there to be changed, by table."""
-        missing: dict[str, int] = {}
+        """Copy and merge: what costs least a row. Return how many rows were not there to be changed, by table.
+
+        Copies need a journey each, during which the next batch is folded; all merges then go in one.
+        """
         async with self._connection.transaction():
             await self._compare(moves)
             await self._post(batch)
-            for model, rows in batch.rows.items():
-                statements = self._merges[model]
-                await self._copy(statements.copy, statements.staged(rows))
-                whole = sum(row.creates for row in rows.values())
-                if whole:
-                    await self._execute(statements.insert, prepare=False)
-                if whole < len(rows):
-                    updated = await self._execute(statements.update, prepare=False)
-                    missing[model.table.name] = len(rows) - whole - updated.rowcount
-            if batch.pending:
-                await self._copy(self._pending.copy, batch.pending.values())
-                await self._execute(self._pending.insert, prepare=False)
             for table, lines in batch.lines.items():
                 await self._copy(self._appends[table].copy, lines)
-            await self._set(moves)
-        return {table: count for table, count in missing.items() if count}
+            for model, rows in batch.rows.items():
+                await self._copy(self._merges[model].copy, self._merges[model].staged(rows))
+            if batch.pending:
+                await self._copy(self._pending.copy, batch.pending.values())
+            updates: list[Update] = []
+            async with self._connection.pipeline():
+                for model, rows in batch.rows.items():
+                    statements = self._merges[model]
+                    whole = sum(row.creates for row in rows.values())
+                    if whole:
+                        await self._execute(statements.insert, prepare=False)
+                    if whole < len(rows):
+                        updated = await self._execute(statements.update, prepare=False)
+                        updates.append((model.table.name, len(rows) - whole, updated))
+                if batch.pending:
+                    await self._execute(self._pending.insert, prepare=False)
+                await self._set(moves)
+        return _missing(updates)
 
     async def _write_some(self, batch: Batch, moves: Sequence[Move]) -> dict[str, int]:
         """Write few rows with two journeys to the server: one to compare the positions, one for all the rest."""
-        updates: list[tuple[str, int, psycopg.AsyncCursor[Any]]] = []
+        updates: list[Update] = []
         async with self._connection.pipeline(), self._connection.transaction():
             await self._compare(moves)
             await self._post(batch)
@@ -170,7 +182,7 @@ class Writer:
                 append = self._appends[table]
                 await self._execute(append.insert_some, append.some.parameters(lines))
             await self._set(moves)
-        return {table: count - updated.rowcount for table, count, updated in updates if count != updated.rowcount}
+        return _missing(updates)
 
     async def _prepare(self) -> None:
         # A crash of the server takes rows and offsets back together, and they are folded again: nothing to wait for.
@@ -210,7 +222,7 @@ class Writer:
             "AS moves (topic, partition, expected, reached) "
             "WHERE present.topic = moves.topic AND present.partition = moves.partition "
             "AND present.next_offset = moves.expected "
-            f"RETURNING pg_notify('{CHANNEL}', concat_ws(' ', moves.topic, moves.partition, moves.reached))",
+            f"RETURNING pg_notify('{self._channel}', concat_ws(' ', moves.topic, moves.partition, moves.reached))",
             (
                 [move.topic for move in moves],
                 [move.partition for move in moves],
@@ -228,6 +240,10 @@ class Writer:
         self, statement: str, parameters: Sequence[Any] | None = None, *, prepare: bool | None = None
     ) -> psycopg.AsyncCursor[Any]:
         return await self._connection.execute(_ours(statement), parameters, prepare=prepare)
+
+
+def _missing(updates: Iterable[Update]) -> dict[str, int]:
+    return {table: count - updated.rowcount for table, count, updated in updates if count != updated.rowcount}
 
 
 def _ours(statement: str) -> LiteralString:

@@ -6,6 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from domain.balance.commands import GrantCredit, TakeBackCredit
+from domain.balance.events import (
+    BalancePaid,
+    BalanceRefunded,
+    BalanceReturned,
+    BalanceUsed,
+    CreditGranted,
+    CreditTakenBack,
+)
 from domain.catalog.commands import ArchiveProduct, DefineProduct
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.catalog.state import Product
@@ -84,6 +93,7 @@ from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, S
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -185,6 +195,8 @@ COMMANDS: dict[str, type] = {
     "billing.grant.give": GiveGrant,
     "billing.grant.revoke": RevokeGrant,
     "billing.grant.end": EndGrant,
+    "billing.credit.grant": GrantCredit,
+    "billing.credit.take_back": TakeBackCredit,
     "billing.payment_method.remove": RemovePaymentMethod,
     "billing.payment.answer_call": AnswerCall,
     "billing.payment.report": ReportPayment,
@@ -267,6 +279,7 @@ EVENTS: dict[str, type] = {
     "billing.refund.call_repeated": RefundCallRepeated,
     "billing.refund.succeeded": RefundSucceeded,
     "billing.refund.failed": RefundFailed,
+    "billing.refund.reinstated": RefundReinstated,
     "billing.refund.reversed": RefundReversed,
     "billing.dispute.opened": DisputeOpened,
     "billing.dispute.updated": DisputeUpdated,
@@ -298,6 +311,12 @@ EVENTS: dict[str, type] = {
     "billing.grant.given": GrantGiven,
     "billing.grant.revoked": GrantRevoked,
     "billing.grant.ended": GrantEnded,
+    "billing.credit.granted": CreditGranted,
+    "billing.credit.taken_back": CreditTakenBack,
+    "billing.balance.used": BalanceUsed,
+    "billing.balance.returned": BalanceReturned,
+    "billing.balance.paid": BalancePaid,
+    "billing.balance.refunded": BalanceRefunded,
 }
 
 EFFECTS: dict[str, type] = {

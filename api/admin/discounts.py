@@ -69,7 +69,7 @@ async def list_personal_discounts(
 
 
 @router.post(
-    "/accounts/{account}/personal-discounts",
+    "/accounts/{account:path}/personal-discounts",
     **docs.command(GrantPersonalDiscountRequest, PersonalDiscountAnswer, status=201),
 )
 async def grant_personal_discount(request: Request) -> Response:
@@ -80,7 +80,7 @@ async def grant_personal_discount(request: Request) -> Response:
 
 
 @router.post(
-    "/accounts/{account}/personal-discounts/{discount_id}/revoke", **docs.command(NoBody, PersonalDiscountAnswer)
+    "/accounts/{account:path}/personal-discounts/{discount_id}/revoke", **docs.command(NoBody, PersonalDiscountAnswer)
 )
 async def revoke_personal_discount(request: Request) -> Response:
     """Take a discount back. What was bought with it stays."""
@@ -90,7 +90,7 @@ async def revoke_personal_discount(request: Request) -> Response:
     return await carry_out(ask, account, data, _shown(ask, account, discount_id))
 
 
-@router.get("/accounts/{account}/personal-discounts/{discount_id}/history", **docs.query(403, 404))
+@router.get("/accounts/{account:path}/personal-discounts/{discount_id}/history", **docs.query(403, 404))
 async def list_changes_of_personal_discount(
     _manager: CurrentManager, connection: Reader, account: ResourceId, discount_id: ResourceId
 ) -> ItemsAnswer[HistoryEntryAnswer]:

@@ -36,7 +36,7 @@ async def list_grants(
     return page_answer(page, grant_answer)
 
 
-@router.post("/accounts/{account}/grants", **docs.command(GiveGrantRequest, GrantAnswer, status=201))
+@router.post("/accounts/{account:path}/grants", **docs.command(GiveGrantRequest, GrantAnswer, status=201))
 async def give_grant(request: Request) -> Response:
     """Let a customer watch a film, or what a role opens; a grant of the same thing replaces the one before."""
     account = path_account(request)
@@ -44,7 +44,7 @@ async def give_grant(request: Request) -> Response:
     return await carry_out(ask, account, ask.body.to_command(), _shown(ask, account, ask.body.resource, 201))
 
 
-@router.post("/accounts/{account}/grants/{resource}/revoke", **docs.command(RevokeGrantRequest, GrantAnswer))
+@router.post("/accounts/{account:path}/grants/{resource}/revoke", **docs.command(RevokeGrantRequest, GrantAnswer))
 async def revoke_grant(request: Request) -> Response:
     """Take a grant back. What was bought stays."""
     account, resource = path_account(request), Resource(path_id(request, "resource"))
@@ -53,7 +53,7 @@ async def revoke_grant(request: Request) -> Response:
     return await carry_out(ask, account, data, _shown(ask, account, resource, 200))
 
 
-@router.get("/accounts/{account}/grants/{resource}/history", **docs.query(403, 404))
+@router.get("/accounts/{account:path}/grants/{resource}/history", **docs.query(403, 404))
 async def list_changes_of_grant(
     _manager: CurrentManager, connection: Reader, account: ResourceId, resource: ResourceId
 ) -> ItemsAnswer[HistoryEntryAnswer]:

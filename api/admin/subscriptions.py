@@ -1,4 +1,4 @@
-"""Subscriptions of customers: give days, end them, let a new price hold for one."""
+"""Subscriptions of customers: what there is, give days, end them, let a new price hold for one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from api import docs
+from api.admin.views import account_subscription, history_answer
 from api.commanding import Ask, carry_out, path_id, read_ask
+from api.dependencies import AccountFilter, CurrentManager, Cursor, Limit, Reader, ResourceId
 from api.problems import Problem
 from api.reading import reading
 from api.routes.subscriptions import shown
+from api.views import page_answer
 from domain.ids import AccountId, SubscriptionId
 from domain.subscriptions.commands import CancelSubscription
+from domain.subscriptions.state import SubscriptionStatus
 from infra.oidc import is_account
-from projections import subscribers
+from projections import subscriptions
+from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, PageAnswer
 from schemas.http.subscriptions import (
+    AccountSubscriptionAnswer,
     CancelForCustomerRequest,
     ExtendSubscriptionRequest,
     MigratePriceRequest,
@@ -23,6 +29,37 @@ from schemas.http.subscriptions import (
 )
 
 router = APIRouter(prefix="/v1/admin/subscriptions", tags=["admin: subscriptions"])
+
+
+@router.get("", **docs.query(403))
+async def list_subscriptions(
+    _manager: CurrentManager,
+    connection: Reader,
+    account: AccountFilter = None,
+    status: SubscriptionStatus | None = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> PageAnswer[AccountSubscriptionAnswer]:
+    """Subscriptions, the latest begun first."""
+    page = await subscriptions.list_all(connection, account=account, status=status, limit=limit, cursor=cursor)
+    return page_answer(page, account_subscription)
+
+
+@router.get("/{subscription_id}", **docs.query(403, 404))
+async def get_subscription_of_customer(
+    _manager: CurrentManager, connection: Reader, subscription_id: ResourceId
+) -> AccountSubscriptionAnswer:
+    """One subscription, whosever it is."""
+    return account_subscription(await _subscription(connection, subscription_id))
+
+
+@router.get("/{subscription_id}/history", **docs.query(403, 404))
+async def list_changes_of_subscription(
+    _manager: CurrentManager, connection: Reader, subscription_id: ResourceId
+) -> ItemsAnswer[HistoryEntryAnswer]:
+    """Every change of the subscription, oldest first."""
+    subscription = await _subscription(connection, subscription_id)
+    return history_answer(await subscriptions.history(connection, subscription.account, subscription.id))
 
 
 @router.post("/{subscription_id}/extend", **docs.command(ExtendSubscriptionRequest, SubscriptionAnswer))
@@ -58,7 +95,18 @@ async def _account(ask: Ask[Any], named: str | None, subscription_id: str) -> Ac
     account = named
     if account is None:
         async with reading(ask.services.engine) as connection:
-            account = await subscribers.account_of(connection, subscription_id)
-    if account is None or not is_account(account):
-        raise Problem("subscription_unknown", f"There is no subscription {subscription_id!r}.")
+            account = (await _subscription(connection, subscription_id)).account
+    if not is_account(account):
+        raise _unknown(subscription_id)
     return AccountId(account)
+
+
+async def _subscription(connection: Reader, subscription_id: str) -> subscriptions.SubscriptionView:
+    subscription = await subscriptions.find(connection, subscription_id)
+    if subscription is None:
+        raise _unknown(subscription_id)
+    return subscription
+
+
+def _unknown(subscription_id: str) -> Problem:
+    return Problem("subscription_unknown", f"There is no subscription {subscription_id!r}.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.views import order_answer, payment_answer, refund_answer
+from api.views import balance_entry, order_answer, payment_answer, refund_answer, subscription_answer
 from domain.catalog.state import ProductKind
 from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
-from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer
+from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer, TermsAnswer
+from schemas.http.credits import AccountBalanceEntryAnswer, AccountCreditsAnswer
 from schemas.http.discounts import (
     MonthsDiscountsAnswer,
     MonthsStepAnswer,
@@ -16,17 +17,22 @@ from schemas.http.discounts import (
     PromoUseAnswer,
 )
 from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer, PeriodAnswer
+from schemas.http.subscriptions import AccountSubscriptionAnswer
 
 if TYPE_CHECKING:
+    from domain.money import Money
+    from projections.balances import EntryView
     from projections.discounts import MonthsDiscountsView, PersonalDiscountView
     from projections.grants import GrantView
     from projections.model import HistoryEntry
     from projections.orders import OrderView
+    from projections.paging import Page
     from projections.payments import PaymentView
     from projections.products import ProductView
     from projections.promo_codes import PromoCodeView
     from projections.promo_uses import PromoUseView
     from projections.refunds import RefundView
+    from projections.subscriptions import SubscriptionView
 
 
 def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntryAnswer]:
@@ -57,6 +63,7 @@ def managed_product(product: ProductView) -> ManagedProductAnswer:
         description=product.description,
         role=product.role,
         validity_days=product.validity_days,
+        terms=None if product.terms is None else TermsAnswer.of(product.terms),
         active=product.active,
         prices=tuple(
             ManagedPriceAnswer(
@@ -87,6 +94,11 @@ def account_refund(refund: RefundView) -> AccountRefundAnswer:
     return AccountRefundAnswer(account=refund.account, **dict(refund_answer(refund)))
 
 
+def account_subscription(subscription: SubscriptionView) -> AccountSubscriptionAnswer:
+    """A subscription with whose it is."""
+    return AccountSubscriptionAnswer(account=subscription.account, **dict(subscription_answer(subscription)))
+
+
 def grant_answer(grant: GrantView) -> GrantAnswer:
     """Access that a manager gave."""
     return GrantAnswer(
@@ -98,6 +110,19 @@ def grant_answer(grant: GrantView) -> GrantAnswer:
         given_by=grant.given_by,
         ended_at=grant.ended_at,
         ended_because=grant.ended_because,
+    )
+
+
+def account_credits(account: str, held: tuple[Money, ...], page: Page[EntryView]) -> AccountCreditsAnswer:
+    """A customer's balance, and what changed it, by whom and why."""
+    return AccountCreditsAnswer(
+        account=account,
+        balances=tuple(map(MoneyAnswer.of, held)),
+        items=tuple(
+            AccountBalanceEntryAnswer(reason=entry.reason, by=entry.by, **dict(balance_entry(entry)))
+            for entry in page.items
+        ),
+        next_cursor=page.next_cursor,
     )
 
 

@@ -16,11 +16,12 @@ from api.reading import reading
 from api.views import quote_answer
 from domain.errors import DomainError
 from domain.ids import spelled
+from domain.money import Money
 from domain.orders.lines import named_promo, quote_items
 from domain.pricing.quote import Candidates
 from domain.promo.decider import USED_UP
 from domain.promo.uses import require_left, wins
-from projections import discounts, promo_uses
+from projections import balances, discounts, promo_uses
 from schemas.http.discounts import QuoteAnswer, QuoteRequest
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ CATALOGUE_WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Standing:
-    """What the customer holds, as far as it matters to a price."""
+    """What the customer holds, as far as it matters to a price and how it is paid."""
 
+    balances: tuple[Money, ...] = ()
     personal: tuple[PersonalDiscount, ...] = ()
     uses: int = 0
     """Orders of the account that use the promo code."""
@@ -60,17 +62,20 @@ async def quote(request: Request) -> Response:
         found = _quoted(services, body, standing)
     except DomainError as error:
         raise Problem(error.code, error.detail, extra={"facts": error.facts} if error.facts else None) from None
-    answer = quote_answer(found)
+    on_it = next((held.amount for held in standing.balances if held.currency == found.total.currency), 0)
+    answer = quote_answer(found, Money(amount=min(on_it, found.total.amount), currency=found.total.currency))
     return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
 
 
 async def _standing(services: Services, account: str, promo_code: str | None) -> _Standing:
     async with reading(services.engine) as connection:
         personal = await discounts.held(connection, account)
+        on_it = await balances.held(connection, account)
         if promo_code is None:
-            return _Standing(personal=personal)
+            return _Standing(balances=on_it, personal=personal)
         code = spelled(promo_code)
         return _Standing(
+            balances=on_it,
             personal=personal,
             uses=await promo_uses.count_of_account(connection, account, code),
             taken=await promo_uses.count_taken(connection, code),

@@ -91,6 +91,7 @@ async def preview_renewals(
         Candidates(personal=personal, months=services.catalogue.months_discounts),
         count=count,
         now=services.clock.now(),
+        prices=services.catalogue.prices,
         policies=services.settings.policies,
     )
     return ItemsAnswer(items=tuple(map(upcoming_answer, upcoming)))

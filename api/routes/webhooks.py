@@ -13,7 +13,6 @@ from api.dependencies import services_of_request
 from api.edge import request_id_of
 from api.headers import single_headers
 from api.problems import Problem
-from domain.ids import CommandId, derive
 from infra.logging import get_logger
 from infra.oidc import is_account
 from infra.stripe import webhooks as stripe
@@ -22,6 +21,7 @@ from schemas.envelope import new_command
 
 if TYPE_CHECKING:
     from api.services import Services
+    from domain.reports import ProviderReport
 
 log = get_logger(__name__)
 
@@ -54,7 +54,7 @@ async def take_webhook(request: Request) -> Response:
         return Response(status_code=200)
     await services.intake.report(
         new_command(
-            command_id=CommandId(derive(found.account, f"webhook {provider} {found.report_id}")),
+            command_id=found.command_id(provider),
             key=found.account,
             time=services.clock.now(),
             source=f"billing/webhooks/{provider}",
@@ -67,7 +67,7 @@ async def take_webhook(request: Request) -> Response:
     return Response(status_code=200)
 
 
-async def _with_owner(services: Services, found: stripe.DisputeWebhook) -> stripe.WebhookReport | None:
+async def _with_owner(services: Services, found: stripe.DisputeWebhook) -> ProviderReport | None:
     """The same with the account whose payment it is about. Raises Problem: the provider sends it again."""
     if services.owners is None:
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from domain.balance import decider as balance
+from domain.balance.commands import BalanceCommand, GrantCredit, TakeBackCredit
 from domain.disputes import decider as disputes
 from domain.disputes.commands import DisputeCommand, ReportDispute
 from domain.entitlements.commands import EndEntitlement, EntitlementCommand
@@ -62,11 +64,19 @@ AccountCommand = (
     | PersonalDiscountCommand
     | OperationsCommand
     | GrantCommand
+    | BalanceCommand
 )
 
 
-def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # one return a command
+def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:
     """Return what happens; `()` when it is already so. Raises DomainError when a rule is broken."""
+    events = _decide(account, command)
+    if isinstance(command.data, ResumeOverdue):
+        return events  # each of what it fires was decided here by itself
+    return balance.give_back_of_ended(account, events)
+
+
+def _decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # one return a command
     data = command.data
     match data:
         case PlaceOrder():
@@ -89,6 +99,10 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
             return grants.revoke(account, data, command)
         case EndGrant():
             return grants.end(account, data, command)
+        case GrantCredit():
+            return balance.grant(account, data)
+        case TakeBackCredit():
+            return balance.take_back(account, data)
         case RemovePaymentMethod():
             return methods.remove(account, data)
         case AnswerCall():

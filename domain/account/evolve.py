@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from domain.balance.events import BalanceEvent
+from domain.balance.evolve import evolve as evolve_balance
 from domain.disputes.events import DisputeEvent
 from domain.disputes.evolve import evolve as evolve_dispute
 from domain.entitlements.events import EntitlementEnded, EntitlementEvent, EntitlementGranted
@@ -52,6 +54,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSucceeded,
@@ -78,6 +81,7 @@ AccountEvent = (
     | PromoUseEvent
     | PersonalDiscountEvent
     | GrantEvent
+    | BalanceEvent
 )
 
 
@@ -104,6 +108,8 @@ def evolve(account: Account, event: AccountEvent) -> Account:
         return _evolve_dispute(account, event)
     if isinstance(event, MethodEvent):
         return _evolve_methods(account, event)
+    if isinstance(event, BalanceEvent):
+        return evolve_balance(account, event)
     assert_never(event)
 
 
@@ -169,7 +175,7 @@ def _changed(payment: Payment, event: PaymentEvent) -> Payment:
             closing = Closing(
                 reference=event.reference, reason=event.reason, detail=event.detail, before=payment.status
             )
-            if event.reference is None:
+            if not event.asks:
                 return replace(payment, phase=closing, sweep_at=None)
             call = _call(event.effect_id, CallKind.CLOSE_CHECKOUT, event.requested_at, event.repeat_at)
             return replace(payment, phase=closing, call=call, sweep_at=None)
@@ -223,7 +229,7 @@ def _evolve_refund(account: Account, event: RefundEvent) -> Account:
     if payment is None:
         return after
     amount = refund.amount.amount
-    if isinstance(event, RefundRequested):
+    if isinstance(event, RefundRequested | RefundReinstated):
         payment = replace(payment, refunding=payment.refunding + amount)
     elif isinstance(event, RefundSucceeded):
         payment = replace(payment, refunding=payment.refunding - amount, refunded=payment.refunded + amount)
@@ -236,8 +242,8 @@ def _evolve_refund(account: Account, event: RefundEvent) -> Account:
 
 
 def _with_restored(refund: Refund, event: RefundReversed) -> Refund:
-    """What was given again is no longer taken, whichever refund of the payment had taken it."""
-    if refund.payment_id != event.payment_id or not refund.taken:
+    """What was given again is no longer taken, whichever refund of the order had taken it."""
+    if refund.order_id != event.order_id or not refund.taken:
         return refund
     return replace(refund, taken=tuple(each for each in refund.taken if each not in event.restored))
 

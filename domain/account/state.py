@@ -31,6 +31,8 @@ class Account:
     personal_discounts: Mapping[DiscountId, PersonalDiscount] = field(default_factory=dict)
     grants: Mapping[Resource, Grant] = field(default_factory=dict)
     """What managers let the customer watch, beside what was bought."""
+    balances: Mapping[str, int] = field(default_factory=dict)
+    """What the customer may spend here, by currency, in minor units; what open orders hold is not in it."""
     methods: tuple[SavedMethod, ...] = ()
     """Saved means of payment, the one to charge first."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.catalog.state import Price, ProductKind
 from domain.ids import ProductId
+from domain.policies.terms import Terms
 from domain.records import dataclass
 
 
@@ -18,6 +19,8 @@ class DefineProduct:
     description: str = ""
     role: str | None = None
     validity_days: int | None = None
+    terms: Terms | None = None
+    """What is otherwise than in the settings; absent: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

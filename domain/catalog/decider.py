@@ -9,13 +9,15 @@ from domain.calendar import PeriodUnit
 from domain.catalog.commands import ArchiveProduct, CatalogCommand, DefineProduct
 from domain.catalog.events import CatalogEvent, PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.catalog.state import NoProduct, Price, Product, ProductKind, ProductState
-from domain.errors import PriceImmutable, PriceInvalid, ProductInvalid, ProductUnknown
+from domain.errors import PriceImmutable, PriceInvalid, ProductInvalid, ProductTermsInvalid, ProductUnknown
 from domain.ids import product_of
 from domain.money import checked
+from domain.policies.terms import problems_of
 from domain.records import replace
 
 if TYPE_CHECKING:
     from domain.decider import Command
+    from domain.policies.settings import Policies
 
 INITIAL = NoProduct()
 PRICES_MAX = 50
@@ -31,7 +33,7 @@ def decide(state: ProductState, command: Command[CatalogCommand]) -> tuple[Catal
     """Return what happens to the product; `()` when it already is as asked. Raises DomainError."""
     match command.data:
         case DefineProduct() as define:
-            return _define(state, define)
+            return _define(state, define, command.policies)
         case ArchiveProduct() as archive:
             return _archive(state, archive)
         case _:
@@ -49,6 +51,7 @@ def evolve(state: ProductState, event: CatalogEvent) -> ProductState:
                 description=event.description,
                 role=event.role,
                 validity_days=event.validity_days,
+                terms=event.terms,
                 prices=state.prices if isinstance(state, Product) else {},
             )
         case ProductArchived():
@@ -69,8 +72,9 @@ def _with_price(state: ProductState, price: Price) -> ProductState:
     return replace(state, prices={**state.prices, price.id: price})
 
 
-def _define(state: ProductState, define: DefineProduct) -> tuple[CatalogEvent, ...]:
+def _define(state: ProductState, define: DefineProduct, policies: Policies) -> tuple[CatalogEvent, ...]:
     _require_valid(define)
+    _require_sound(define, policies)
     defined = ProductDefined(
         product_id=define.product_id,
         kind=define.kind,
@@ -78,6 +82,7 @@ def _define(state: ProductState, define: DefineProduct) -> tuple[CatalogEvent, .
         description=define.description,
         role=define.role,
         validity_days=define.validity_days,
+        terms=define.terms if define.terms is not None and define.terms.named else None,
     )
     if isinstance(state, NoProduct):
         return (defined, *(PriceAdded(product_id=define.product_id, price=price) for price in define.prices))
@@ -129,6 +134,17 @@ def _require_valid(define: DefineProduct) -> None:
         raise ProductInvalid(product_id=define.product_id, reason=reason)
     for price in define.prices:
         _require_valid_price(define, price)
+
+
+def _require_sound(define: DefineProduct, policies: Policies) -> None:
+    problems = problems_of(
+        define.terms,
+        policies,
+        is_plan=define.kind is ProductKind.SUBSCRIPTION,
+        periods=[price.period for price in define.prices if price.period is not None],
+    )
+    if problems:
+        raise ProductTermsInvalid(product_id=define.product_id, reason="; ".join(problems))
 
 
 def _require_valid_price(define: DefineProduct, price: Price) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.catalog.state import Price, ProductKind
 from domain.ids import PriceId, ProductId
+from domain.policies.terms import Terms
 from domain.records import dataclass
 
 
@@ -17,6 +18,7 @@ class ProductDefined:
     description: str
     role: str | None
     validity_days: int | None
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

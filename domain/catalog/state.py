@@ -9,6 +9,7 @@ from typing import Protocol
 from domain.calendar import Period
 from domain.ids import PriceId, ProductId, Resource
 from domain.money import Money
+from domain.policies.terms import Terms
 from domain.pricing.state import MonthsDiscounts, PromoCode
 from domain.records import dataclass, field
 
@@ -45,6 +46,8 @@ class Product:
     """The role that a subscription gives; absent for films."""
     validity_days: int | None = None
     """How many days a bought film may be watched; absent: for ever."""
+    terms: Terms | None = None
+    """What holds for it otherwise than in the settings; absent: nothing."""
     active: bool = True
     prices: Mapping[PriceId, Price] = field(default_factory=dict)
 

@@ -19,7 +19,7 @@ from domain.money import Money, in_words
 from domain.payments.events import PaymentMethodRemoved
 from domain.payments.state import Succeeded
 from domain.policies.settings import DisputeAccess
-from domain.refunds import decider as refunds
+from domain.refunds import giving, parts
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -205,9 +205,10 @@ def _access_that_goes(
     when = command.policies.dispute_access
     is_time = when is DisputeAccess.OPENED or (when is DisputeAccess.LOST and is_lost)
     is_whole = disputed + payment.refunded >= payment.amount.amount
-    if not (is_time and is_whole and isinstance(payment.phase, Succeeded)):
+    is_paid = isinstance(payment.phase, Succeeded) and parts.bought_something(account, payment)
+    if not (is_time and is_whole and is_paid):
         return ()
-    return refunds.take_back(account, payment, command, is_whole=True)
+    return giving.take_back(account, payment, command, is_whole=True)
 
 
 def _forget_method(account: Account, payment: Payment, command: Command[object]) -> tuple[AccountEvent, ...]:

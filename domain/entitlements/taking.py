@@ -8,6 +8,7 @@ from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.policies.terms import under
 from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
@@ -71,8 +72,8 @@ def give_again(
     """Give what was taken back once more, for as long as it would have lasted, from now on.
 
     The rest of a paid period follows what runs by now, or starts the subscription again; it does not renew by itself
-    unless the subscription that runs does. Where another plan gives the role by now, the time is not given: its money
-    can be refunded.
+    unless the subscription that runs does. Where another plan gives the role by now, or the subscription is of another
+    plan itself, the time is not given: its money can be refunded.
     """
     events: list[AccountEvent] = []
     for each in taken:
@@ -102,10 +103,11 @@ def _period_again(account: Account, taken: TakenAccess, command: Command[object]
         return ()
     before = account.subscriptions[taken.subscription_id]
     running = holder_of(account, taken.resource)
-    if running is not None and running.product_id != before.product_id:
-        return ()
     subscription = before if running is None else running
-    now, policies = subscription.clock(command.at), command.policies
+    lines = account.orders[period.order_id].lines
+    if (subscription.product_id, subscription.resource) not in {(line.product_id, line.resource) for line in lines}:
+        return ()
+    now, policies = subscription.clock(command.at), under(subscription.terms, command.policies)
     start = now if running is None else max(running.period_end, now)
     end = start + (period.end - max(period.start, taken.taken_at))
     lasting = () if running is None else tuple(each for each in running.paid if each.end > now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NewType
 
+from domain.balance.state import BALANCE
 from domain.records import dataclass
 
 LedgerAccount = NewType("LedgerAccount", str)
@@ -37,10 +38,12 @@ PROVIDER_CASH = "provider_cash"
 RECEIVABLES = LedgerAccount("receivables")
 DEFERRED_REVENUE = LedgerAccount("deferred_revenue")
 REFUNDS_PAYABLE = LedgerAccount("refunds_payable")
+CUSTOMER_CREDIT = LedgerAccount("customer_credit")
 EARNED_REVENUE = LedgerAccount("earned_revenue")
 DISCOUNTS = LedgerAccount("discounts")
 REFUNDS = LedgerAccount("refunds")
 DISPUTES = LedgerAccount("disputes")
+CREDITS_GRANTED = LedgerAccount("credits_granted")
 
 CHART: dict[str, Page] = {
     PROVIDER_CASH: Page(kind=Kind.ASSET, meaning="money that a provider collected for us and did not give back"),
@@ -50,10 +53,12 @@ CHART: dict[str, Page] = {
     ),
     DEFERRED_REVENUE: Page(kind=Kind.LIABILITY, meaning="paid for, and still to be given"),
     REFUNDS_PAYABLE: Page(kind=Kind.LIABILITY, meaning="promised back to customers, and not gone yet"),
+    CUSTOMER_CREDIT: Page(kind=Kind.LIABILITY, meaning="on customers' balances, for them to spend here"),
     EARNED_REVENUE: Page(kind=Kind.INCOME, meaning="what was given, at the price before discounts"),
     DISCOUNTS: Page(kind=Kind.CONTRA_INCOME, meaning="discounts on what was given"),
     REFUNDS: Page(kind=Kind.CONTRA_INCOME, meaning="given back out of what was earned already"),
     DISPUTES: Page(kind=Kind.CONTRA_INCOME, meaning="taken back by customers' banks, for good or until they decide"),
+    CREDITS_GRANTED: Page(kind=Kind.CONTRA_INCOME, meaning="put onto customers' balances by managers for nothing"),
 }
 """Every ledger account. Provider cash has a page for each provider: `provider_cash:<provider>`."""
 
@@ -61,6 +66,11 @@ CHART: dict[str, Page] = {
 def provider_cash(provider: str) -> LedgerAccount:
     """Return the ledger account of the money that a provider holds for us."""
     return LedgerAccount(f"{PROVIDER_CASH}:{provider}")
+
+
+def refunds_go_to(provider: str) -> LedgerAccount:
+    """Return where the money of a refund goes from our promise: out of a provider's cash, or onto the balance."""
+    return CUSTOMER_CREDIT if provider == BALANCE else provider_cash(provider)
 
 
 def page_of(account: str) -> Page:

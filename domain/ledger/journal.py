@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from domain.balance.events import (
+    BalancePaid,
+    BalanceRefunded,
+    BalanceReturned,
+    BalanceUsed,
+    CreditGranted,
+    CreditTakenBack,
+)
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
-from domain.ledger import disputes, refunds, sales
+from domain.ledger import balances, disputes, refunds, sales
 from domain.ledger.draft import Draft
 from domain.orders.events import (
     OrderAlreadyPlaced,
@@ -60,6 +68,7 @@ from domain.records import dataclass
 from domain.refunds.events import (
     RefundCallRepeated,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -109,6 +118,7 @@ RULES: dict[type, Rule] = {
     SubscriptionContinued: sales.continued,
     PlanChanged: sales.plan_changed,
     RefundRequested: refunds.promised,
+    RefundReinstated: refunds.promised,
     RefundSucceeded: refunds.paid_out,
     RefundFailed: refunds.refused,
     RefundReversed: refunds.refused,
@@ -117,12 +127,18 @@ RULES: dict[type, Rule] = {
     DisputeWon: disputes.told,
     DisputeLost: disputes.told,
     DisputeClosed: disputes.told,
+    CreditGranted: balances.granted,
+    CreditTakenBack: balances.taken_back,
+    BalanceUsed: balances.used,
+    BalanceReturned: balances.returned,
 }
 """The rule of every event that the books take note of."""
 
 MOVES_NO_MONEY: frozenset[type] = frozenset(
     {
         AccessBlocked,
+        BalancePaid,  # the order that is paid with it moves what it holds
+        BalanceRefunded,  # the refund that succeeded moves it
         EntitlementEnded,  # what was given for a time is earned by then; what is taken back was paid back before
         GrantEnded,
         GrantGiven,

@@ -11,7 +11,7 @@ from domain.ledger.accounts import (
     REFUNDS,
     REFUNDS_PAYABLE,
     LedgerAccount,
-    provider_cash,
+    refunds_go_to,
 )
 from domain.ledger.state import GivenBack, Portion, Sale, Source
 from domain.records import replace
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
     from domain.ids import OrderId, PaymentId, RefundId
     from domain.ledger.draft import Draft
-    from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
+    from domain.refunds.events import (
+        RefundFailed,
+        RefundReinstated,
+        RefundRequested,
+        RefundReversed,
+        RefundSucceeded,
+    )
 
 ACCOUNT_OF: dict[Source, LedgerAccount] = {
     Source.UNAPPLIED: RECEIVABLES,
@@ -33,8 +39,11 @@ ACCOUNT_OF: dict[Source, LedgerAccount] = {
 """What is debited for each part of a refund."""
 
 
-def promised(draft: Draft, event: RefundRequested) -> None:
-    """The money is owed to the customer from now on. It is taken from what is not earned first."""
+def promised(draft: Draft, event: RefundRequested | RefundReinstated) -> None:
+    """The money is owed to the customer from now on. It is taken from what is not earned first.
+
+    What had failed and went after all is taken from where there is something now.
+    """
     sale = draft.sale(event.order_id) or Sale(order_id=event.order_id, currency=event.amount.currency, lines=())
     draft.put(sale)
     portions = tuple(_portions(draft, sale, event))
@@ -42,7 +51,7 @@ def promised(draft: Draft, event: RefundRequested) -> None:
         draft.post(ACCOUNT_OF[portion.source], REFUNDS_PAYABLE, portion.amount, sale)
         _change(draft, event.payment_id, portion, -portion.amount)
     promise = GivenBack(
-        cash=provider_cash(event.provider),
+        cash=refunds_go_to(event.provider),
         payment_id=event.payment_id,
         amount=event.amount.amount,
         portions=portions,
@@ -78,7 +87,7 @@ def refused(draft: Draft, event: RefundFailed | RefundReversed) -> None:
         _note(draft, sale.order_id, event.refund_id, replace(promise, is_failed=True))
 
 
-def _portions(draft: Draft, sale: Sale, event: RefundRequested) -> Iterator[Portion]:
+def _portions(draft: Draft, sale: Sale, event: RefundRequested | RefundReinstated) -> Iterator[Portion]:
     """Yield the parts of the refund, from where there is something to take."""
     left = event.amount.amount
     for portion in _sources(draft, sale, event.payment_id):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.balance.state import payment_id_of
 from domain.calendar import PeriodUnit
 from domain.ledger.accounts import DEFERRED_REVENUE, RECEIVABLES, provider_cash
 from domain.ledger.state import Sale, SoldLine, Span
@@ -82,7 +83,8 @@ def paid(draft: Draft, event: OrderPaid) -> None:
         return
     waiting = _due(sale)
     draft.post(RECEIVABLES, DEFERRED_REVENUE, sum(waiting), sale)
-    unapplied = {payment_id: left for payment_id, left in sale.unapplied.items() if payment_id != event.payment_id}
+    applied = {event.payment_id, payment_id_of(event.order_id)}
+    unapplied = {payment_id: left for payment_id, left in sale.unapplied.items() if payment_id not in applied}
     lines = tuple(replace(line, waiting=due) for line, due in zip(sale.lines, waiting, strict=True))
     draft.put(replace(sale, lines=lines, unapplied=unapplied, is_paid=True))
 

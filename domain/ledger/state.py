@@ -99,6 +99,7 @@ class GivenBack:
     """A refund of the sale."""
 
     cash: LedgerAccount
+    """Where the money goes from: a provider's cash; for a refund onto the balance, the customers' credit."""
     payment_id: PaymentId
     amount: int
     portions: tuple[Portion, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.balance import decider as balance
 from domain.catalog.state import ProductKind
 from domain.errors import (
     AlreadyEntitled,
@@ -80,9 +81,10 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
         provider=order.provider,
         return_url=order.return_url,
     )
+    placed, used = balance.use(account, order_of(event))
     if any(isinstance(use, PromoUseRequested) for use in using):
-        return (event, *using)
-    return (event, *using, *starting.collect(account, order_of(event), command))
+        return (event, *used, *using)
+    return (event, *used, *using, *starting.collect(account, placed, command))
 
 
 def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]) -> tuple[AccountEvent, ...]:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, assert_never
 
+from domain.account.evolve import evolve as account_evolve
+from domain.balance.events import BalancePaid
+from domain.balance.state import payment_id_of
 from domain.calendar import end_of
 from domain.catalog.state import ProductKind
 from domain.entitlements.events import EntitlementGranted
 from domain.ids import SubscriptionId, derive
+from domain.money import Money
 from domain.orders.events import OrderFulfilled, OrderPaid, OrderPaymentWaived
 from domain.orders.state import OrderPurpose
 from domain.payments.closing import close_renewal, request_close
 from domain.payments.state import CloseReason, Closing, Ended, Succeeded
+from domain.policies.terms import under
 from domain.promo import uses as promo_uses
+from domain.refunds import giving
+from domain.refunds import rules as refunds
+from domain.refunds.state import RefundedBy
 from domain.subscriptions import pauses, plans, renewal
 from domain.subscriptions.events import SubscriptionContinued, SubscriptionStarted
 from domain.subscriptions.evolve import evolve
@@ -41,12 +50,38 @@ def fulfil(
 ) -> tuple[AccountEvent, ...]:
     """Return the events that give everything in an order that is paid now, but for the lines that are left out."""
     payment_id = paid.payment_id if isinstance(paid, OrderPaid) else order.payment_id
-    events: list[AccountEvent] = [paid, *promo_uses.settle(account, order.id)]
+    events: list[AccountEvent] = []
+    if order.balance_used:
+        amount = Money(amount=order.balance_used, currency=order.total.currency)
+        out_of_balance = BalancePaid(
+            payment_id=payment_id_of(order.id), order_id=order.id, amount=amount, paid_at=command.at
+        )
+        events.append(out_of_balance)
+    events += [paid, *promo_uses.settle(account, order.id)]
+    balance_left = order.balance_used
     for line in order.lines:
         if line not in without:
-            events += _give(account, order, payment_id, line, command)
+            sources = sources_of(order, line, payment_id, balance_left)
+            balance_left -= sum(source.amount for source in sources if source.payment_id == payment_id_of(order.id))
+            events += _give(account, order, payment_id, line, command, sources=sources)
     events.append(OrderFulfilled(order_id=order.id))
     return tuple(events)
+
+
+def balance_back(
+    account: Account, events: tuple[AccountEvent, ...], order: Order, amount: int, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Give back what the balance paid for something that these events did not give."""
+    if amount == 0:
+        return ()
+    return giving.give_back(
+        reduce(account_evolve, events, account),
+        (Source(payment_id=payment_id_of(order.id), amount=amount),),
+        command,
+        reason=HELD_ALREADY,
+        rule=refunds.NOT_USED,
+        requested_by=RefundedBy.POLICY,
+    )
 
 
 def undeliverable(account: Account, order: Order) -> tuple[OrderLine, ...]:
@@ -74,13 +109,19 @@ def _running(account: Account, line: OrderLine) -> Subscription | None:
 
 
 def _give(
-    account: Account, order: Order, payment_id: PaymentId, line: OrderLine, command: Command[object]
+    account: Account,
+    order: Order,
+    payment_id: PaymentId,
+    line: OrderLine,
+    command: Command[object],
+    *,
+    sources: tuple[Source, ...],
 ) -> tuple[AccountEvent, ...]:
     match line.kind:
         case ProductKind.FILM:
             return (_film(account, order, line, command),)
         case ProductKind.SUBSCRIPTION:
-            return _subscription(account, order, payment_id, line, command)
+            return _subscription(account, order, payment_id, line, command, sources=sources)
         case _:
             assert_never(line.kind)
 
@@ -96,12 +137,17 @@ def _film(account: Account, order: Order, line: OrderLine, command: Command[obje
 
 
 def _subscription(
-    account: Account, order: Order, payment_id: PaymentId, line: OrderLine, command: Command[object]
+    account: Account,
+    order: Order,
+    payment_id: PaymentId,
+    line: OrderLine,
+    command: Command[object],
+    *,
+    sources: tuple[Source, ...],
 ) -> tuple[AccountEvent, ...]:
     """Start a subscription at the payment, or add periods to the one that the line names."""
     if line.subscription_id is None or line.period is None:
         raise AssertionError(f"a subscription line without id or period in order {order.id}")
-    sources = sources_of(order, line, payment_id)
     if order.purpose is OrderPurpose.PLAN_CHANGE:
         return plans.changed(account, order, line, sources, command)
     running = None if order.purpose is OrderPurpose.RENEWAL else _running(account, line)
@@ -134,10 +180,18 @@ def _close_other_payments(
     return (request_close(newest, command, CloseReason.CANCELLED, detail, newest.reference),)
 
 
-def sources_of(order: Order, line: OrderLine, payment_id: PaymentId) -> tuple[Source, ...]:
-    """Return the money that a line was paid with; none where nothing was to be paid."""
+def sources_of(order: Order, line: OrderLine, payment_id: PaymentId, balance_left: int) -> tuple[Source, ...]:
+    """Return what a line was paid with: the balance pays the first lines, money the others.
+
+    None where nothing was to be paid.
+    """
     amount = line.net.amount - (0 if order.credit is None else order.credit.amount)
-    return (Source(payment_id=payment_id, amount=amount),) if amount > 0 else ()
+    from_balance = min(amount, balance_left)
+    sources = (
+        Source(payment_id=payment_id_of(order.id), amount=from_balance),
+        Source(payment_id=payment_id, amount=amount - from_balance),
+    )
+    return tuple(source for source in sources if source.amount > 0)
 
 
 def _started(
@@ -151,7 +205,8 @@ def _started(
 ) -> tuple[AccountEvent, ...]:
     start = command.at
     end = end_of(start, period, line.quantity)
-    access_end = renewal.access_end(end, auto_renew=order.auto_renew, policies=command.policies)
+    policies = under(line.terms, command.policies)
+    access_end = renewal.access_end(end, auto_renew=order.auto_renew, policies=policies)
     return (
         SubscriptionStarted(
             subscription_id=subscription_id,
@@ -167,8 +222,9 @@ def _started(
             period_start=start,
             period_end=end,
             access_end=access_end,
-            renew_at=renewal.first_attempt_at(start, end, command.policies) if order.auto_renew else None,
+            renew_at=renewal.first_attempt_at(start, end, policies) if order.auto_renew else None,
             paid=(PaidPeriod(order_id=order.id, start=start, end=end, sources=sources),),
+            terms=line.terms,
         ),
         EntitlementGranted(
             resource=line.resource,

@@ -10,6 +10,7 @@ from domain.errors import ItemRepeated, MonthsInvalid, OrderEmpty, PriceUnknown,
 from domain.ids import SubscriptionId, derive, spelled
 from domain.money import checked
 from domain.orders.state import OrderLine
+from domain.policies.terms import agreed
 from domain.pricing.quote import Candidates, Quote, quote
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _line(
         period=price.period,
         validity_days=product.validity_days,
         subscription_id=SubscriptionId(derive(str(command_id), f"subscription {product.id}")) if is_plan else None,
+        terms=agreed(product.terms, policies, is_plan=product.kind is ProductKind.SUBSCRIPTION),
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.balance.state import payment_id_of
 from domain.catalog.state import ProductKind
 from domain.ids import EffectId, derive
-from domain.orders.events import OrderFailed, OrderPaymentWaived
-from domain.orders.fulfilment import HELD_ALREADY, fulfil, undeliverable
+from domain.orders.events import OrderFailed, OrderPaid, OrderPaymentWaived
+from domain.orders.fulfilment import HELD_ALREADY, balance_back, fulfil, undeliverable
 from domain.orders.state import OrderPurpose
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import delay
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 def collect(account: Account, order: Order, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Ask the provider for a page, or charge the saved method for a change of plan.
 
-    An order for which nothing is to be paid is given at once.
+    An order for which nothing is to be paid in money is given at once.
     """
+    if order.due.amount == 0 and order.balance_used:
+        return cover(account, order, command)
     if order.due.amount == 0:
         reason = "the discount covers the whole price" if order.credit is None else "the credit covers the price"
         return waive(account, order, command, reason)
@@ -56,3 +59,15 @@ def waive(account: Account, order: Order, command: Command[object], reason: str)
         return (failed, *promo_uses.release(account, order.id, command))
     waived = OrderPaymentWaived(order_id=order.id, reason=reason, waived_at=command.at)
     return fulfil(account, order, waived, command, without=useless)
+
+
+def cover(account: Account, order: Order, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Pay an order out of the balance alone and give it; for what was bought in the meantime, the balance is back."""
+    useless = undeliverable(account, order)
+    if len(useless) == len(order.lines):
+        failed = OrderFailed(order_id=order.id, reason=HELD_ALREADY)
+        return (failed, *promo_uses.release(account, order.id, command))
+    paid = OrderPaid(order_id=order.id, payment_id=payment_id_of(order.id), paid_at=command.at)
+    events = fulfil(account, order, paid, command, without=useless)
+    amount = sum(line.net.amount for line in useless)
+    return (*events, *balance_back(account, events, order, amount, command))

@@ -9,6 +9,7 @@ from domain.calendar import Period
 from domain.catalog.state import ProductKind
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.policies.terms import Terms
 from domain.records import dataclass
 
 
@@ -59,6 +60,9 @@ class OrderLine:
     discount_amount: int = 0
     """Minor units that are taken off `total`."""
 
+    terms: Terms | None = None
+    """What was agreed about grace, refunds and renewals; absent in orders from before there was such a thing."""
+
     @property
     def net(self) -> Money:
         """What is paid for the line."""
@@ -84,9 +88,12 @@ class Order:
     """What is left of the old plan, in money; it is taken off what is to be paid."""
     credited: tuple[OrderId, ...] = ()
     """The orders whose periods the credit comes from."""
+    balance_used: int = 0
+    """Minor units of the customer's balance that it holds, or that paid for it."""
     status: OrderStatus = OrderStatus.PENDING
 
     @property
     def due(self) -> Money:
-        """What is to be paid."""
-        return self.total if self.credit is None else self.total - self.credit
+        """What is to be paid in money."""
+        credit = 0 if self.credit is None else self.credit.amount
+        return Money(amount=self.total.amount - credit - self.balance_used, currency=self.total.currency)

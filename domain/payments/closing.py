@@ -31,6 +31,7 @@ def request_close(
         effect_id=EffectId(derive(payment.id, "close")),
         requested_at=command.at,
         repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),
+        is_charge=payment.method is not None,
     )
 
 

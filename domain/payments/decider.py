@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 from domain.effects import AnswerStatus, ProviderAnswer
 from domain.errors import PaymentUnknown, ReferenceMismatch
 from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
+from domain.orders.fulfilment import undeliverable
 from domain.orders.state import OPEN_STATUSES
 from domain.payments.closing import request_close, request_fetch
 from domain.payments.events import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from domain.subscriptions.state import Subscription
 
 
+TOO_LATE = "nobody paid in time"
 _ENDED = frozenset({AnswerStatus.CLOSED, AnswerStatus.REFUSED, AnswerStatus.DECLINED})
 
 
@@ -92,7 +94,10 @@ def report(account: Account, reported: ReportPayment, command: Command[object]) 
         raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
     # A decline moves no money, and Stripe's does not say which page it happened on: our id in it is enough.
     nameless_decline = answer.reference is None and answer.status is AnswerStatus.DECLINED
-    if not nameless_decline and answer.reference != payment.reference:
+    # A charge that was given up before we knew its name has none here, and its money must not stay with us unnoticed.
+    is_late_charge = payment.method is not None and payment.reference is None
+    is_late_money = is_late_charge and answer.status is AnswerStatus.SUCCEEDED
+    if not nameless_decline and not is_late_money and answer.reference != payment.reference:
         raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
     if answer.status is AnswerStatus.SUCCEEDED:
         return receive(account, payment, command, answer)
@@ -108,11 +113,16 @@ def report(account: Account, reported: ReportPayment, command: Command[object]) 
 
 
 def repeat_call(account: Account, repeat: RepeatCall, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Make an unanswered call again, with the same effect id, and note when to do so next."""
+    """Make an unanswered call again, with the same effect id, and note when to do so next.
+
+    A charge that is not wanted any more is not made again: it is closed, whatever became of it.
+    """
     payment = _payment(account, repeat.payment_id)
     call = payment.call
     if call is None or call.effect_id != repeat.effect_id or call.attempt != repeat.attempt:
         return ()
+    if call.kind is CallKind.CHARGE and (unwanted := _unwanted(account, payment, command)) is not None:
+        return (request_close(payment, command, *unwanted, payment.reference),)
     attempt = call.attempt + 1
     return (
         PaymentCallRepeated(
@@ -123,6 +133,18 @@ def repeat_call(account: Account, repeat: RepeatCall, command: Command[object]) 
             repeat_at=command.at + delay(command.policies.call_repeat_delays, attempt),
         ),
     )
+
+
+def _unwanted(account: Account, payment: Payment, command: Command[object]) -> tuple[CloseReason, str] | None:
+    """Tell why a charge must not be made any more; None where it is still wanted."""
+    if isinstance(payment.phase, Closing):  # as accounts were left by versions that went on charging then
+        return payment.phase.reason, payment.phase.detail
+    if command.at >= payment.expires_at:
+        return CloseReason.EXPIRED, TOO_LATE
+    order = account.orders[payment.order_id]
+    if len(undeliverable(account, order)) == len(order.lines):
+        return CloseReason.CANCELLED, "what was ordered is not wanted any more"
+    return None
 
 
 def sweep(account: Account, swept: SweepPayment, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -138,7 +160,7 @@ def expire(account: Account, expired: ExpirePayment, command: Command[object]) -
     payment = _payment(account, expired.payment_id)
     if isinstance(payment.phase, Closing | Succeeded | Ended) or command.at < payment.expires_at:
         return ()
-    return (request_close(payment, command, CloseReason.EXPIRED, "nobody paid in time", payment.reference),)
+    return (request_close(payment, command, CloseReason.EXPIRED, TOO_LATE, payment.reference),)
 
 
 def _progress(

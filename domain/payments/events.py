@@ -93,6 +93,7 @@ class PaymentCloseRequested:
     """The payment is to end unpaid; the provider is asked to make it unpayable.
 
     Without a `reference` the call that opens the page is not answered yet: it is closed as soon as it has a name.
+    A charge is closed at once also then: the provider finds it by the payment, and it is not asked for any more.
     """
 
     payment_id: PaymentId
@@ -102,6 +103,13 @@ class PaymentCloseRequested:
     effect_id: EffectId
     requested_at: datetime
     repeat_at: datetime
+    is_charge: bool = False
+    """Whether a saved method is charged."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the provider is asked now, in the place of whatever it was asked before."""
+        return self.is_charge or self.reference is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

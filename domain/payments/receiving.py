@@ -6,10 +6,11 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from domain.account.evolve import evolve
+from domain.balance import decider as balance
 from domain.disputes import decider as disputes
 from domain.errors import PaidAmountMismatch, ReferenceMismatch
 from domain.orders.events import OrderCancelled, OrderFailed, OrderPaid
-from domain.orders.fulfilment import HELD_ALREADY, fulfil, undeliverable
+from domain.orders.fulfilment import HELD_ALREADY, balance_back, fulfil, undeliverable
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.closing import request_fetch
 from domain.payments.events import PaymentFetchRequested, PaymentMethodSaved, PaymentSucceeded, PaymentUnchanged
@@ -17,6 +18,7 @@ from domain.payments.state import CallKind, CloseReason, Closing, Payment, Saved
 from domain.promo import uses as promo_uses
 from domain.promo.state import PromoUseStatus
 from domain.records import replace
+from domain.refunds import parts
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.plans import CHANGED_MEANWHILE
@@ -85,6 +87,10 @@ def _use(account: Account, payment: Payment, reference: str, command: Command[ob
         return (OrderCancelled(order_id=order.id), *give_back(payment.amount.amount, PAID_AFTER_CANCEL))
     if not is_open and not (command.policies.late_payment_fulfils and _is_wanted(account, order)):
         return give_back(payment.amount.amount, PAID_AFTER_END)
+    met = balance.meet(account, order, payment.amount.amount)
+    if met is None:
+        return give_back(payment.amount.amount, PAID_AFTER_END)
+    order, moved = met
     useless = undeliverable(account, order)
     if len(useless) == len(order.lines):
         reason = CHANGED_MEANWHILE if order.purpose is OrderPurpose.PLAN_CHANGE else HELD_ALREADY
@@ -95,9 +101,12 @@ def _use(account: Account, payment: Payment, reference: str, command: Command[ob
                 *promo_uses.release(account, order.id, command),
             )
         return (*failed, *give_back(payment.amount.amount, reason))
-    amount = min(payment.amount.amount, sum(line.net.amount for line in useless))
+    price = sum(line.net.amount for line in useless)
+    amount = min(payment.amount.amount, price)
     order_paid = OrderPaid(order_id=order.id, payment_id=payment.id, paid_at=command.at)
-    return (*fulfil(account, order, order_paid, command, without=useless), *give_back(amount, HELD_ALREADY))
+    events = (*moved, *fulfil(account, order, order_paid, command, without=useless))
+    rest = balance_back(account, events, order, price - amount, command)
+    return (*events, *give_back(amount, HELD_ALREADY), *rest)
 
 
 def _is_unwanted_charge(payment: Payment) -> bool:
@@ -128,7 +137,7 @@ class _GiveBack:
         self._command = command
 
     def __call__(self, amount: int, reason: str) -> tuple[AccountEvent, ...]:
-        amount = min(amount, refunds.left(self._paid))
+        amount = min(amount, parts.left(self._paid))
         if amount == 0:
             return ()
         refund = refunds.request(

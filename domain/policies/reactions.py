@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from domain.balance.state import BALANCE
 from domain.effects import (
     AnyEffect,
     ChargeMethod,
@@ -58,6 +60,11 @@ class Timer:
     name: str
     data: AccountCommand
 
+    @property
+    def is_renewal(self) -> bool:
+        """Tell whether it charges a customer who is away: of these any number may be due at once, and none hurries."""
+        return isinstance(self.data, RenewSubscription)
+
 
 def react(account: Account, event: AccountEvent) -> AnyEffect | None:
     """Return the call to a provider, or the word to another key, that the event asks for.
@@ -70,7 +77,7 @@ def react(account: Account, event: AccountEvent) -> AnyEffect | None:
         return _refund(account.refunds[event.refund_id])
     if not isinstance(event, _ASKING):
         return None
-    if isinstance(event, PaymentCloseRequested) and event.reference is None:
+    if isinstance(event, PaymentCloseRequested) and not event.asks:
         return None
     payment = account.payments[event.payment_id]
     return None if payment.call is None else _effect(account, payment, payment.call)
@@ -108,6 +115,13 @@ def pending(account: Account) -> tuple[Timer, ...]:
 def next_due(account: Account) -> datetime | None:
     """Return when the account has to be looked at next."""
     return min((timer.due_at for timer in pending(account)), default=None)
+
+
+def asked_at(account: Account) -> datetime | None:
+    """Return when a provider was first asked what it has not answered; the newest of these calls counts."""
+    payments = (payment.call.asked_at for payment in account.payments.values() if payment.call is not None)
+    refunds = (refund.call.asked_at for refund in account.refunds.values() if refund.call is not None)
+    return max(chain(payments, refunds), default=None)
 
 
 def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:
@@ -210,6 +224,7 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
                 provider=payment.provider,
                 attempt=call.attempt,
                 reference=payment.reference,
+                customer_reference=None if payment.method is None else payment.method.customer_reference,
             )
 
 
@@ -227,6 +242,7 @@ def _charge(account: Account, payment: Payment, call: ProviderCall) -> ChargeMet
         customer_reference=payment.method.customer_reference,
         method_reference=payment.method.method_reference,
         created_at=payment.created_at,
+        expires_at=payment.expires_at,
     )
 
 
@@ -236,7 +252,7 @@ def _description(account: Account, payment: Payment) -> str:
 
 
 def _refund(refund: Refund) -> RefundPayment | None:
-    if refund.call is None:
+    if refund.call is None or refund.provider == BALANCE:
         return None
     return RefundPayment(
         effect_id=refund.call.effect_id,

@@ -18,6 +18,17 @@ class RepeatedOrder(StrEnum):
     REJECT = "reject"
 
 
+class PlanChangeRemainder(StrEnum):
+    """What becomes of the rest of an old plan that is more than the price of the new one."""
+
+    REFUND = "refund"
+    """It goes back to where it came from."""
+    CREDIT = "credit"
+    """It goes onto the customer's balance."""
+    KEEP = "keep"
+    """It stays ours."""
+
+
 class DisputeAccess(StrEnum):
     """When a disputed payment takes back what it bought."""
 
@@ -100,8 +111,8 @@ class Policies:
     plan_change_expiry: timedelta = timedelta(hours=1)
     """How long a change of plan may wait for its payment: the credit was reckoned for the moment of the order."""
 
-    plan_change_refunds: bool = True
-    """Whether what is left of the old plan goes back when the new one costs less."""
+    plan_change_remainder: PlanChangeRemainder = PlanChangeRemainder.REFUND
+    """What becomes of what is left of the old plan when the new one costs less."""
 
     migration_notice: timedelta = timedelta(days=30)
     """How long before a new price may hold for a running subscription it has to be announced."""
@@ -154,9 +165,12 @@ class PoliciesInvalidError(Exception):
         self.problems = problems
 
 
-def require_sound(policies: Policies) -> None:
-    """Raise PoliciesInvalidError with all that is wrong; each sentence begins with the name of its policy."""
-    problems = [*_lengths(policies), *_schedule(policies)]
+def require_sound(policies: Policies, *, lead_max: timedelta = LEAD_MAX) -> None:
+    """Raise PoliciesInvalidError with all that is wrong; each sentence begins with the name of its policy.
+
+    `lead_max` is the shortest period that may be renewed.
+    """
+    problems = [*_lengths(policies), *_schedule(policies, lead_max)]
     if not EXPIRY_MIN <= policies.payment_expiry <= EXPIRY_MAX:
         problems.append(f"payment_expiry must be 30 minutes to 24 hours, not {in_words(policies.payment_expiry)}")
     if not EXPIRY_MIN <= policies.plan_change_expiry <= EXPIRY_MAX:
@@ -200,17 +214,18 @@ def _lengths(policies: Policies) -> list[str]:
     return problems
 
 
-def _schedule(policies: Policies) -> list[str]:
+def _schedule(policies: Policies, lead_max: timedelta) -> list[str]:
     """Return what is wrong with the times of renewals."""
     offsets, problems = policies.renewal_offsets, []
     if not 0 < len(offsets) <= DELAYS_MAX:
         return [f"renewal_offsets must have 1 to {DELAYS_MAX} times, not {len(offsets)}"]
     if any(later <= earlier for earlier, later in itertools.pairwise(offsets)):
         problems.append("renewal_offsets must be in order, each later than the one before")
-    if -min(offsets) > LEAD_MAX:
+    if -min(offsets) > lead_max:
+        shortest = "month" if lead_max == LEAD_MAX else "period"
         problems.append(
-            f"renewal_offsets begin {in_words(-min(offsets))} before the end: longer than the shortest month, "
-            f"{in_words(LEAD_MAX)}"
+            f"renewal_offsets begin {in_words(-min(offsets))} before the end: longer than the shortest {shortest}, "
+            f"{in_words(lead_max)}"
         )
     if max(offsets) > policies.grace:
         problems.append(

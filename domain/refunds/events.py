@@ -76,6 +76,21 @@ class RefundFailed:
     payment_id: PaymentId
     amount: Money
     reason: str
+    reference: str | None = None
+    """What the provider calls the refund that failed; absent where it refused the call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundReinstated:
+    """The refund had failed as far as we knew, and the provider says that the money went: it is promised again."""
+
+    refund_id: RefundId
+    payment_id: PaymentId
+    order_id: OrderId
+    provider: str
+    amount: Money
+    reference: str
+    reinstated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,4 +110,12 @@ class RefundReversed:
     """The access that has no reason to be gone any more."""
 
 
-RefundEvent = RefundRequested | RefundSubmitted | RefundCallRepeated | RefundSucceeded | RefundFailed | RefundReversed
+RefundEvent = (
+    RefundRequested
+    | RefundSubmitted
+    | RefundCallRepeated
+    | RefundSucceeded
+    | RefundFailed
+    | RefundReinstated
+    | RefundReversed
+)

@@ -10,6 +10,7 @@ from domain.refunds.events import (
     RefundCallRepeated,
     RefundEvent,
     RefundFailed,
+    RefundReinstated,
     RefundRequested,
     RefundReversed,
     RefundSubmitted,
@@ -52,9 +53,29 @@ def evolve(before: Refund | None, event: RefundEvent) -> Refund:
                 taken=event.taken,
             )
         case RefundFailed():
-            return replace(before, status=RefundStatus.FAILED, call=None, sweep_at=None)
+            return replace(
+                before,
+                status=RefundStatus.FAILED,
+                call=None,
+                sweep_at=None,
+                failed_reference=event.reference,
+            )
+        case RefundReinstated():
+            return replace(
+                before,
+                status=RefundStatus.SUBMITTED,
+                reference=event.reference,
+                failed_reference=None,
+                reversed_at=None,
+            )
         case RefundReversed():
-            return replace(before, status=RefundStatus.FAILED, reversed_at=event.reversed_at, taken=())
+            return replace(
+                before,
+                status=RefundStatus.FAILED,
+                failed_reference=before.reference,
+                reversed_at=event.reversed_at,
+                taken=(),
+            )
         case _:
             assert_never(event)
 

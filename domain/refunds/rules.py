@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from domain.balance.state import BALANCE
 from domain.catalog.state import ProductKind
 from domain.errors import (
     NothingToRefund,
@@ -17,24 +18,25 @@ from domain.ids import EffectId, RefundId, derive
 from domain.money import Money
 from domain.payments.state import Succeeded
 from domain.policies.settings import Policies, RefundAccess, delay
-from domain.records import dataclass
+from domain.policies.terms import under
+from domain.records import dataclass, replace
+from domain.refunds import parts
 from domain.refunds.events import RefundRequested
-from domain.refunds.state import UNDER_WAY, RefundedBy, RefundStatus
-from domain.subscriptions.state import Source
+from domain.refunds.state import RefundStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.account.state import Account
     from domain.decider import Command
-    from domain.ids import OrderId, PaymentId
     from domain.payments.state import Payment
-    from domain.refunds.state import Refund
-    from domain.subscriptions.state import PaidPeriod, Subscription
+    from domain.refunds.state import RefundedBy
+    from domain.subscriptions.state import Source
 
 WINDOW = "within the refund window"
 UNUSED = "the unused part of the period"
 MANAGER = "a manager decides"
+CREDIT = "credit goes back with what it bought"
 NOT_USED = "money that bought nothing goes back"
 OWED = "an earlier refund did not reach the customer"
 
@@ -47,28 +49,10 @@ class Allowance:
     rule: str
     ends_access: bool
     """Whether all of it pays back whatever is left of what was bought."""
+    beside: tuple[Source, ...] = ()
+    """What goes back besides of the same order: what the balance paid beside money, or money beside the balance."""
     credit: tuple[Source, ...] = ()
-    """What goes back besides: money of earlier payments that was taken off the price of a change of plan."""
-
-
-def left(payment: Payment) -> int:
-    """Return the minor units that were neither given back nor promised to be, and that no bank has taken."""
-    return max(0, payment.amount.amount - payment.refunded - payment.refunding - payment.disputed)
-
-
-def is_whole(account: Account, payment: Payment, amount: int) -> bool:
-    """Tell whether nothing of a payment would stay for what its own order bought, with this amount gone as well."""
-    gone = payment.refunded + amount + lost(account, payment)
-    return gone >= payment.amount.amount - _carried_over(account, payment)
-
-
-def lost(account: Account, payment: Payment) -> int:
-    """Return the minor units that are gone for good by disputes."""
-    return sum(
-        dispute.withheld
-        for dispute in account.disputes.values()
-        if dispute.payment_id == payment.id and not dispute.is_open
-    )
+    """What goes back besides of earlier orders: their money that was taken off the price of a change of plan."""
 
 
 def owed(account: Account, payment: Payment) -> Allowance:
@@ -86,7 +70,7 @@ def owed(account: Account, payment: Payment) -> Allowance:
     )
     amount = sum(refund.amount.amount for refund in missed) - made_up
     return Allowance(
-        amount=max(0, min(left(payment), amount)),
+        amount=max(0, min(parts.left(payment), amount)),
         rule=OWED,
         ends_access=any(refund.ends_access for refund in missed),
     )
@@ -99,164 +83,42 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     """
     if not isinstance(payment.phase, Succeeded):
         raise PaymentNotRefundable(payment_id=payment.id, status=payment.status)
-    remaining = left(payment)
+    remaining = parts.left(payment)
     if remaining <= 0 and payment.disputed > 0:
         raise PaymentDisputed(payment_id=payment.id)
     if remaining <= 0:
         raise NothingToRefund(payment_id=payment.id)
     if by_manager:
-        return Allowance(amount=remaining, rule=MANAGER, ends_access=False)
-    free = remaining - _carried_over(account, payment)
+        beside = parts.beside(account, payment)
+        return Allowance(amount=remaining, rule=MANAGER, ends_access=False, beside=beside)
+    free = remaining - parts.carried_over(account, payment)
+    policies = _policies(account, payment, policies)
     if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
-        return Allowance(amount=free, rule=WINDOW, ends_access=True, credit=_credit_in(account, payment, None))
-    unused = min(free, unused_part(account, payment, now, policies)) if policies.refund_unused else 0
+        beside, credit = parts.beside(account, payment), parts.credit_in(account, payment, None)
+        return Allowance(amount=free, rule=WINDOW, ends_access=True, beside=beside, credit=credit)
+    unused = min(free, parts.unused_part(account, payment, now, policies)) if policies.refund_unused else 0
     missed = owed(account, payment)
     if missed.amount > unused:
         return missed
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
-    return Allowance(amount=unused, rule=UNUSED, ends_access=True, credit=_credit_in(account, payment, now))
+    beside = parts.unused_beside(account, payment, now, policies)
+    credit = parts.credit_in(account, payment, now)
+    return Allowance(amount=unused, rule=UNUSED, ends_access=True, beside=beside, credit=credit)
 
 
-def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:
-    """Return the part of an amount for the rest of a period, rounded down: all before it begins, nothing after its end.
+def _policies(account: Account, payment: Payment, policies: Policies) -> Policies:
+    """Return the policies under the terms that were agreed with the payment's order.
 
-    Counted in whole seconds.
+    An order of several products has the strictest of theirs, since its money goes back as one.
     """
-    if now >= end:
-        return 0
-    whole = int((end - start).total_seconds())
-    rest = int((end - max(start, now)).total_seconds())
-    return amount * rest // whole
-
-
-def is_being_paid_back(account: Account, order_id: OrderId) -> bool:
-    """Tell whether money of what an order gave is on its way back."""
-    return any(refund.status in UNDER_WAY for refund in _asked(account, order_id))
-
-
-def was_paid_back_since(account: Account, order_id: OrderId, moment: datetime) -> bool:
-    """Tell whether money of what an order gave went back, or is on its way, by a wish of that moment or later."""
-    return any(
-        refund.status is not RefundStatus.FAILED and refund.requested_at >= moment
-        for refund in _asked(account, order_id)
+    lines = account.orders[payment.order_id].lines
+    plans = [line for line in lines if line.kind is ProductKind.SUBSCRIPTION]
+    return replace(
+        policies,
+        refund_window=min(under(line.terms, policies).refund_window for line in lines),
+        refund_unused=all(under(line.terms, policies).refund_unused for line in plans),
     )
-
-
-def _asked(account: Account, order_id: OrderId) -> list[Refund]:
-    """Return the refunds that somebody asked for; those that we make ourselves are of money that gives nothing."""
-    return [
-        refund
-        for refund in account.refunds.values()
-        if refund.order_id == order_id and refund.requested_by is not RefundedBy.POLICY
-    ]
-
-
-def unused_sources(
-    account: Account, subscription: Subscription, now: datetime, policies: Policies
-) -> tuple[Source, ...]:
-    """Return the money for the time that is left of a subscription, by payment, the oldest first.
-
-    Nothing of what is on its way back already, and never more than is left of a payment.
-    """
-    found: dict[PaymentId, int] = {}
-    for period in subscription.paid:
-        for source in period.sources:
-            part = prorated(source.amount, period.start, period.end, subscription.clock(now))
-            found[source.payment_id] = found.get(source.payment_id, 0) + part
-    sources: list[Source] = []
-    for payment_id, unused in found.items():
-        payment = account.payments[payment_id]
-        amount = min(unused - _still_counted(account, payment, policies), left(payment))
-        if amount > 0:
-            sources.append(Source(payment_id=payment_id, amount=amount))
-    return tuple(sources)
-
-
-def unused_part(account: Account, payment: Payment, now: datetime, policies: Policies) -> int:
-    """Return the minor units for the time that is left of what the payment's own order bought."""
-    unused = sum(part for _, _, part in _unused(account, payment, now))
-    return max(0, unused - _still_counted(account, payment, policies))
-
-
-def shares(
-    account: Account, payment: Payment, amount: int, now: datetime
-) -> tuple[tuple[Subscription, PaidPeriod, int], ...]:
-    """Split what goes back of a payment among the times that it bought, in proportion to what is unused of each.
-
-    No share is more than that: what is more pays back for something else. Rounded so that the shares make the amount.
-    """
-    unused = _unused(account, payment, now)
-    whole = sum(part for _, _, part in unused)
-    amount, before = min(amount, whole), 0
-    found: list[tuple[Subscription, PaidPeriod, int]] = []
-    for subscription, period, part in unused:
-        share = amount * (before + part) // whole - amount * before // whole
-        before += part
-        found.append((subscription, period, share))
-    return tuple(found)
-
-
-def _unused(account: Account, payment: Payment, now: datetime) -> list[tuple[Subscription, PaidPeriod, int]]:
-    """Return the times that a payment bought by its own order, with what is unused of its money in each."""
-    found = [
-        (subscription, period, prorated(source.amount, period.start, period.end, subscription.clock(now)))
-        for subscription, period in _periods(account, payment.order_id)
-        for source in period.sources
-        if source.payment_id == payment.id
-    ]
-    return [(subscription, period, part) for subscription, period, part in found if part > 0]
-
-
-def _still_counted(account: Account, payment: Payment, policies: Policies) -> int:
-    """Return the minor units that went back or are to, and that the paid periods count all the same.
-
-    They are taken out of the periods when they have gone; never where access stays whatever goes back.
-    """
-    counted = UNDER_WAY
-    if policies.refund_access is RefundAccess.KEEPS:
-        counted = frozenset(RefundStatus) - {RefundStatus.FAILED}
-    return sum(
-        refund.amount.amount
-        for refund in _asked(account, payment.order_id)
-        if refund.payment_id == payment.id and refund.status in counted
-    )
-
-
-def _carried_over(account: Account, payment: Payment) -> int:
-    """Return the minor units of a payment that became credit of other orders."""
-    return sum(
-        source.amount
-        for subscription in account.subscriptions.values()
-        for period in subscription.paid
-        for source in period.sources
-        if source.payment_id == payment.id and period.order_id != payment.order_id
-    )
-
-
-def _credit_in(account: Account, payment: Payment, now: datetime | None) -> tuple[Source, ...]:
-    """Return the credit that paid for the payment's order, besides the payment: all of it, or what is unused now."""
-    found: list[Source] = []
-    for subscription, period in _periods(account, payment.order_id):
-        for source in period.sources:
-            if source.payment_id == payment.id:
-                continue
-            amount = source.amount
-            if now is not None:
-                amount = prorated(amount, period.start, period.end, subscription.clock(now))
-            amount = min(amount, left(account.payments[source.payment_id]))
-            if amount > 0:
-                found.append(Source(payment_id=source.payment_id, amount=amount))
-    return tuple(found)
-
-
-def _periods(account: Account, order_id: OrderId) -> list[tuple[Subscription, PaidPeriod]]:
-    return [
-        (subscription, period)
-        for subscription in account.subscriptions.values()
-        for period in subscription.paid
-        if period.order_id == order_id
-    ]
 
 
 def request(  # one refund has that many facts
@@ -268,8 +130,9 @@ def request(  # one refund has that many facts
     rule: str,
     requested_by: RefundedBy,
     ends_access: bool,
+    onto_balance: bool = False,
 ) -> RefundRequested:
-    """Return the event that reserves the amount and asks the provider for it."""
+    """Return the event that reserves the amount and asks the provider for it; nobody is asked for the balance."""
     if payment.reference is None:
         raise AssertionError(f"the payment {payment.id} was paid and has no reference")
     refund_id = RefundId(derive(command.id, f"refund {payment.id}"))
@@ -277,7 +140,7 @@ def request(  # one refund has that many facts
         refund_id=refund_id,
         payment_id=payment.id,
         order_id=payment.order_id,
-        provider=payment.provider,
+        provider=BALANCE if onto_balance else payment.provider,
         payment_reference=payment.reference,
         amount=Money(amount=amount, currency=payment.amount.currency),
         reason=reason,
@@ -291,11 +154,16 @@ def request(  # one refund has that many facts
     )
 
 
-def ends_access(amount: int, allowed: Allowance, policies: Policies) -> bool:
+def is_all(amount: int, asked: int | None, allowed: Allowance) -> bool:
+    """Tell whether all that may be given back goes back; an amount that is named leaves what was paid besides."""
+    return asked is None or (amount == allowed.amount and not allowed.beside and not allowed.credit)
+
+
+def ends_access(allowed: Allowance, policies: Policies, *, is_all: bool) -> bool:
     """Tell whether a refund ends all that it pays back for, rather than a part of it."""
     match policies.refund_access:
         case RefundAccess.FOLLOWS:
-            return allowed.ends_access and amount == allowed.amount
+            return allowed.ends_access and is_all
         case RefundAccess.ENDS:
             return True
         case RefundAccess.KEEPS:
@@ -311,12 +179,12 @@ def require_divisible(
 
     Of an order with both, what goes back pays for the time of subscriptions first.
     """
-    follows = command.policies.refund_access is RefundAccess.FOLLOWS
-    if not follows or allowed.rule != WINDOW or amount == allowed.amount:
+    if command.policies.refund_access is not RefundAccess.FOLLOWS or allowed.rule != WINDOW:
         return
     has_film = any(line.kind is ProductKind.FILM for line in account.orders[payment.order_id].lines)
-    if has_film and amount > unused_part(account, payment, command.at, command.policies):
-        raise RefundPartialUnavailable(payment_id=payment.id, amount=amount, allowed_amount=allowed.amount)
+    if has_film and amount > parts.unused_part(account, payment, command.at, command.policies):
+        whole = allowed.amount + sum(source.amount for source in allowed.beside)
+        raise RefundPartialUnavailable(payment_id=payment.id, amount=amount, allowed_amount=whole)
 
 
 def asked_amount(payment: Payment, asked: int | None, allowed: Allowance) -> int:

@@ -14,7 +14,7 @@ from domain.records import dataclass
 
 
 class RefundStatus(StrEnum):
-    """requested → submitted → succeeded, or failed."""
+    """requested → submitted → succeeded, or failed; what failed may turn out to have succeeded, and the reverse."""
 
     REQUESTED = "requested"
     SUBMITTED = "submitted"
@@ -58,6 +58,8 @@ class Refund:
     access: RefundAccess = RefundAccess.FOLLOWS
     rule: str = ""
     """What allowed it."""
+    failed_reference: str | None = None
+    """What the provider calls the refund that failed or was reversed: a word that it had succeeded is an old one."""
     reversed_at: datetime | None = None
     """When it failed after it had succeeded."""
     taken: tuple[TakenAccess, ...] = ()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.balance import decider as balance
 from domain.ids import EffectId, OrderId, PaymentId, derive
 from domain.orders.events import OrderPlaced
 from domain.orders.evolve import placed as order_of
-from domain.orders.starting import waive
+from domain.orders.starting import cover, waive
 from domain.orders.state import OrderPurpose
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import delay
 from domain.pricing.quote import Candidates, quote
 from domain.subscriptions.events import RenewalAttempted
-from domain.subscriptions.lines import line_of
+from domain.subscriptions.lines import line_of, terms_now
 from domain.subscriptions.renewal import failed
 from domain.subscriptions.roles import holder_of
 
@@ -32,7 +33,8 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
     """Charge the saved method for the next period: a new order at the first charge, a further payment at each other.
 
     What the order costs is agreed at the first charge and stays for the others. Each payment has an effect id of its
-    own: it may be declined or paid by itself.
+    own: it may be declined or paid by itself. The balance pays first, and whatever came onto it since the last charge;
+    where it pays for all, no means of payment is needed.
     """
     number = subscription.attempts + 1
     if holder_of(account, subscription.next_plan.resource, besides=subscription.id) is not None:
@@ -44,15 +46,18 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
     placed = None
     if known is None:
         placed = _order(account, subscription, command, order_id=order_id, payment_id=payment_id, provider=provider)
-    total = account.orders[order_id].total if placed is None else placed.total
-    if placed is not None and total.amount == 0:
-        return (placed, *waive(account, order_of(placed), command, "the discount covers the whole price"))
+    order = account.orders[order_id] if placed is None else order_of(placed)
+    if order.total.amount == 0:
+        return (*_agreed(placed), *waive(account, order, command, "the discount covers the whole price"))
+    order, held = balance.use(account, order)
+    if order.due.amount == 0:
+        return (*_agreed(placed), *held, *cover(account, order, command))
     if not account.methods:
         return (failed(subscription, command, attempt=number, reason=NO_METHOD, hard=False),)
     payment = PaymentCreated(
         payment_id=payment_id,
         order_id=order_id,
-        amount=total,
+        amount=order.due,
         provider=provider,
         effect_id=EffectId(derive(payment_id, "charge")),
         return_url=None,
@@ -65,7 +70,11 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
     attempted = RenewalAttempted(
         subscription_id=subscription.id, order_id=order_id, payment_id=payment_id, attempt=number
     )
-    return (payment, attempted) if placed is None else (placed, payment, attempted)
+    return (*_agreed(placed), *held, payment, attempted)
+
+
+def _agreed(placed: OrderPlaced | None) -> tuple[AccountEvent, ...]:
+    return () if placed is None else (placed,)
 
 
 def _order(
@@ -77,8 +86,9 @@ def _order(
     payment_id: PaymentId,
     provider: str,
 ) -> OrderPlaced:
-    """Order the next period at the agreed price, with the best discount that holds now, and without a promo code."""
-    line = line_of(subscription.next_plan, subscription.id)
+    """Order the next period at the agreed price, with the best discount and the terms of now, without a promo code."""
+    plan = subscription.next_plan
+    line = line_of(plan, subscription.id, terms_now(plan, command.prices, command.policies, subscription.terms))
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     quoted = quote((line,), candidates, command.at)
     return OrderPlaced(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from domain.account.evolve import evolve
+from domain.balance import decider as balance
+from domain.balance.state import available
 from domain.entitlements.events import EntitlementEnded
 from domain.errors import ExtensionInvalid, RenewalMethodMissing, SubscriptionNotRunning, SubscriptionUnknown
 from domain.orders.events import OrderPlaced
@@ -12,6 +16,8 @@ from domain.orders.evolve import placed as order_of
 from domain.orders.starting import collect
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.policies.terms import under
+from domain.refunds import giving, parts
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import attempts, pauses, plans, renewal, trials
@@ -59,9 +65,8 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
     if asked.at is CancelAt.NOW:
         if not subscription.is_running:
             return ()
-        refund = _refund_of_rest(account, subscription, command)
         ended = _end(account, subscription, command, ended_at=command.at, closing=CloseReason.CANCELLED)
-        return (*ended, *refund)
+        return (*ended, *_refund_of_rest(account, subscription, ended, command))
     if not subscription.is_running or not subscription.auto_renew:
         return ()
     end = max(subscription.period_end, command.at)
@@ -77,18 +82,20 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
 def resume(account: Account, asked: ResumeSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Go on after a pause; else renew again. Repeated, it changes nothing.
 
-    Without a means of payment nothing could be renewed, and the grace would be time for nothing. Raises
-    SubscriptionUnknown, SubscriptionNotRunning, RenewalMethodMissing.
+    With neither a means of payment nor a balance that covers the price, nothing could be renewed, and the grace would
+    be time for nothing. Raises SubscriptionUnknown, SubscriptionNotRunning, RenewalMethodMissing.
     """
     subscription = _running(account, asked.subscription_id)
     if subscription.status is SubscriptionStatus.PAUSED:
         return pauses.go_on(subscription, command)
     if subscription.auto_renew:
         return ()
-    if not account.methods:
+    price = subscription.next_plan.price
+    if not account.methods and available(account, price.currency).amount < price.amount:
         raise RenewalMethodMissing(subscription_id=subscription.id)
-    end = renewal.access_end(subscription.period_end, auto_renew=True, policies=command.policies)
-    first = renewal.first_attempt(subscription, subscription.period_start, subscription.period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    end = renewal.access_end(subscription.period_end, auto_renew=True, policies=policies)
+    first = renewal.first_attempt(subscription, subscription.period_start, subscription.period_end, policies)
     return (
         SubscriptionResumed(subscription_id=subscription.id, access_end=end, renew_at=max(first, command.at)),
         renewal.access(subscription, end),
@@ -103,8 +110,9 @@ def extend(account: Account, asked: ExtendSubscription, command: Command[object]
     if not 0 < asked.days <= days_max:
         raise ExtensionInvalid(days=asked.days, days_max=days_max)
     period_end = subscription.period_end + timedelta(days=asked.days)
-    end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=command.policies)
-    first = renewal.first_attempt(subscription, subscription.period_start, period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    end = renewal.access_end(period_end, auto_renew=subscription.auto_renew, policies=policies)
+    first = renewal.first_attempt(subscription, subscription.period_start, period_end, policies)
     is_paused = subscription.status is SubscriptionStatus.PAUSED
     return (
         *close_renewal(account, subscription, command, CloseReason.CANCELLED),
@@ -128,7 +136,10 @@ def change_plan(account: Account, asked: ChangePlan, command: Command[object]) -
         return plans.at_end(account, subscription, asked, command)
     events = plans.now(account, subscription, asked, command)
     placed = events[0]
-    return (*events, *collect(account, order_of(placed), command)) if isinstance(placed, OrderPlaced) else events
+    if not isinstance(placed, OrderPlaced):
+        return events
+    order, held = balance.use(account, order_of(placed))
+    return (*events, *held, *collect(account, order, command))
 
 
 def migrate_price(account: Account, asked: MigratePrice, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -225,21 +236,19 @@ def _end(
     return tuple(events)
 
 
-def _refund_of_rest(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
+def _refund_of_rest(
+    account: Account, subscription: Subscription, ended: tuple[AccountEvent, ...], command: Command[object]
+) -> tuple[AccountEvent, ...]:
     """Give back the unused part of the present period, and all that was paid ahead, where the policy says so."""
     if not command.policies.cancel_now_refunds:
         return ()
-    return tuple(
-        refunds.request(
-            account.payments[source.payment_id],
-            command,
-            amount=source.amount,
-            reason="cancelled at once",
-            rule=refunds.UNUSED,
-            requested_by=RefundedBy.POLICY,
-            ends_access=False,
-        )
-        for source in refunds.unused_sources(account, subscription, command.at, command.policies)
+    return giving.give_back(
+        reduce(evolve, ended, account),
+        parts.unused_sources(account, subscription, command.at, command.policies),
+        command,
+        reason="cancelled at once",
+        rule=refunds.UNUSED,
+        requested_by=RefundedBy.POLICY,
     )
 
 

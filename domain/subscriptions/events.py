@@ -7,6 +7,7 @@ from datetime import datetime
 from domain.calendar import Period
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.policies.terms import Terms
 from domain.records import dataclass
 from domain.subscriptions.state import PaidPeriod, Plan, PlannedChange
 
@@ -32,6 +33,8 @@ class SubscriptionStarted:
     paid: tuple[PaidPeriod, ...] = ()
     is_trial: bool = False
     """A time to try: the first paid period begins at its end."""
+    terms: Terms | None = None
+    """What was agreed about grace, refunds and renewals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class SubscriptionRenewed:
     renewed_at: datetime
     paid: tuple[PaidPeriod, ...]
     """The paid periods that have not ended, this one the last."""
+    terms: Terms | None = None
+    """What was agreed about grace, refunds and renewals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

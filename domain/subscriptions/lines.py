@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 from domain.catalog.state import ProductKind
 from domain.errors import PriceInvalid, PriceUnknown
 from domain.orders.state import OrderLine
+from domain.policies.terms import agreed
 from domain.subscriptions.state import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from domain.catalog.state import Offer
     from domain.decider import Command
     from domain.ids import PriceId, SubscriptionId
+    from domain.policies.settings import Policies
+    from domain.policies.terms import Terms
 
 
 def offer_of(price_id: PriceId, command: Command[object]) -> Offer:
@@ -38,7 +43,16 @@ def plan_on_sale(offer: Offer) -> Plan:
     )
 
 
-def line_of(plan: Plan, subscription_id: SubscriptionId) -> OrderLine:
+def terms_now(plan: Plan, prices: Mapping[PriceId, Offer], policies: Policies, before: Terms | None) -> Terms:
+    """Return the terms of a period of a plan that is ordered now: its product's and the settings of today.
+
+    A product that is not to be seen, which happens to nobody whose catalogue is whole, stays as it was agreed `before`.
+    """
+    offer = prices.get(plan.price_id)
+    return agreed(before if offer is None else offer.product.terms, policies, is_plan=True)
+
+
+def line_of(plan: Plan, subscription_id: SubscriptionId, terms: Terms) -> OrderLine:
     """Return the line for one period of a plan."""
     return OrderLine(
         product_id=plan.product_id,
@@ -51,6 +65,7 @@ def line_of(plan: Plan, subscription_id: SubscriptionId) -> OrderLine:
         total=plan.price,
         period=plan.period,
         subscription_id=subscription_id,
+        terms=terms,
     )
 
 

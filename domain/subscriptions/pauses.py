@@ -8,6 +8,7 @@ from domain.entitlements.events import EntitlementEnded
 from domain.errors import PauseLimitReached, SubscriptionNotPausable
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.policies.terms import under
 from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionContinued, SubscriptionPaused
@@ -44,8 +45,9 @@ def go_on(subscription: Subscription, command: Command[object]) -> tuple[Account
         return ()
     length = command.at - subscription.paused_at
     start, end = subscription.period_start + length, subscription.period_end + length
-    access_end = renewal.access_end(end, auto_renew=subscription.auto_renew, policies=command.policies)
-    first = renewal.first_attempt(subscription, start, end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    access_end = renewal.access_end(end, auto_renew=subscription.auto_renew, policies=policies)
+    first = renewal.first_attempt(subscription, start, end, policies)
     continued = SubscriptionContinued(
         subscription_id=subscription.id,
         anchor=end,

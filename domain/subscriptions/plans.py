@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from domain.account.evolve import evolve as evolve_account
 from domain.calendar import end_of
 from domain.errors import (
     AlreadyEntitled,
@@ -19,9 +21,11 @@ from domain.orders.events import OrderAlreadyPlaced, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
+from domain.policies.settings import PlanChangeRemainder
+from domain.policies.terms import under
 from domain.pricing.quote import Candidates, quote
 from domain.records import replace
-from domain.refunds import rules as refunds
+from domain.refunds import giving, parts
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
 from domain.subscriptions.events import (
@@ -31,7 +35,7 @@ from domain.subscriptions.events import (
     SubscriptionRenewed,
 )
 from domain.subscriptions.evolve import evolve
-from domain.subscriptions.lines import line_of, offer_of, plan_of, plan_on_sale
+from domain.subscriptions.lines import line_of, offer_of, plan_of, plan_on_sale, terms_now
 from domain.subscriptions.roles import holder_of
 from domain.subscriptions.state import PaidPeriod, Plan, PlannedChange, Source, SubscriptionStatus, one_unit
 
@@ -69,7 +73,8 @@ def at_end(
     if _is_leaving(subscription) and subscription.next_plan == plan:
         return ()
     change = PlannedChange(plan=plan)
-    charge_at = renewal.at_end(subscription.period_start, subscription.period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    charge_at = renewal.at_end(subscription.period_start, subscription.period_end, policies)
     scheduled = PlanChangeScheduled(
         subscription_id=subscription.id,
         change=change,
@@ -87,7 +92,8 @@ def _is_leaving(subscription: Subscription) -> bool:
 def _drop(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Stay with the present plan after all."""
     staying = replace(subscription, planned=None)
-    first = renewal.first_attempt(staying, staying.period_start, staying.period_end, command.policies)
+    policies = under(subscription.terms, command.policies)
+    first = renewal.first_attempt(staying, staying.period_start, staying.period_end, policies)
     dropped = PlanChangeDropped(
         subscription_id=subscription.id, renew_at=max(first, command.at) if _renews(subscription) else None
     )
@@ -122,7 +128,7 @@ def now(
     plan = _plan(account, subscription, asked.price_id, command)
     if subscription.status not in _CHANGEABLE:
         raise PlanChangeRefused(subscription_id=subscription.id, reason=f"it is {subscription.status}")
-    if any(refunds.is_being_paid_back(account, period.order_id) for period in subscription.paid):
+    if any(parts.is_being_paid_back(account, period.order_id) for period in subscription.paid):
         raise PlanChangeRefused(subscription_id=subscription.id, reason="money of it is being given back")
     earlier = _open_change(account, subscription.id)
     if earlier is not None:
@@ -130,8 +136,9 @@ def now(
             raise OrderOpen(order_id=earlier.id)
         return (OrderAlreadyPlaced(order_id=earlier.id),)
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
-    quoted = quote((line_of(plan, subscription.id),), candidates, command.at)
-    unused = refunds.unused_sources(account, subscription, command.at, command.policies)
+    line = line_of(plan, subscription.id, terms_now(plan, command.prices, command.policies, None))
+    quoted = quote((line,), candidates, command.at)
+    unused = parts.unused_sources(account, subscription, command.at, command.policies)
     rest = sum(source.amount for source in unused)
     placed = OrderPlaced(
         order_id=OrderId(derive(command.id, "order")),
@@ -163,7 +170,7 @@ def still_fits(account: Account, order: Order) -> bool:
         subscription.price_id != line.price_id
         and holder_of(account, line.resource, besides=subscription.id) is None
         and held >= set(order.credited)
-        and not any(refunds.was_paid_back_since(account, order_id, order.placed_at) for order_id in held)
+        and not any(parts.was_paid_back_since(account, order_id, order.placed_at) for order_id in held)
     )
 
 
@@ -188,8 +195,9 @@ def changed(
     start = command.at
     units = line.period.count * line.quantity
     end = end_of(start, one_unit(line.period.unit), units)
-    access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=command.policies)
-    unused = refunds.unused_sources(account, subscription, start, command.policies)
+    policies = under(line.terms, command.policies)
+    access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=policies)
+    unused = parts.unused_sources(account, subscription, start, command.policies)
     carried, rest = _split(unused, order.credit.amount)
     begun = SubscriptionRenewed(
         subscription_id=subscription.id,
@@ -200,34 +208,33 @@ def changed(
         period_end=end,
         access_end=access_end,
         auto_renew=after.auto_renew,
-        renew_at=renewal.first_attempt_at(start, end, command.policies) if after.auto_renew else None,
+        renew_at=renewal.first_attempt_at(start, end, policies) if after.auto_renew else None,
         renewed_at=start,
         paid=(PaidPeriod(order_id=order.id, start=start, end=end, sources=(*carried, *sources)),),
+        terms=line.terms,
     )
-    return (
+    events: tuple[AccountEvent, ...] = (
         *close_renewal(account, subscription, command, CloseReason.CANCELLED),
         changing,
         *renewal.moved_access(subscription, line.resource, start),
         begun,
         renewal.access(after, access_end, order.id),
-        *_give_back(account, rest, command),
     )
+    return (*events, *_give_back(reduce(evolve_account, events, account), rest, command))
 
 
 def _give_back(account: Account, rest: tuple[Source, ...], command: Command[object]) -> tuple[AccountEvent, ...]:
-    if not command.policies.plan_change_refunds:
+    remainder = command.policies.plan_change_remainder
+    if remainder is PlanChangeRemainder.KEEP:
         return ()
-    return tuple(
-        refunds.request(
-            account.payments[source.payment_id],
-            command,
-            amount=source.amount,
-            reason="the new plan costs less than what was left of the old one",
-            rule=REST,
-            requested_by=RefundedBy.POLICY,
-            ends_access=False,
-        )
-        for source in rest
+    return giving.give_back(
+        account,
+        rest,
+        command,
+        reason="the new plan costs less than what was left of the old one",
+        rule=REST,
+        requested_by=RefundedBy.POLICY,
+        onto_balance=remainder is PlanChangeRemainder.CREDIT,
     )
 
 

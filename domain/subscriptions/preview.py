@@ -6,15 +6,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from domain.money import Money
+from domain.policies.terms import under
 from domain.pricing.quote import quote
 from domain.records import dataclass, replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import PlanChanged
 from domain.subscriptions.evolve import evolve
-from domain.subscriptions.lines import line_of
+from domain.subscriptions.lines import line_of, terms_now
 from domain.subscriptions.state import SubscriptionStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domain.catalog.state import Offer
+    from domain.ids import PriceId
     from domain.policies.settings import Policies
     from domain.pricing.quote import Candidates
     from domain.pricing.state import AppliedDiscount
@@ -39,11 +44,17 @@ class Upcoming:
 
 
 def preview(
-    subscription: Subscription, candidates: Candidates, *, count: int, now: datetime, policies: Policies
+    subscription: Subscription,
+    candidates: Candidates,
+    *,
+    count: int,
+    now: datetime,
+    prices: Mapping[PriceId, Offer],
+    policies: Policies,
 ) -> tuple[Upcoming, ...]:
     """Return the next renewals, the first first; none of what does not renew by itself.
 
-    A subscription that is paused is shown as if it went on now.
+    A subscription that is paused is shown as if it went on now. What products and settings say now is what is shown.
     """
     if not subscription.auto_renew or not subscription.is_running:
         return ()
@@ -53,7 +64,7 @@ def preview(
     for _ in range(min(count, RENEWALS_MAX)):
         if subscription.period_end.year > _YEAR_MAX:
             break
-        upcoming, subscription = _next(subscription, candidates, now, policies)
+        upcoming, subscription = _next(subscription, candidates, now, prices, policies)
         found.append(upcoming)
     return tuple(found)
 
@@ -63,11 +74,16 @@ _YEAR_MAX = 9800
 
 
 def _next(
-    subscription: Subscription, candidates: Candidates, now: datetime, policies: Policies
+    subscription: Subscription,
+    candidates: Candidates,
+    now: datetime,
+    prices: Mapping[PriceId, Offer],
+    policies: Policies,
 ) -> tuple[Upcoming, Subscription]:
     plan, start = subscription.next_plan, subscription.period_end
-    line = line_of(plan, subscription.id)
-    first = renewal.first_attempt(subscription, subscription.period_start, start, policies)
+    line = line_of(plan, subscription.id, terms_now(plan, prices, policies, subscription.terms))
+    held = under(subscription.terms, policies)
+    first = renewal.first_attempt(subscription, subscription.period_start, start, held)
     charge_at = max(now, subscription.renew_at or first)
     quoted = quote((line,), candidates, charge_at)
     changes = plan != subscription.plan
@@ -93,6 +109,7 @@ def _next(
         units=units,
         period_start=start,
         period_end=end,
+        terms=line.terms,
         renew_at=None,
         status=SubscriptionStatus.ACTIVE,
     )

@@ -10,8 +10,9 @@ from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.ids import OrderId, Resource, SubscriptionId
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.policies.settings import Policies
+from domain.policies.terms import under
 from domain.records import replace
-from domain.refunds.rules import prorated
+from domain.refunds.parts import prorated
 from domain.subscriptions.events import (
     PlanChanged,
     RenewalFailed,
@@ -67,7 +68,8 @@ def failed(
     subscription: Subscription, command: Command[object], *, attempt: int, reason: str, hard: bool
 ) -> RenewalFailed:
     """Return the event of an attempt without money, with the next one where the schedule has one that can help."""
-    next_at = None if hard else retry_at(subscription.period_end, command.at, command.policies)
+    policies = under(subscription.terms, command.policies)
+    next_at = None if hard else retry_at(subscription.period_end, command.at, policies)
     return RenewalFailed(subscription_id=subscription.id, attempt=attempt, reason=reason, hard=hard, retry_at=next_at)
 
 
@@ -84,7 +86,7 @@ def renewed(
     already ended buys time from now on: nobody pays for a time without access. Whoever buys the plan again says anew
     whether it is to renew by itself; the agreed price stays. A renewal by another plan changes the plan.
     """
-    now, policies = command.at, command.policies
+    now, policies = command.at, under(line.terms, command.policies)
     before = subscription
     changed: tuple[AccountEvent, ...] = ()
     if order.purpose is OrderPurpose.RENEWAL and line.price_id != subscription.price_id:
@@ -112,6 +114,7 @@ def renewed(
             renew_at=first_attempt(paying, start, end, policies) if auto_renew else None,
             renewed_at=now,
             paid=(*lasting, PaidPeriod(order_id=order.id, start=start, end=end, sources=sources)),
+            terms=line.terms,
         ),
         access(subscription, ends, order.id),
     )
@@ -142,7 +145,7 @@ def moved_access(subscription: Subscription, resource: Resource, now: datetime) 
 
 
 def without(
-    subscription: Subscription, order_id: OrderId, now: datetime, paid_back: Source | None = None
+    subscription: Subscription, order_id: OrderId, now: datetime, paid_back: tuple[Source, ...] = ()
 ) -> SubscriptionShortened | None:
     """Return what taking out the time that an order paid for changes, or that part of it that some money bought.
 
@@ -151,7 +154,7 @@ def without(
     gone = next((period for period in subscription.paid if period.order_id == order_id and period.end > now), None)
     if gone is None:
         return None
-    stays = None if paid_back is None else _what_stays(gone, paid_back, now)
+    stays = _what_stays(gone, paid_back, now) if paid_back else None
     length = gone.end - (max(gone.start, now) if stays is None else stays.end)
     kept: list[PaidPeriod] = []
     for period in subscription.paid:
@@ -171,17 +174,19 @@ def moved(period: PaidPeriod, length: timedelta) -> PaidPeriod:
     return replace(period, start=period.start + length, end=period.end + length)
 
 
-def _what_stays(period: PaidPeriod, paid_back: Source, now: datetime) -> PaidPeriod | None:
+def _what_stays(period: PaidPeriod, paid_back: tuple[Source, ...], now: datetime) -> PaidPeriod | None:
     """Return a period without the time that some of its money bought, from its end; None where nothing stays unused.
 
     Whole seconds are taken, rounded down, so that nobody loses time that stays paid.
     """
     paid = sum(source.amount for source in period.sources)
-    if paid_back.amount >= prorated(paid, period.start, period.end, now):
+    amount = sum(source.amount for source in paid_back)
+    if amount >= prorated(paid, period.start, period.end, now):
         return None
-    seconds = int((period.end - period.start).total_seconds()) * paid_back.amount // paid
+    seconds = int((period.end - period.start).total_seconds()) * amount // paid
     left = {source.payment_id: source.amount for source in period.sources}
-    left[paid_back.payment_id] -= paid_back.amount
+    for source in paid_back:
+        left[source.payment_id] -= source.amount
     sources = tuple(Source(payment_id=payment_id, amount=amount) for payment_id, amount in left.items() if amount > 0)
     return replace(period, end=period.end - timedelta(seconds=seconds), sources=sources)
 

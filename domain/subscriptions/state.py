@@ -8,6 +8,7 @@ from enum import StrEnum
 from domain.calendar import Period, PeriodUnit, end_of
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
+from domain.policies.terms import Terms
 from domain.records import dataclass
 
 
@@ -104,6 +105,8 @@ class Subscription:
     """How often it was tried to renew the present period."""
     renewal_order_id: OrderId | None = None
     """The order of the renewal, from the first charge until it is paid or the subscription ends."""
+    terms: Terms | None = None
+    """What was agreed about grace, refunds and renewals with the order of its newest period."""
     planned: PlannedChange | None = None
     paused_at: datetime | None = None
     resume_by: datetime | None = None

@@ -11,10 +11,11 @@ from domain.ids import OrderId, PaymentId, SubscriptionId, derive
 from domain.money import Money
 from domain.orders.events import OrderFulfilled, OrderPaymentWaived, OrderPlaced
 from domain.orders.state import OrderPurpose, OrderStatus
+from domain.policies.terms import under
 from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionStarted
-from domain.subscriptions.lines import line_of, offer_of, plan_on_sale
+from domain.subscriptions.lines import line_of, offer_of, plan_of, plan_on_sale, terms_now
 from domain.subscriptions.roles import holder_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.decider import Command
     from domain.ids import PriceId, ProductId
+    from domain.orders.state import OrderLine
     from domain.subscriptions.commands import StartTrial
     from domain.subscriptions.state import Plan
 
@@ -40,11 +42,12 @@ def start(account: Account, asked: StartTrial, command: Command[object]) -> tupl
         raise AlreadyEntitled(resource=plan.resource)
     order_id = OrderId(derive(command.id, "order"))
     subscription_id = SubscriptionId(derive(command.id, f"subscription {plan.product_id}"))
+    line = line_of(plan, subscription_id, terms_now(plan, command.prices, command.policies, None))
     nothing = Money(amount=0, currency=plan.price.currency)
     placed = OrderPlaced(
         order_id=order_id,
         payment_id=PaymentId(derive(command.id, "payment")),
-        lines=(replace(line_of(plan, subscription_id), discount_amount=plan.price.amount),),
+        lines=(replace(line, discount_amount=plan.price.amount),),
         subtotal=plan.price,
         discount=plan.price,
         total=nothing,
@@ -52,7 +55,7 @@ def start(account: Account, asked: StartTrial, command: Command[object]) -> tupl
         placed_at=command.at,
         purpose=OrderPurpose.TRIAL,
     )
-    started = _started(plan, days, asked, command, order_id=order_id, subscription_id=subscription_id)
+    started = _started(line, days, asked, command, order_id=order_id, subscription_id=subscription_id)
     return (
         placed,
         OrderPaymentWaived(order_id=order_id, reason=TRIED, waived_at=command.at),
@@ -63,7 +66,7 @@ def start(account: Account, asked: StartTrial, command: Command[object]) -> tupl
 
 
 def _started(
-    plan: Plan,
+    line: OrderLine,
     days: int,
     asked: StartTrial,
     command: Command[object],
@@ -72,6 +75,7 @@ def _started(
     subscription_id: SubscriptionId,
 ) -> SubscriptionStarted:
     end = command.at + timedelta(days=days)
+    plan, policies = plan_of(line), under(line.terms, command.policies)
     return SubscriptionStarted(
         subscription_id=subscription_id,
         order_id=order_id,
@@ -85,9 +89,10 @@ def _started(
         auto_renew=asked.auto_renew,
         period_start=command.at,
         period_end=end,
-        access_end=renewal.access_end(end, auto_renew=asked.auto_renew, policies=command.policies),
-        renew_at=renewal.at_end(command.at, end, command.policies) if asked.auto_renew else None,
+        access_end=renewal.access_end(end, auto_renew=asked.auto_renew, policies=policies),
+        renew_at=renewal.at_end(command.at, end, policies) if asked.auto_renew else None,
         is_trial=True,
+        terms=line.terms,
     )
 
 

@@ -77,6 +77,14 @@ class LogReader:
             raise LogReadError(f"the broker does not say where {self._topic} ends: {error}") from error
         return {tp.partition: end for tp, end in ends.items()}
 
+    async def beginning_offsets(self) -> dict[int, int]:
+        """The offset of the oldest record that is kept of each partition."""
+        try:
+            begun = await self._consumer.beginning_offsets([TopicPartition(self._topic, p) for p in self.partitions])
+        except KafkaError as error:
+            raise LogReadError(f"the broker does not say where {self._topic} begins: {error}") from error
+        return {tp.partition: offset for tp, offset in begun.items()}
+
     async def read(
         self,
         *,
@@ -120,13 +128,10 @@ class LogReader:
         self, wanted: list[TopicPartition], start: int | None, ends: dict[int, int]
     ) -> dict[TopicPartition, int]:
         """Go to the beginning; the partitions in which there is something to read, with their positions."""
-        try:
-            beginnings = await self._consumer.beginning_offsets(wanted)
-        except KafkaError as error:
-            raise LogReadError(f"the broker does not say where {self._topic} begins: {error}") from error
+        beginnings = await self.beginning_offsets()
         left = {}
         for tp in wanted:
-            position = max(beginnings[tp], start or 0)
+            position = max(beginnings[tp.partition], start or 0)
             self._consumer.seek(tp, position)
             if position < ends[tp.partition]:
                 left[tp] = position

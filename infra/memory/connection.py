@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
+from domain.reports import ReportPage
 from infra.memory.weather import GOOD_WEATHER, Weather
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from datetime import datetime
     from typing import Any
 
     from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
     from infra.memory.provider import MemoryProvider
 
-Answer = TypeVar("Answer", ProviderAnswer, RefundAnswer)
+Answer = TypeVar("Answer", ProviderAnswer, RefundAnswer, ReportPage)
 _UNKNOWN = ProviderAnswer(status=AnswerStatus.UNKNOWN, detail="the network")
+_NO_PAGE = ReportPage(trouble="the network")
 _UNKNOWN_REFUND = RefundAnswer(status=RefundAnswerStatus.UNKNOWN, detail="the network")
 
 
@@ -50,6 +53,10 @@ class MemoryConnection:
     async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
         """See the port."""
         return await self._call(self._provider.refund(effect, account=account), _UNKNOWN_REFUND)
+
+    async def reports(self, since: datetime | None, *, cursor: str | None = None) -> ReportPage:
+        """See the port."""
+        return await self._call(self._provider.reports(since, cursor=cursor), _NO_PAGE)
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from domain.disputes.commands import DisputeReport
+from domain.disputes.commands import ReportDispute
 from domain.disputes.state import OPEN_STATUSES, DisputeStatus
 from domain.effects import (
     AnswerStatus,
@@ -21,122 +21,21 @@ from domain.effects import (
     RefundAnswerStatus,
     RefundPayment,
 )
-from domain.ids import PaymentId, RefundId
+from domain.ids import AccountId, PaymentId, RefundId
 from domain.payments.commands import ReportPayment
 from domain.refunds.commands import AnswerRefund
+from domain.reports import ProviderReport, ReportPage
+from infra.clock import SystemClock
+from infra.memory.books import Collection, Dispute, Method, Refund, customer_of, method_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableSequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from domain.money import Money
+    from domain.disputes.commands import DisputeReport
 
-EVIDENCE_TIME = timedelta(days=7)
 CALLS_KEPT = 10_000
 _PAYABLE = frozenset({AnswerStatus.ACTION_REQUIRED, AnswerStatus.PROCESSING})
-
-
-@dataclass(slots=True, kw_only=True)
-class Collection:
-    """Money to be collected, as the provider's books have it: on a page, or from a saved method."""
-
-    reference: str
-    payment_id: str
-    account: str
-    amount: Money
-    save_method: bool = False
-    status: AnswerStatus = AnswerStatus.ACTION_REQUIRED
-    paid_at: datetime | None = None
-    decline_reason: str | None = None
-    hard: bool = False
-    returned: int = 0
-    """Minor units that were given back, or are on their way."""
-    disputed: int = 0
-    """Minor units that the customer's bank has taken."""
-
-    def answer(self) -> ProviderAnswer:
-        """What the provider says of it."""
-        if self.status is AnswerStatus.SUCCEEDED:
-            return ProviderAnswer(
-                status=self.status,
-                reference=self.reference,
-                amount=self.amount,
-                paid_at=self.paid_at,
-                customer_reference=_customer_of(self.account) if self.save_method else None,
-                method_reference=_method_of(self.account) if self.save_method else None,
-                method_label="memory •••• 4242" if self.save_method else None,
-            )
-        is_open = self.status is AnswerStatus.ACTION_REQUIRED
-        return ProviderAnswer(
-            status=self.status,
-            reference=self.reference,
-            confirmation_url=f"https://provider.invalid/pay/{self.reference}" if is_open else None,
-            decline_reason=self.decline_reason,
-            hard=self.hard,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
-    """What the provider tells by itself: to whom it belongs, and the command that a verified webhook becomes."""
-
-    report_id: str
-    account: str
-    command: ReportPayment | AnswerRefund
-
-
-@dataclass(slots=True, kw_only=True)
-class Method:
-    """A saved means of payment, and what it does when it is charged; a test changes it."""
-
-    customer_reference: str
-    declines: str | None = None
-    """The reason with which it declines, or None."""
-    hard: bool = False
-    authenticates: bool = False
-    """Whether the customer has to confirm each charge."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Refund:
-    """Money given back, as the provider's books have it."""
-
-    reference: str
-    refund_id: str
-    payment_reference: str
-    amount: Money
-    status: RefundAnswerStatus
-    detail: str | None = None
-
-    def answer(self) -> RefundAnswer:
-        """What the provider says of it."""
-        return RefundAnswer(status=self.status, reference=self.reference, detail=self.detail)
-
-
-@dataclass(slots=True, kw_only=True)
-class Dispute:
-    """Money that the customer's bank took back, or only asks about, as the provider's books have it."""
-
-    reference: str
-    payment_reference: str
-    payment_id: str
-    amount: Money
-    status: DisputeStatus
-    is_inquiry: bool
-    opened_at: datetime
-
-    def report(self, at: datetime) -> DisputeReport:
-        """What a webhook of this moment says of it."""
-        return DisputeReport(
-            reference=self.reference,
-            status=self.status,
-            is_inquiry=self.is_inquiry,
-            amount=self.amount,
-            reason="fraudulent",
-            evidence_due_at=self.opened_at + EVIDENCE_TIME,
-            opened_at=self.opened_at,
-            told_at=at,
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,6 +43,8 @@ class MemoryProvider:
     """Implements `domain.ports.PaymentProvider`. `pages`, `charges` and `refunds` are its books, by reference."""
 
     name: str = "memory"
+    now: Callable[[], datetime] = field(default_factory=lambda: SystemClock().now)
+    """Tells whether the time of a charge is over."""
     refused_currencies: frozenset[str] = frozenset()
     """Requests in one of these are REFUSED."""
     drop_calls: int = 0
@@ -152,6 +53,8 @@ class MemoryProvider:
     """The next so many calls do their work, and the answer is lost on its way: UNKNOWN."""
     refunds_become: RefundAnswerStatus = RefundAnswerStatus.SUCCEEDED
     """What new refunds are at first: SUCCEEDED, FAILED, or PENDING until `settle_refund`."""
+    deny_refunds: int = 0
+    """The next so many refunds are carried out, and their calls refused all the same."""
     pages: dict[str, Collection] = field(default_factory=dict)
     charges: dict[str, Collection] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
@@ -161,8 +64,13 @@ class MemoryProvider:
     """Saved by customers who paid on a page that saves."""
     calls: MutableSequence[Effect] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
     """The newest calls that were made, in their order, whether they arrived or not."""
-    tell: Callable[[Webhook], None] | None = None
+    tell: Callable[[ProviderReport], None] | None = None
     """Hears of whatever happens at the provider, as soon as it does; how long a webhook takes is not told here."""
+    reports_kept: timedelta | None = None
+    """How long `reports` knows what was told; None: for ever."""
+    reports_a_page: int = 100
+    _reports: deque[tuple[datetime, ProviderReport]] = field(default_factory=deque)
+    """The newest last."""
     _told: int = 0
     _by_payment: dict[str, Collection] = field(default_factory=dict)
 
@@ -196,7 +104,10 @@ class MemoryProvider:
         """See the port. The same effect id is charged once, and always has the answer that the books have now."""
         if self._drops(effect):
             return _unknown("the call never arrived")
-        charge = self.charges.get(f"charge-{effect.effect_id}") or self._charge(effect, account)
+        charge = self.charges.get(f"charge-{effect.effect_id}")
+        if charge is None and self.now() >= effect.expires_at:
+            return self._deliver(ProviderAnswer(status=AnswerStatus.CLOSED, detail="the charge was not made"))
+        charge = charge or self._charge(effect, account)
         return self._deliver(charge.answer() if charge else _refused("no such means of payment"))
 
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
@@ -227,6 +138,20 @@ class MemoryProvider:
             return RefundAnswer(status=RefundAnswerStatus.UNKNOWN, detail="the answer was lost")
         return answer
 
+    async def reports(self, since: datetime | None, *, cursor: str | None = None) -> ReportPage:
+        """See the port."""
+        if self.drop_calls > 0:
+            self.drop_calls -= 1
+            return ReportPage(trouble="the call never arrived")
+        newest_first = (report for at, report in reversed(self._reports) if since is None or at >= since)
+        first = int(cursor or 0)
+        behind = first + self.reports_a_page
+        found = tuple(islice(newest_first, first, behind + 1))
+        if self._loses():
+            return ReportPage(trouble="the answer was lost")
+        has_more = len(found) > self.reports_a_page
+        return ReportPage(reports=found[: self.reports_a_page], next_cursor=str(behind) if has_more else None)
+
     async def close(self) -> None:
         """Nothing to release."""
 
@@ -237,8 +162,8 @@ class MemoryProvider:
             found.status = AnswerStatus.SUCCEEDED
             found.paid_at = at
             if found.save_method:
-                method = Method(customer_reference=_customer_of(found.account))
-                self.methods.setdefault(_method_of(found.account), method)
+                method = Method(customer_reference=customer_of(found.account))
+                self.methods.setdefault(method_of(found.account), method)
             self._tell_of(found)
         return found.answer()
 
@@ -269,11 +194,12 @@ class MemoryProvider:
             self._tell_of_refund(refund)
         return refund.answer()
 
-    def bounce_refund(self, reference: str) -> RefundAnswer:
+    def bounce_refund(self, reference: str, at: datetime) -> RefundAnswer:
         """Play the bank that does not take a refund which had succeeded; returns what a webhook would say."""
         refund = self.refunds[reference]
         if refund.status is RefundAnswerStatus.SUCCEEDED:
             self._become(refund, RefundAnswerStatus.FAILED)
+            self._keep(at, self._tell_of_refund(refund))
         return refund.answer()
 
     def dispute(self, payment_reference: str, at: datetime, *, is_inquiry: bool = False) -> DisputeReport | None:
@@ -293,15 +219,16 @@ class MemoryProvider:
         )
         self.disputes[found.reference] = found
         paid.disputed = 0 if is_inquiry else left
-        return found.report(at)
+        return self._tell_of_dispute(found, at)
 
     def decide_dispute(self, reference: str, at: datetime, status: DisputeStatus) -> DisputeReport:
         """Play the bank that decides, once; returns what a webhook would say."""
         found = self.disputes[reference]
-        if found.status in OPEN_STATUSES:
+        if found.status in OPEN_STATUSES and found.status is not status:
             found.status = DisputeStatus.CLOSED if found.is_inquiry and status not in OPEN_STATUSES else status
             if not found.is_inquiry and found.status not in {*OPEN_STATUSES, DisputeStatus.LOST}:
                 self._of(found.payment_reference).disputed = 0
+            return self._tell_of_dispute(found, at)
         return found.report(at)
 
     def _charge(self, effect: ChargeMethod, account: str) -> Collection | None:
@@ -345,6 +272,9 @@ class MemoryProvider:
         self.refunds[refund.reference] = refund
         self._become(refund, self.refunds_become)
         self._tell_of_refund(refund)
+        if self.deny_refunds > 0:
+            self.deny_refunds -= 1
+            return RefundAnswer(status=RefundAnswerStatus.FAILED, detail="the call was refused")
         return refund.answer()
 
     def _become(self, refund: Refund, status: RefundAnswerStatus) -> None:
@@ -383,32 +313,40 @@ class MemoryProvider:
     def _tell_of(self, entry: Collection, answer: ProviderAnswer | None = None) -> None:
         """Tell how a payment stands. A webhook names no saved method: whoever wants to know it asks."""
         told = entry.answer() if answer is None else answer
-        if self.tell is None or told.status is AnswerStatus.ACTION_REQUIRED:
+        if told.status is AnswerStatus.ACTION_REQUIRED:
             return
         bare = replace(told, customer_reference=None, method_reference=None, method_label=None)
-        report = ReportPayment(
-            payment_id=PaymentId(entry.payment_id), provider=self.name, report_id=self._next_report(), answer=bare
-        )
-        self.tell(Webhook(report_id=report.report_id, account=entry.account, command=report))
+        payment_id, report_id = PaymentId(entry.payment_id), self._next_report()
+        command = ReportPayment(payment_id=payment_id, provider=self.name, report_id=report_id, answer=bare)
+        self._tell(entry.account, report_id, command)
 
-    def _tell_of_refund(self, refund: Refund) -> None:
-        if self.tell is None:
-            return
+    def _tell_of_refund(self, refund: Refund) -> ProviderReport:
         told = AnswerRefund(refund_id=RefundId(refund.refund_id), effect_id=None, attempt=0, answer=refund.answer())
-        account = self._of(refund.payment_reference).account
-        self.tell(Webhook(report_id=self._next_report(), account=account, command=told))
+        return self._tell(self._of(refund.payment_reference).account, self._next_report(), told)
+
+    def _tell_of_dispute(self, dispute: Dispute, at: datetime) -> DisputeReport:
+        said, report_id = dispute.report(at), self._next_report()
+        payment_id = PaymentId(dispute.payment_id)
+        command = ReportDispute(payment_id=payment_id, provider=self.name, report_id=report_id, dispute=said)
+        self._keep(at, self._tell(self._of(dispute.payment_reference).account, report_id, command))
+        return said
+
+    def _tell(
+        self, account: str, report_id: str, command: ReportPayment | AnswerRefund | ReportDispute
+    ) -> ProviderReport:
+        report = ProviderReport(account=AccountId(account), report_id=report_id, command=command)
+        if self.tell is not None:
+            self.tell(report)
+        return report
+
+    def _keep(self, at: datetime, report: ProviderReport) -> None:
+        self._reports.append((at, report))
+        while self.reports_kept is not None and self._reports[0][0] < at - self.reports_kept:
+            self._reports.popleft()
 
     def _next_report(self) -> str:
         self._told += 1
         return f"event-{self._told}"
-
-
-def _customer_of(account: str) -> str:
-    return f"customer of {account}"
-
-
-def _method_of(account: str) -> str:
-    return f"method of {account}"
 
 
 def _unknown(detail: str) -> ProviderAnswer:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import stripe
 
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
+from domain.reports import ReportPage
 from infra.stripe.calls import Kind, Trouble, within_deadline
 from infra.stripe.http import BoundedHttpClient
 from infra.stripe.intents import Intents
 from infra.stripe.names import API_VERSION, INTENT_PREFIX, PROVIDER
 from infra.stripe.refunds import Refunds
+from infra.stripe.reports import Reports
 from infra.stripe.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from datetime import datetime
 
     from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment, RefundPayment
     from domain.ports import Clock
@@ -33,6 +36,8 @@ class StripeOptions:
     """Of one method of the adapter, whatever the network does."""
     step_timeout_s: float = 10.0
     """Of each step of the network: connecting, sending, waiting for more bytes."""
+    events_a_page: int = 100
+    """How many events are asked for at once; 100 is the most that Stripe gives."""
 
 
 class StripeProvider:
@@ -55,6 +60,7 @@ class StripeProvider:
         self._sessions = Sessions(client=client, clock=clock, return_url=options.return_url)
         self._intents = Intents(client=client, clock=clock, return_url=options.return_url)
         self._refunds = Refunds(client=client, clock=clock)
+        self._reports = Reports(client, step_timeout_s=options.step_timeout_s, page_length=options.events_a_page)
 
     @property
     def name(self) -> str:
@@ -81,7 +87,7 @@ class StripeProvider:
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
         """Makes the page or the charge unpayable, or tells that it was paid before."""
         del account
-        return await self._answer(self._close(effect.reference, effect.payment_id))
+        return await self._answer(self._close(effect))
 
     async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
         """Gives money back, or tells how the refund that the effect names stands."""
@@ -97,13 +103,22 @@ class StripeProvider:
             provider_request_id=answer.request_id,
         )
 
+    async def reports(self, since: datetime | None, *, cursor: str | None = None) -> ReportPage:
+        """Tells again what webhooks told of disputes and failed refunds; Stripe knows the last 30 days."""
+        page = await within_deadline(self._reports.page(since, cursor), self._deadline_s)
+        return page if isinstance(page, ReportPage) else ReportPage(trouble=page.detail)
+
     async def _fetch(self, reference: str | None, payment_id: str) -> ProviderAnswer:
         charge = await self._charge_of(reference, payment_id)
         return await (self._intents.fetch(charge) if charge else self._sessions.fetch(reference, payment_id))
 
-    async def _close(self, reference: str | None, payment_id: str) -> ProviderAnswer:
-        charge = await self._charge_of(reference, payment_id)
-        return await (self._intents.close(charge) if charge else self._sessions.close(reference, payment_id))
+    async def _close(self, effect: CloseCheckout) -> ProviderAnswer:
+        if effect.reference is None and effect.customer_reference is not None:
+            return await self._intents.close_of(effect.customer_reference, effect.payment_id)
+        charge = await self._charge_of(effect.reference, effect.payment_id)
+        return await (
+            self._intents.close(charge) if charge else self._sessions.close(effect.reference, effect.payment_id)
+        )
 
     async def _charge_of(self, reference: str | None, payment_id: str) -> str | None:
         """The name of the charge that is meant, or None where a page is."""

@@ -20,6 +20,15 @@ STRIPE_WHOLE_UNITS = frozenset({"ISK", "UGX"})
 """Two decimals on the wire for old integrations' sake, but always `00`. (HUF and TWD are whole for payouts only, which
 this product does not make, so they are plain two-decimal currencies here.)"""
 
+_WITHOUT_RULE = frozenset(
+    code
+    for code, exponent in EXPONENTS.items()
+    if exponent != 2  # noqa: PLR2004 - what Stripe means where it says nothing
+    and code not in STRIPE_ZERO_DECIMAL | STRIPE_THREE_DECIMAL | STRIPE_WHOLE_UNITS
+)
+"""Currencies that Stripe does not charge in, and whose decimals it therefore does not tell: guessing them could charge
+ten or a hundred times the sum."""
+
 STRIPE_AMOUNT_MAX = 999_999_999_999
 """Twelve digits, the limit that Stripe documents for card payments."""
 
@@ -47,6 +56,8 @@ def to_stripe_amount(amount: int, currency: str) -> int:
     code = currency.upper()
     if code not in EXPONENTS:
         raise AmountNotRepresentableError(code, amount, "nobody knows this currency's decimals")
+    if code in _WITHOUT_RULE:
+        raise AmountNotRepresentableError(code, amount, "Stripe does not charge in this currency")
     converted, rest = _scaled(amount, stripe_exponent(code) - EXPONENTS[code])
     if rest:
         raise AmountNotRepresentableError(code, amount, "Stripe has fewer decimals for this currency")
@@ -59,6 +70,8 @@ def to_stripe_amount(amount: int, currency: str) -> int:
 def from_stripe_amount(amount: int, currency: str) -> int:
     """Stripe's `amount` to ISO minor units; raises `AmountNotRepresentableError` on what ISO cannot express."""
     code = currency.upper()
+    if code in _WITHOUT_RULE:
+        raise AmountNotRepresentableError(code, amount, "Stripe does not charge in this currency")
     converted, rest = _scaled(amount, EXPONENTS[code] - stripe_exponent(code))
     if rest:
         raise AmountNotRepresentableError(code, amount, "it has decimals that the currency does not have")

@@ -79,16 +79,21 @@ class Owners:
 
     async def find(self, intent_id: str) -> Owner | None:
         """Whose it is; None where it is none of ours. Raises OwnerUnknownError."""
-        found = await within_deadline(self._client.v1.payment_intents.retrieve_async(intent_id), self._deadline_s)
-        if isinstance(found, Trouble):
-            if found.kind is Kind.REFUSED:
-                return None  # Stripe knows no such intent
-            raise OwnerUnknownError(found.detail)
-        metadata = found.to_dict().get("metadata") or {}
-        account, payment_id = metadata.get("account"), metadata.get("payment_id")
-        if not isinstance(account, str) or not isinstance(payment_id, str) or not account or not payment_id:
-            return None
-        return Owner(account=AccountId(account), payment_id=PaymentId(payment_id))
+        return await owner_of(self._client, intent_id, self._deadline_s)
+
+
+async def owner_of(client: stripe.StripeClient, intent_id: str, deadline_s: float) -> Owner | None:
+    """Whose payment an intent collects; None where it is none of ours. Raises OwnerUnknownError."""
+    found = await within_deadline(client.v1.payment_intents.retrieve_async(intent_id), deadline_s)
+    if isinstance(found, Trouble):
+        if found.kind is Kind.REFUSED:
+            return None  # Stripe knows no such intent
+        raise OwnerUnknownError(found.detail)
+    metadata = found.to_dict().get("metadata") or {}
+    account, payment_id = metadata.get("account"), metadata.get("payment_id")
+    if not isinstance(account, str) or not isinstance(payment_id, str) or not account or not payment_id:
+        return None
+    return Owner(account=AccountId(account), payment_id=PaymentId(payment_id))
 
 
 def intent_of(dispute: Json) -> str | None:

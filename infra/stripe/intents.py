@@ -42,6 +42,7 @@ INTENTS_PATH = "/v1/payment_intents"
 AUTHENTICATION_REQUIRED = "authentication_required"
 DESCRIPTION_LENGTH_MAX = 1000
 EXPANSION = ["latest_charge", "payment_method"]
+NOT_MADE = ProviderAnswer(status=AnswerStatus.CLOSED, detail="the charge was not made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,11 @@ class Intents:
     return_url: str
 
     async def charge(self, effect: ChargeMethod, account: str) -> ProviderAnswer:
-        """Charges once; what needs the customer says where."""
+        """Charges once, and not after its time; what needs the customer says where."""
+        now = self.clock.now()
+        if now >= effect.expires_at:
+            found = await self._find(effect.customer_reference, effect.payment_id)
+            return NOT_MADE if found is None else answer_of(found)
         params = self._params(effect, account)
 
         async def make(key: str) -> Told:
@@ -65,8 +70,12 @@ class Intents:
                 return _declined(error)
             return Told(dict(answer.data), answer.request_id)
 
-        is_old = self.clock.now() - effect.created_at >= KEY_LIFETIME
-        intent = await once(effect.effect_id, make, lambda: self._find(effect), look_first=is_old)
+        intent = await once(
+            effect.effect_id,
+            make,
+            lambda: self._find(effect.customer_reference, effect.payment_id),
+            look_first=now - effect.created_at >= KEY_LIFETIME,
+        )
         if needs_authentication(intent.body):
             intent = await self._ask_customer(effect, intent.body["id"])
         return answer_of(intent)
@@ -92,6 +101,11 @@ class Intents:
         if answer.status in {AnswerStatus.SUCCEEDED, AnswerStatus.PROCESSING, AnswerStatus.CLOSED}:
             return answer
         raise UnsureError("the charge is still open, and would not be cancelled")
+
+    async def close_of(self, customer: str, payment_id: str) -> ProviderAnswer:
+        """The same for a charge whose name nobody was told."""
+        found = await self._find(customer, payment_id)
+        return NOT_MADE if found is None else await self.close(found.body["id"])
 
     async def find(self, payment_id: str) -> str | None:
         """The name of the charge of a payment, where there is one."""
@@ -147,14 +161,14 @@ class Intents:
     async def _retrieve(self, reference: str) -> Told:
         return told(await self.client.v1.payment_intents.retrieve_async(reference, {"expand": EXPANSION}))
 
-    async def _find(self, effect: ChargeMethod) -> Told | None:
+    async def _find(self, customer: str, payment_id: str) -> Told | None:
         """The charge that an earlier call made, by a list of the customer's, which unlike the search is up to date."""
-        params: PaymentIntentListParams = {"customer": effect.customer_reference, "limit": LOOKUP_PAGE_LENGTH}
+        params: PaymentIntentListParams = {"customer": customer, "limit": LOOKUP_PAGE_LENGTH}
         for _ in range(LOOKUP_PAGES_MAX):
             page = await self.client.v1.payment_intents.list_async(params)
             for intent in page.data:
                 body = intent.to_dict()
-                if is_charge(body) and body["metadata"].get("payment_id") == effect.payment_id:
+                if is_charge(body) and body["metadata"].get("payment_id") == payment_id:
                     return await self._retrieve(intent.id)
             if not page.has_more:
                 return None

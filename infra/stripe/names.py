@@ -36,3 +36,6 @@ HANDLED_EVENTS = (
     "charge.dispute.closed",
 )
 """The types of webhooks that an endpoint at Stripe has to be subscribed to."""
+
+SWEPT_EVENTS = ("refund.failed", *(name for name in HANDLED_EVENTS if name.startswith(DISPUTE_PREFIX)))
+"""Those that tell what nobody asks for otherwise; Stripe lists its events of the last 30 days."""

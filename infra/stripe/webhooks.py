@@ -14,6 +14,7 @@ from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswerStatus
 from domain.ids import AccountId, PaymentId, RefundId
 from domain.payments.commands import ReportPayment
 from domain.refunds.commands import AnswerRefund
+from domain.reports import ProviderReport
 from infra.stripe import disputes, intents, refunds
 from infra.stripe.calls import Json, Told
 from infra.stripe.currencies import money_of
@@ -34,16 +35,6 @@ class WebhookRejectedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookReport:
-    """What a webhook says, as a command for an account (by the metadata that we wrote and nobody else can)."""
-
-    account: AccountId
-    report_id: str
-    """Stripe's name of the webhook: the same one may come several times."""
-    command: ReportPayment | AnswerRefund | ReportDispute
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeWebhook:
     """What a webhook says of a dispute. Whose payment it is about, the payment intent knows."""
 
@@ -51,12 +42,12 @@ class DisputeWebhook:
     report_id: str
     dispute: DisputeReport
 
-    def report_for(self, owner: disputes.Owner) -> WebhookReport:
+    def report_for(self, owner: disputes.Owner) -> ProviderReport:
         """The same as a command for the account whose payment it is."""
         command = ReportDispute(
             payment_id=owner.payment_id, provider=PROVIDER, report_id=self.report_id, dispute=self.dispute
         )
-        return WebhookReport(account=owner.account, report_id=self.report_id, command=command)
+        return ProviderReport(account=owner.account, report_id=self.report_id, command=command)
 
 
 def verify(payload: bytes, signature: str | None, secrets: Sequence[str], *, tolerance_s: int = TOLERANCE_S) -> None:
@@ -76,7 +67,7 @@ def verify(payload: bytes, signature: str | None, secrets: Sequence[str], *, tol
     raise WebhookRejectedError("no live secret signed this body within the tolerance")
 
 
-def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> WebhookReport | DisputeWebhook | None:
+def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> ProviderReport | DisputeWebhook | None:
     """The report that a webhook brings; None where it is verified but tells nothing of a payment or refund of ours."""
     verify(payload, signature, secrets)
     try:
@@ -85,6 +76,11 @@ def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> Webho
         raise WebhookRejectedError("the body is not JSON") from None
     if not isinstance(event, dict) or event.get("object") != "event" or not _is_text(event.get("id")):
         raise WebhookRejectedError("the body is not an event of Stripe")
+    return report_of(event)
+
+
+def report_of(event: Json) -> ProviderReport | DisputeWebhook | None:
+    """The report that an event of Stripe is, by whichever way it came; None where it tells nothing of ours."""
     body = event["data"].get("object") if isinstance(event.get("data"), dict) else None
     if not isinstance(body, dict) or event.get("type") not in HANDLED_EVENTS or not _is_text(body.get("id")):
         return None
@@ -96,7 +92,7 @@ def read(payload: bytes, signature: str | None, secrets: Sequence[str]) -> Webho
     command = _command(event, body, metadata)
     if command is None:
         return None
-    return WebhookReport(account=AccountId(metadata["account"]), report_id=event["id"], command=command)
+    return ProviderReport(account=AccountId(metadata["account"]), report_id=event["id"], command=command)
 
 
 def _of_dispute(event: Json, body: Json) -> DisputeWebhook | None:

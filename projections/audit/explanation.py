@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from domain.balance.events import BalancePaid
+from domain.balance.state import BALANCE
 from domain.catalog.events import PriceAdded
 from domain.ids import MONTHS_DISCOUNTS_KEY, derive, product_key, product_of, promo_key
 from domain.orders.events import OrderPlaced
@@ -190,8 +192,8 @@ def _chosen(events: Sequence[StoredEvent], subject: str) -> list[StoredEvent]:
 
 def _things(events: Sequence[StoredEvent], subject: str) -> set[str]:
     """Return the ids that the story is about: the payment with its order and refunds, the order with all of its own."""
-    payments: dict[str, PaymentCreated] = {
-        event.data.payment_id: event.data for event in events if isinstance(event.data, PaymentCreated)
+    payments: dict[str, PaymentCreated | BalancePaid] = {
+        event.data.payment_id: event.data for event in events if isinstance(event.data, PaymentCreated | BalancePaid)
     }
     refunds: dict[str, RefundRequested] = {
         event.data.refund_id: event.data for event in events if isinstance(event.data, RefundRequested)
@@ -479,6 +481,8 @@ def _capitalised(text: str) -> str:
 def _kind(event: StoredEvent) -> StepKind:
     if isinstance(event.data, OrderPlaced):
         return StepKind.AGREEMENT
+    if isinstance(event.data, RefundRequested) and event.data.provider == BALANCE:
+        return StepKind.EVENT  # nobody is asked about the balance
     return StepKind.CALL if getattr(event.data, "repeat_at", None) is not None else StepKind.EVENT
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
 from domain.policies.settings import DisputeAccess
-from domain.refunds.events import RefundReversed
+from domain.refunds.events import RefundReinstated, RefundReversed
 from domain.subscriptions.events import SubscriptionRestored
 from projections.audit.words import Names, amount, moment
 
@@ -25,6 +25,14 @@ def _refund_reversed(event: RefundReversed, names: Names) -> str:
     return (
         f"The customer's bank did not take {refund} of {amount(event.amount)} ({event.reason}): the money of {payment} "
         "is ours again, and may be asked for again."
+    )
+
+
+def _refund_reinstated(event: RefundReinstated, names: Names) -> str:
+    refund, payment = names("refund", event.refund_id), names("payment", event.payment_id)
+    return (
+        f"The provider says that {refund} of {amount(event.amount)}, which had failed, went after all: it is taken "
+        f"from {payment} again."
     )
 
 
@@ -73,6 +81,7 @@ def _subscription_restored(event: SubscriptionRestored, names: Names) -> str:
 
 
 SENTENCES: dict[type, Callable[[Any, Names], str]] = {
+    RefundReinstated: _refund_reinstated,
     RefundReversed: _refund_reversed,
     DisputeOpened: _dispute_opened,
     DisputeUpdated: _dispute_updated,

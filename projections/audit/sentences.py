@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from domain.balance.state import BALANCE
 from domain.catalog.events import PriceAdded, PriceArchived, ProductArchived, ProductDefined
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.orders.events import (
@@ -38,8 +39,8 @@ from domain.refunds.events import (
     RefundSubmitted,
     RefundSucceeded,
 )
-from projections.audit import discount_sentences, money_back, subscription_sentences
-from projections.audit.words import Names, amount, moment, period, until
+from projections.audit import balance_sentences, discount_sentences, money_back, subscription_sentences
+from projections.audit.words import Names, amount, moment, period, terms, until
 from schemas.messages import CommandAccepted, CommandRejected
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 Event = TypeVar("Event")
 SENTENCES: dict[type, Callable[[Any, Names], str]] = {
+    **balance_sentences.SENTENCES,
     **discount_sentences.SENTENCES,
     **money_back.SENTENCES,
     **subscription_sentences.SENTENCES,
@@ -73,6 +75,7 @@ INTENTS = {
     "billing.overdue.resume": "to go on with what waited too long",
     "billing.product.define": "to describe a product",
     "billing.product.archive": "to take a product off the list",
+    **balance_sentences.INTENTS,
     **discount_sentences.INTENTS,
     **subscription_sentences.INTENTS,
 }
@@ -251,8 +254,9 @@ def _payment_method_removed(event: PaymentMethodRemoved, names: Names) -> str:
 @_says(RefundRequested)
 def _refund_requested(event: RefundRequested, names: Names) -> str:
     refund, payment = names("refund", event.refund_id), names("payment", event.payment_id)
+    where = " onto the balance" if event.provider == BALANCE else ""
     return (
-        f"{amount(event.amount)} of {payment} go back ({refund}), asked for by the {event.requested_by}: "
+        f"{amount(event.amount)} of {payment} go back{where} ({refund}), asked for by the {event.requested_by}: "
         f"{event.reason}. What allows it: {event.rule}."
     )
 
@@ -293,7 +297,8 @@ def _entitlement_ended(event: EntitlementEnded, names: Names) -> str:
 
 @_says(ProductDefined)
 def _product_defined(event: ProductDefined, names: Names) -> str:
-    return f"The {event.kind} {event.product_id} is “{event.title}”."
+    own = "" if event.terms is None else f", with terms of its own: {terms(event.terms)}"
+    return f"The {event.kind} {event.product_id} is “{event.title}”{own}."
 
 
 @_says(ProductArchived)

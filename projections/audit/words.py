@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from babel.numbers import format_currency, get_currency_symbol
 
 from domain.money import EXPONENTS, Money
+from domain.policies.settings import in_words
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.calendar import Period
+    from domain.policies.terms import Terms
 
 LOCALE = "en"
 _SHORT_ID_LENGTH = 8
@@ -48,6 +50,19 @@ def until(when: datetime | None) -> str:
 def period(length: Period) -> str:
     """`1 month`, `30 days`."""
     return f"{length.count} {length.unit}{'' if length.count == 1 else 's'}"
+
+
+def terms(said: Terms) -> str:
+    """`grace 5 days, refund_unused no, renewal_offsets -2 days and 0 days`."""
+    return ", ".join(f"{name} {_term(value)}" for name, value in said.named.items())
+
+
+def _term(value: object) -> str:
+    if isinstance(value, timedelta):
+        return in_words(value)
+    if isinstance(value, tuple):
+        return " and ".join(map(in_words, value))
+    return "yes" if value else "no"
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -10,9 +10,12 @@ from pydantic import Field, StringConstraints
 from domain.catalog.commands import DefineProduct
 from domain.catalog.state import Price, ProductKind
 from domain.ids import PriceId, ProductId
+from domain.policies.settings import DELAYS_MAX
+from domain.policies.terms import Terms
 from schemas.http.fields import (
     TEXT_PATTERN,
     AnswerModel,
+    Duration,
     MoneyAnswer,
     MoneyRequest,
     NameText,
@@ -37,6 +40,29 @@ class PriceRequest(RequestModel):
     trial_days: WideInteger | None = None
 
 
+class TermsRequest(RequestModel):
+    """What holds for the product otherwise than in the settings; what is absent is as they say.
+
+    `grace` is how long access stays after the end while a renewal is not paid, `refund_window` how long all of a
+    payment may be had back, `refund_unused` whether the unused part of a period may after that, `renewal_offsets` when
+    a renewal is tried, counted from the end of the period.
+    """
+
+    grace: Duration | None = None
+    refund_window: Duration | None = None
+    refund_unused: bool | None = None
+    renewal_offsets: Annotated[tuple[Duration, ...], Field(max_length=DELAYS_MAX)] | None = None
+
+    def to_domain(self) -> Terms:
+        """The same as the domain has it."""
+        return Terms(
+            grace=self.grace,
+            refund_window=self.refund_window,
+            refund_unused=self.refund_unused,
+            renewal_offsets=self.renewal_offsets,
+        )
+
+
 class DefineProductRequest(RequestModel):
     """What the product is to be. Prices that are not named are taken off sale."""
 
@@ -45,6 +71,7 @@ class DefineProductRequest(RequestModel):
     description: Annotated[str, StringConstraints(max_length=5000, pattern=TEXT_PATTERN)] = ""
     role: NameText | None = None
     validity_days: WideInteger | None = None
+    terms: TermsRequest | None = None
     prices: Annotated[list[PriceRequest], Field(min_length=1, max_length=PRICES_MAX)]
 
     def to_command(self, product_id: ProductId) -> DefineProduct:
@@ -56,6 +83,7 @@ class DefineProductRequest(RequestModel):
             description=self.description,
             role=self.role,
             validity_days=self.validity_days,
+            terms=None if self.terms is None else self.terms.to_domain(),
             prices=tuple(
                 Price(
                     id=PriceId(price.id),
@@ -96,8 +124,27 @@ class ManagedPriceAnswer(PriceAnswer):
     active: bool
 
 
+class TermsAnswer(AnswerModel):
+    """Policies for one product; what is absent is as in the settings."""
+
+    grace: timedelta | None
+    refund_window: timedelta | None
+    refund_unused: bool | None
+    renewal_offsets: tuple[timedelta, ...] | None
+
+    @classmethod
+    def of(cls, terms: Terms) -> TermsAnswer:
+        """The same for clients."""
+        return cls(
+            grace=terms.grace,
+            refund_window=terms.refund_window,
+            refund_unused=terms.refund_unused,
+            renewal_offsets=terms.renewal_offsets,
+        )
+
+
 class ManagedProductAnswer(AnswerModel):
-    """A product, on sale or not, with every price that it ever had."""
+    """A product, on sale or not, with every price that it ever had; `terms` are what it has of its own."""
 
     id: str
     kind: ProductKind
@@ -105,6 +152,7 @@ class ManagedProductAnswer(AnswerModel):
     description: str
     role: str | None
     validity_days: int | None
+    terms: TermsAnswer | None
     active: bool
     prices: tuple[ManagedPriceAnswer, ...]
     updated_at: datetime

@@ -52,7 +52,8 @@ class ConsideredDiscountAnswer(AnswerModel):
 class QuoteAnswer(AnswerModel):
     """What the items cost now: an order of them with `expected_total` costs exactly this, or is rejected.
 
-    subtotal − discount = total. `applied_discount` says which discount won and why, `considered_discounts` the others:
+    subtotal − discount = total. `balance_used` of that would be paid out of the balance as it is now, the rest in
+    money. `applied_discount` says which discount won and why, `considered_discounts` the others:
     they do not add up.
     """
 
@@ -60,6 +61,7 @@ class QuoteAnswer(AnswerModel):
     subtotal: MoneyAnswer
     discount: MoneyAnswer
     total: MoneyAnswer
+    balance_used: MoneyAnswer
     applied_discount: AppliedDiscountAnswer | None
     considered_discounts: tuple[ConsideredDiscountAnswer, ...]
 

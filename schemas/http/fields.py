@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 from domain.calendar import Period, PeriodUnit
@@ -20,6 +29,17 @@ TEXT_PATTERN = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 
 NameText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=LINE_PATTERN)]
 """The name of something else: whether there is such a thing, the domain says."""
+_DURATION = re.compile(r"-?P(?=[0-9T])([0-9]{1,6}D)?(T(?=[0-9])([0-9]{1,7}H)?([0-9]{1,8}M)?([0-9]{1,9}S)?)?")
+
+
+def _as_iso(text: object) -> object:
+    if not isinstance(text, str) or not _DURATION.fullmatch(text):
+        raise ValueError("a duration is written in days, hours, minutes and seconds, such as P2D, PT1H30M or -P3D")
+    return text
+
+
+Duration = Annotated[timedelta, Field(strict=False), BeforeValidator(_as_iso)]
+"""A length of time as ISO 8601 has it; without months and years, whose lengths differ."""
 
 WIDE_MAX = 2**63 - 1
 """What 64 bits hold. It only bounds a number: the domain has the last word, and a code of its own for each rule."""

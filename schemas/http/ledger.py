@@ -48,7 +48,10 @@ class EntryAnswer(AnswerModel):
 
 
 class RevenueDayAnswer(AnswerModel):
-    """What was earned on one day of UTC: `net` is `earned` less `discounts`, `refunds` and `disputes`."""
+    """What was earned on one day of UTC: `net` is `earned` less the others.
+
+    `credits` were granted onto balances for nothing, less what was taken back.
+    """
 
     day: date
     currency: str
@@ -56,6 +59,7 @@ class RevenueDayAnswer(AnswerModel):
     discounts: int
     refunds: int
     disputes: int
+    credits: int
     net: int
 
 

@@ -107,7 +107,7 @@ class OrderAnswer(AnswerModel):
     """An order with everything that was agreed about it.
 
     `purpose` is purchase, renewal, plan_change or trial. At a change of plan, `credit` is what is left of the old one:
-    `total` less `credit` is to be paid.
+    `total` less `credit` is to be paid. `balance_used` of that is, or was, paid out of the balance; the rest in money.
     """
 
     id: str
@@ -117,6 +117,7 @@ class OrderAnswer(AnswerModel):
     discount: MoneyAnswer
     total: MoneyAnswer
     credit: MoneyAnswer | None
+    balance_used: MoneyAnswer
     purpose: str
     applied_discount: AppliedDiscountAnswer | None
     auto_renew: bool

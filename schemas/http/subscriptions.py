@@ -152,6 +152,12 @@ class SubscriptionAnswer(AnswerModel):
     ended_at: datetime | None
 
 
+class AccountSubscriptionAnswer(SubscriptionAnswer):
+    """A subscription of some account."""
+
+    account: str
+
+
 class PlanChangeAnswer(AnswerModel):
     """A subscription after the wish for another plan; `order` is what the change now costs, and how it is paid."""
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from tests.api.product import Product
 
 
+MONTH = {"count": 1, "unit": "month"}
+
+
 def _film(name: str, *prices: tuple[str, int, str]) -> dict[str, Any]:
     return {
         "kind": "film",
@@ -83,6 +86,43 @@ async def test_rules_of_the_catalogue_are_problems(product: Product) -> None:
         f"/v1/admin/products/{name}/archive", headers=product.headers("boss", "manager", key=name, wait=30)
     )
     assert (unknown.status_code, unknown.json()["code"]) == (404, "product_unknown")
+
+
+async def test_terms_of_a_product_are_for_managers_and_for_its_orders(product: Product) -> None:
+    name = f"plan-{uuid.uuid4().hex[:8]}"
+    price = {"id": f"{name}:monthly", "amount": {"amount": 999, "currency": "USD"}, "period": MONTH}
+    plan = {"kind": "subscription", "title": "A plan", "role": name, "prices": [price]}
+    terms = {"grace": "P5D", "refund_window": "PT12H", "refund_unused": False, "renewal_offsets": ["-P2D", "PT0S"]}
+    answer = await _define(product, name, {**plan, "terms": terms})
+    assert answer.status_code == 200, answer.text
+    assert "terms" not in answer.json(), "what is on sale is told without them"
+    manager = product.headers("boss", "manager") | {"Billing-Position": answer.headers["Billing-Position"]}
+    shown = (await product.http.get(f"/v1/admin/products/{name}", headers=manager)).json()
+    assert shown["terms"] == terms
+    history = (await product.http.get(f"/v1/admin/products/{name}/history", headers=manager)).json()["items"]
+    assert history[0]["changes"]["terms"]["grace"] == "P5D"
+
+    answer = await _define(product, name, plan)
+    manager |= {"Billing-Position": answer.headers["Billing-Position"]}
+    shown = (await product.http.get(f"/v1/admin/products/{name}", headers=manager)).json()
+    assert shown["terms"] is None
+
+    for wrong, code, said in (
+        ({"grace": "-P1D"}, "product_terms_invalid", "grace must be 0 to 36525 days, not -1 days"),
+        ({"renewal_offsets": ["-P29D"]}, "product_terms_invalid", "longer than the shortest month, 28 days"),
+        ({"grace": "soon"}, "body_invalid", "/terms/grace"),
+        ({"grace": "P1M"}, "body_invalid", "/terms/grace"),
+        ({"grace": 5}, "body_invalid", "/terms/grace"),
+        ({"refund_unused": "no"}, "body_invalid", "/terms/refund_unused"),
+        ({"pause_max": "P5D"}, "body_invalid", "/terms/pause_max"),
+    ):
+        refused = await _define(product, name, {**plan, "terms": wrong})
+        assert (refused.status_code, refused.json()["code"]) == (422, code)
+        assert said in refused.text, refused.text
+    daily = {**price, "id": f"{name}:daily", "period": {"count": 1, "unit": "day"}}
+    refused = await _define(product, name, {**plan, "prices": [price, daily]})
+    assert refused.json()["code"] == "product_terms_invalid"
+    assert "longer than the shortest period, 1 days" in refused.text
 
 
 async def test_commands_of_the_catalogue_are_seen_by_managers_alone(product: Product) -> None:

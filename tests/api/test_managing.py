@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -101,6 +102,34 @@ async def test_sales_are_listed_by_account_and_status(product: Product, manager:
     assert (await manager.get("/v1/admin/orders", status="nonsense")).json()["code"] == "query_invalid"
 
 
+@pytest.mark.parametrize("name", ["shop/{}", "a/grants/{}", "x/personal-discounts/{}/revoke", "//{}", "{}/"])
+async def test_an_account_with_slashes_is_named_as_every_other(product: Product, manager: Manager, name: str) -> None:
+    """An identity provider may call its users as it likes; written as it is or escaped, the address means the same."""
+    account = name.format(product.account())
+    path, escaped = f"/v1/admin/accounts/{account}", f"/v1/admin/accounts/{quote(account, safe='')}"
+    until = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    given = await manager.post(f"{path}/grants", {"resource": "film:stalker", "until": until, "reason": "a friend"})
+    assert (given.status_code, given.json().get("account")) == (201, account), given.text
+    headers = product.headers(account)
+    assert (await product.http.get("/v1/entitlements/film:stalker", headers=headers)).status_code == 200
+    revoked = await manager.post(f"{escaped}/grants/film:stalker/revoke", {"reason": "a mistake"})
+    assert (revoked.status_code, revoked.json().get("account")) == (200, account), revoked.text
+    history = await manager.get(f"{path}/grants/film:stalker/history")
+    assert len(history.json()["items"]) == 2
+    granted = await manager.post(f"{escaped}/personal-discounts", {"basis_points": 1000, "reason": "a friend"})
+    assert granted.status_code == 201, granted.text
+    discount = f"personal-discounts/{granted.json()['id']}"
+    assert (await manager.post(f"{path}/{discount}/revoke")).status_code == 200
+    assert len((await manager.get(f"{escaped}/{discount}/history")).json()["items"]) == 2
+
+
+@pytest.mark.parametrize("account", ["", "catalog/product/dune", "catalog/promo/X", "two words", "a" * 256])
+async def test_what_can_be_no_account_is_nowhere(manager: Manager, account: str) -> None:
+    path = f"/v1/admin/accounts/{quote(account)}/grants"
+    answer = await manager.post(path, {"resource": "film:stalker", "reason": "a friend"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_access_is_given_and_taken_back(product: Product, manager: Manager) -> None:
     account = product.account()
     held = f"/v1/entitlements/{(resource := 'film:stalker')}"
@@ -172,6 +201,31 @@ async def test_access_is_given_and_taken_back(product: Product, manager: Manager
             {"resource": "film:x", "reason": "?", "until": "2020-01-01T00:00:00Z"},
             "grant_invalid",
         ),
+        (
+            "POST",
+            "accounts/ada/credits",
+            {"amount": {"amount": 0, "currency": "USD"}, "reason": "?"},
+            "amount_out_of_range",
+        ),
+        (
+            "POST",
+            "accounts/ada/credits",
+            {"amount": {"amount": 1, "currency": "XXX"}, "reason": "?"},
+            "currency_unknown",
+        ),
+        (
+            "POST",
+            "accounts/ada/credits",
+            {"amount": {"amount": -1, "currency": "USD"}, "reason": "?"},
+            "amount_out_of_range",
+        ),
+        ("POST", "accounts/ada/credits", {"amount": {"amount": 1, "currency": "USD"}}, "body_invalid"),
+        (
+            "POST",
+            "accounts/ada/credits/take-back",
+            {"amount": {"amount": 1, "currency": "USD"}, "reason": "?"},
+            "credit_exceeds_balance",
+        ),
         ("GET", "promo-codes/NEVER-DEFINED", None, "not_found"),
         ("GET", "promo-codes/NEVER-DEFINED/uses", None, "not_found"),
         ("GET", "orders/none", None, "order_unknown"),
@@ -188,6 +242,30 @@ async def test_each_refusal_has_its_code(
     answer = await product.http.request(method, f"/v1/admin/{path}", json=body, headers=headers)
     assert answer.json()["code"] == code, answer.text
     assert 400 <= answer.status_code < 500
+
+
+async def test_credit_is_put_onto_a_balance_once_for_each_key_and_taken_back(
+    product: Product, manager: Manager
+) -> None:
+    account, amount = product.account(), {"amount": 500, "currency": "USD"}
+    path, body = f"/v1/admin/accounts/{account}/credits", {"amount": amount, "reason": "sorry"}
+    first = await manager.post(path, body, key=f"{account}-credit")
+    assert first.status_code == 201, first.text
+    again = await manager.post(path, body, key=f"{account}-credit")
+    assert again.json()["balances"] == first.json()["balances"] == [amount]
+    back = await manager.post(f"{path}/take-back", {"amount": {**amount, "amount": 200}, "reason": "too much"})
+    assert (back.status_code, back.json()["balances"]) == (200, [{**amount, "amount": 300}])
+    newest = (await manager.get(path, limit=1)).json()
+    (entry,) = newest["items"]
+    assert (entry["kind"], entry["amount"]["amount"], entry["reason"]) == ("taken_back", -200, "too much")
+    assert entry["by"] == "manager:boss"
+    (oldest,) = (await manager.get(path, cursor=newest["next_cursor"])).json()["items"]
+    assert oldest["kind"] == "granted"
+    own = await product.http.get("/v1/credits", headers=product.headers(account))
+    assert own.json()["balances"] == back.json()["balances"]
+    assert [set(each) & {"by", "reason"} for each in own.json()["items"]] == [set(), set()]
+    other = await product.http.get(path, headers=product.headers(account))
+    assert other.json()["code"] == "role_missing"
 
 
 async def test_products_with_all_that_they_ever_cost(product: Product, manager: Manager) -> None:

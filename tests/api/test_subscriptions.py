@@ -232,6 +232,32 @@ async def test_anothers_subscription_is_unknown(product: Product, subscriber: Su
     assert (await subscriber.get(path))["status"] == "active"
 
 
+async def test_managers_see_the_subscriptions_of_everybody(
+    product: Product, subscriber: Subscriber, manager: Manager
+) -> None:
+    name = await plans(product)
+    held = await subscriber.subscribe(f"{name}:monthly")
+    path, mine = "/v1/admin/subscriptions", {"account": subscriber.account}
+    shown = {**held, "account": subscriber.account}
+    assert (await manager.get(f"{path}/{held['id']}")).json() == shown
+    assert (await manager.get(path, **mine)).json()["items"] == [shown]
+    assert (await manager.get(path, **mine, status="active")).json()["items"] == [shown]
+    assert (await manager.get(path, **mine, status="paused")).json()["items"] == []
+    await subscriber.post(f"/v1/subscriptions/{held['id']}/pause", {})
+    (paused,) = (await manager.get(path, **mine, status="paused")).json()["items"]
+    assert (paused["id"], paused["status"]) == (held["id"], "paused")
+    changes = (await manager.get(f"{path}/{held['id']}/history")).json()["items"]
+    assert [change["event_type"] for change in changes] == [
+        "billing.subscription.started",
+        "billing.subscription.paused",
+    ]
+    for url in (path, f"{path}/{held['id']}", f"{path}/{held['id']}/history"):
+        refused = await product.http.get(url, headers=product.headers(subscriber.account))
+        assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
+    unknown = await product.http.get(f"{path}/nobodys", headers=product.headers("boss", "manager"))
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "subscription_unknown")
+
+
 async def test_managers_extend_cancel_and_migrate(product: Product, subscriber: Subscriber, manager: Manager) -> None:
     name = await plans(product)
     held = await subscriber.subscribe(f"{name}:monthly")

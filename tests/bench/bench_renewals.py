@@ -7,6 +7,8 @@ Then the development clock leaps to three days before the end, where the policy 
 from __future__ import annotations
 
 import asyncio
+import statistics
+import sys
 import tempfile
 import time
 import uuid
@@ -52,6 +54,7 @@ RECORDS_PER_RENEWAL = 8
 POLL_S = 1.0
 PROGRESS_S_MAX = 120.0
 """How long nothing may happen before the run is given up."""
+SHOWN_EVERY_S = 15.0
 START_S = 60.0
 OPENING_S = 10.0
 
@@ -119,7 +122,7 @@ class RenewalDay:
         customer, method = self._sandbox.save_card()
         await send_all(self._bootstrap, self._topics, [catalogue_command()])
         await self._until(ACCEPTED, 1, records=1)
-        await send_all(self._bootstrap, self._topics, purchases(self._renewals, customer, method))
+        await send_all(self._bootstrap, self._topics, purchases(self._renewals, customer, method, datetime.now(UTC)))
         commands = 1 + COMMANDS_PER_ACCOUNT * self._renewals
         await self._until(ACCEPTED, commands, records=commands)
         assert self._tally.count(STARTED) == self._renewals, f"{self._tally.count(STARTED)} subscriptions started"
@@ -147,6 +150,7 @@ class RenewalDay:
         await asyncio.sleep(OPENING_S)  # the gateway joins its group: before the day, so that the day is not about that
         before = {name: _cpu_s(process) for name, process in processes.items()}
         machine_before, begin_at = _machine_cpu_s(), time.time()
+        markers_before = self._tally.markers
         assert self._tally.renew_at is not None, "no subscription has a day on which it renews"
         ahead = self._tally.renew_at - self._clock.now() + timedelta(seconds=1)
         assert ahead > timedelta(0), "the day has come too early"
@@ -168,6 +172,10 @@ class RenewalDay:
             "gateway_calls": calls,
             "gateway_calls_per_s": round(calls / seconds),
             "repeated_effects": tally.count(REPEATED),
+            "transactions": tally.markers - markers_before,
+            "under_way_max": sum(tally.under_way_max.values()),
+            "answer_p50_s": round(statistics.median(tally.answered_ms) / 1_000, 1),
+            "answer_p99_s": round(statistics.quantiles(tally.answered_ms, n=100)[98] / 1_000, 1),
             "cpu_us_per_renewal": {name: round(value / self._renewals * 1e6) for name, value in used.items()},
             "busy_cores": {name: round(value / watched_s, 2) for name, value in used.items()},
             "busy_cores_of_others": round(max(0.0, machine_s - sum(used.values())) / watched_s, 2),
@@ -184,6 +192,9 @@ class RenewalDay:
         assert {amount for _, amount in charged} == {PRICE.amount.amount}, "somebody was charged another amount"
         assert self._tally.accounts[RENEWED] == accounts, "somebody did not renew exactly once"
         assert self._tally.accounts[ATTEMPTED] == accounts, "somebody was tried more than once"
+        # A call that was repeated may have been unanswered for so long that it holds no other back any more.
+        share, most = self._settings.renewals_max // PARTITIONS, max(self._tally.under_way_max.values())
+        assert most <= share or self._tally.count(REPEATED), f"{most} renewals of a partition under way, not {share}"
 
     def check_timers(self) -> None:
         """No account waits for something that is over: what the engine left in its stores tells."""
@@ -205,6 +216,7 @@ class RenewalDay:
     async def _until(self, kind: str, count: int, *, records: int) -> None:
         """Until the log has so many of a kind. Below so many new records, only its end is looked at, which is cheap."""
         size, changed_at = -1, time.monotonic()
+        shown_at, before, expected = changed_at, self._tally.size, records
         async with open_log(self._bootstrap, self._topics.events) as log:
             while True:
                 ends = await log.end_offsets()
@@ -215,6 +227,9 @@ class RenewalDay:
                         records = 0
                 if self._tally.count(kind) >= count:
                     return
+                if time.monotonic() - shown_at >= SHOWN_EVERY_S:
+                    shown_at = time.monotonic()
+                    sys.stderr.write(f"  {kind}: the log has {size - before:,} records more, of about {expected:,}\n")
                 silent_s = time.monotonic() - changed_at
                 assert silent_s < PROGRESS_S_MAX, f"{self._tally.count(kind)} of {count} {kind}, and nothing happens"
                 await asyncio.sleep(POLL_S)
@@ -229,6 +244,11 @@ class Tally:
     accounts: dict[str, Counter[str]] = field(default_factory=lambda: {ATTEMPTED: Counter(), RENEWED: Counter()})
     first_ms: dict[str, int] = field(default_factory=dict)
     last_ms: dict[str, int] = field(default_factory=dict)
+    under_way_max: dict[int, int] = field(default_factory=dict)
+    """By partition: how many renewals at most had been tried and were not answered."""
+    answered_ms: list[int] = field(default_factory=list)
+    """How long each answer took, from the decision to the money: whoever orders meanwhile waits as long for a page."""
+    _asked_ms: dict[int, dict[str, int]] = field(default_factory=dict)
     renew_at: datetime | None = None
     """When the last of the subscriptions is due."""
 
@@ -236,6 +256,11 @@ class Tally:
     def size(self) -> int:
         """How far the log was read, over all partitions."""
         return sum(self.next_offsets.values())
+
+    @property
+    def markers(self) -> int:
+        """How many offsets hold no record: the engine's transactions end in them."""
+        return self.size - self.kinds.total()
 
     def count(self, kind: str) -> int:
         """How many of this type there are."""
@@ -248,14 +273,21 @@ class Tally:
             if start == end:
                 continue
             async for record in log.read(partitions=[partition], start=start, ends={partition: end}):
-                self._take(record)
+                self._take(partition, record)
             self.next_offsets[partition] = end
 
-    def _take(self, record: Any) -> None:
+    def _take(self, partition: int, record: Any) -> None:
         kind = next(value for name, value in record.headers if name == "ce_type").decode()
         self.kinds[kind] += 1
         if kind in self.accounts:
-            self.accounts[kind][record.key.decode()] += 1
+            account = record.key.decode()
+            self.accounts[kind][account] += 1
+            asked = self._asked_ms.setdefault(partition, {})
+            if kind == ATTEMPTED:
+                asked[account] = record.timestamp_ms
+                self.under_way_max[partition] = max(self.under_way_max.get(partition, 0), len(asked))
+            elif account in asked:
+                self.answered_ms.append(record.timestamp_ms - asked.pop(account))
             self.first_ms[kind] = min(self.first_ms.get(kind, record.timestamp_ms), record.timestamp_ms)
             self.last_ms[kind] = max(self.last_ms.get(kind, 0), record.timestamp_ms)
         elif kind == STARTED:

@@ -50,9 +50,8 @@ def catalogue_command() -> CommandRecord:
     )
 
 
-def purchases(count: int, customer: str, method: str) -> Iterator[CommandRecord]:
+def purchases(count: int, customer: str, method: str, now: datetime) -> Iterator[CommandRecord]:
     """Every customer orders the plan, gets a page and pays on it, saving the card; no provider is asked for that."""
-    now = datetime.now(UTC)
     for number in range(count):
         account = account_of(number)
         order = CommandId(derive(account, "order"))

@@ -156,8 +156,9 @@ def _renewals(figures: Figures) -> list[Row]:
     held = ", ".join(f"{name} {value}" for name, value in day["memory_mib"].items())
     name = f"{day['renewals']:,} renewals due at once, one engine and one gateway: first attempt to last renewal"
     beside = (
-        f"attempts decided {_per_second(day['attempted_per_s'])}, calls of the gateway "
-        f"{_per_second(day['gateway_calls_per_s'])}; µs of CPU a renewal: {spent}; MiB: {held}"
+        f"at most {day['under_way_max']:,} under way at once, answered after {day['answer_p50_s']} s (p50) and "
+        f"{day['answer_p99_s']} s (p99); {day['transactions']:,} transactions of the engine; µs of CPU a renewal: "
+        f"{spent}; MiB: {held}"
     )
     return [
         (

@@ -1,7 +1,7 @@
-"""A proxy in front of a broker that holds one EndTxn back, and lets it go in the middle of the next transaction.
+"""A proxy in front of a broker: it cuts all connections, or holds one EndTxn back until the next transaction is open.
 
-It reproduces what a network may do: a request is under way, its connection breaks, the client repeats it over another
-one, and the first copy arrives late.
+The latter reproduces what a network may do: a request is under way, its connection breaks, the client repeats it over
+another one, and the first copy arrives late.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class ProxiedKafka(EmbeddedKafka):
 
 
 class Proxy:
-    """Passes frames on; on demand it delays one EndTxn."""
+    """Passes frames on; on demand it cuts every connection, or delays one EndTxn."""
 
     def __init__(self, port: int, broker_port: int) -> None:
         self.port = port
         self._broker_port = broker_port
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], StreamWriter] = {}
         self._held: tuple[StreamWriter, bytes] | None = None
         self._is_armed = False
         self.delays = 0
@@ -57,12 +57,17 @@ class Proxy:
         self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port)
 
     async def stop(self) -> None:
-        """Cut every connection."""
+        """Cut every connection, and take no new ones."""
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Cut every connection; new ones are taken."""
+        tasks = dict(self._clients)
+        for client in tasks.values():
+            client.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def delay_next_end(self) -> None:
         """Hold the next EndTxn, break its connection, and release it after the next batch that is produced."""
@@ -71,20 +76,20 @@ class Proxy:
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        try:
-            upstream_reader, upstream = await asyncio.open_connection(LOOPBACK, self._broker_port)
-        except OSError:
-            writer.close()
-            return
+        self._clients[task] = writer
+        with suppress(asyncio.IncompleteReadError, OSError):
+            try:
+                await self._join(reader, writer)
+            finally:
+                writer.close()
+                del self._clients[task]
+
+    async def _join(self, reader: StreamReader, writer: StreamWriter) -> None:
+        upstream_reader, upstream = await asyncio.open_connection(LOOPBACK, self._broker_port)
         answers = asyncio.create_task(_pump(upstream_reader, writer))
         try:
             await self._forward(reader, writer, upstream)
-        except (asyncio.IncompleteReadError, OSError):
-            pass
         finally:
-            writer.close()
             if self._held is None or self._held[0] is not upstream:
                 upstream.close()
             answers.cancel()

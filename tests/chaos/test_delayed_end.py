@@ -5,21 +5,19 @@ The same trial without the guard does tear a transaction, so the trial can tell.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.embedded.process import free_port
 from infra.kafka.fenced_log import FencedError, FencedLog, Record, UnsureError
 from infra.kafka.log_reader import open_log
 from infra.kafka.topics import Topics, create_topics
-from tests.chaos.proxy import ProxiedKafka, Proxy
-from tests.stack import scratch_dir
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from tests.chaos.proxy import Proxy
 
 pytestmark = pytest.mark.chaos
 
@@ -36,22 +34,6 @@ class UnguardedLog(FencedLog):
 
     def _watch(self, producer: Any) -> None:
         pass
-
-
-@pytest.fixture
-async def proxy() -> AsyncIterator[Proxy]:
-    """A broker that is reached only through a proxy."""
-    with scratch_dir() as data_dir:
-        kafka = ProxiedKafka(data_dir, proxy_port=free_port())
-        proxy = Proxy(kafka._proxy_port, kafka.port)
-        await proxy.start()
-        await asyncio.to_thread(kafka.start)
-        try:
-            await create_topics(f"127.0.0.1:{proxy.port}", TOPICS, partitions=1)
-            yield proxy
-        finally:
-            await asyncio.to_thread(kafka.kill)
-            await proxy.stop()
 
 
 @asynccontextmanager
@@ -98,6 +80,12 @@ async def trial(log: FencedLog, proxy: Proxy, rounds: int) -> list[str]:
     torn = [name for name, count in found.items() if count != RECORDS]
     missing = [name for name in promised if name not in found]
     return torn + missing
+
+
+@pytest.fixture
+async def proxy(proxied: Proxy) -> Proxy:
+    await create_topics(f"127.0.0.1:{proxied.port}", TOPICS, partitions=1)
+    return proxied
 
 
 async def test_a_late_end_tears_nothing(proxy: Proxy) -> None:

@@ -46,14 +46,15 @@ def fetch(payment_id: str, reference: str | None) -> FetchPayment:
     )
 
 
-def closing(payment_id: str, reference: str | None) -> CloseCheckout:
-    """The wish to make a payment unpayable."""
+def closing(payment_id: str, reference: str | None, customer: str | None = None) -> CloseCheckout:
+    """The wish to make a payment unpayable; with the customer's name at the provider, a charge."""
     return CloseCheckout(
         effect_id=EffectId(str(uuid.uuid4())),
         payment_id=PaymentId(payment_id),
         provider="stripe",
         attempt=1,
         reference=reference,
+        customer_reference=customer,
     )
 
 
@@ -70,6 +71,7 @@ def charge(created_at: datetime, customer: str, method: str, **changes: Any) -> 
         "customer_reference": customer,
         "method_reference": method,
         "created_at": created_at,
+        "expires_at": created_at + timedelta(days=5),
         **changes,
     }
     return ChargeMethod(**fields)

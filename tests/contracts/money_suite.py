@@ -55,9 +55,11 @@ async def ask(world: MoneyWorld, payment_id: str, reference: str | None) -> Prov
     return await world.provider.fetch(fetch(payment_id, reference), account=ACCOUNT)
 
 
-async def close(world: MoneyWorld, payment_id: str, reference: str | None) -> ProviderAnswer:
+async def close(
+    world: MoneyWorld, payment_id: str, reference: str | None, customer: str | None = None
+) -> ProviderAnswer:
     """Make the payment unpayable."""
-    return await world.provider.close_checkout(closing(payment_id, reference), account=ACCOUNT)
+    return await world.provider.close_checkout(closing(payment_id, reference, customer), account=ACCOUNT)
 
 
 async def paid_page(world: MoneyWorld) -> tuple[str, ProviderAnswer]:
@@ -198,12 +200,41 @@ class ChargeContract:
         customer, method = await saved(world)
         effect = charge(world.now(), customer, method)
         paid = await charged(world, effect)
-        for found in (await ask(world, effect.payment_id, None), await close(world, effect.payment_id, None)):
+        closed = await close(world, effect.payment_id, None, customer)
+        for found in (await ask(world, effect.payment_id, None), closed):
             assert (found.status, found.reference) == (AnswerStatus.SUCCEEDED, paid.reference)
         world.spoil(method, authenticates=True)
         waiting = charge(world.now(), customer, method)
-        await charged(world, waiting)
-        assert (await close(world, waiting.payment_id, None)).status is AnswerStatus.CLOSED
+        asked = await charged(world, waiting)
+        assert (await close(world, waiting.payment_id, None, customer)).status is AnswerStatus.CLOSED
+        world.pay(asked)
+        assert world.charges(waiting.payment_id) == []
+        never = charge(world.now(), customer, method)
+        assert (await close(world, never.payment_id, None, customer)).status is AnswerStatus.CLOSED
+
+    async def test_a_charge_is_not_made_after_its_time(self, world: MoneyWorld) -> None:
+        effect = charge(world.now(), *await saved(world))
+        world.drop_next_call()
+        await charged(world, effect)
+        world.advance(days=5)
+        for _ in range(2):
+            assert (await charged(world, effect)).status is AnswerStatus.CLOSED
+        assert world.charges(effect.payment_id) == []
+
+    async def test_a_charge_that_was_made_in_time_is_found_after_it(self, world: MoneyWorld) -> None:
+        customer, method = await saved(world)
+        effect = charge(world.now(), customer, method)
+        world.lose_next_answer()
+        await charged(world, effect)
+        world.spoil(method, authenticates=True)
+        waiting = charge(world.now(), customer, method)
+        asked = await charged(world, waiting)
+        world.advance(days=65)
+        found = await charged(world, effect)
+        assert (found.status, found.amount) == (AnswerStatus.SUCCEEDED, PRICE)
+        assert world.charges(effect.payment_id) == [PRICE]
+        still = await charged(world, waiting)
+        assert (still.status, still.reference) == (AnswerStatus.ACTION_REQUIRED, asked.reference)
 
     async def test_a_method_that_nobody_saved_is_refused(self, world: MoneyWorld) -> None:
         customer, _ = await saved(world)

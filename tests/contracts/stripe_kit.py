@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.money import Money
 from infra.stripe.adapter import StripeOptions, StripeProvider
+from infra.stripe.names import SESSION_PREFIX
 from tests.contracts.sandbox_kit import wait_for
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from domain.effects import ProviderAnswer
     from tests.contracts.sandbox_kit import SandboxUnderTest
 
+REFUND_BOUNCES_CARD = "4000000000005126"
 DECLINED_CARD = "4000000000009995"
 RETURN_URL = "https://shop.example/back"
 
@@ -29,7 +31,7 @@ class StripeWorld:
 
     def __init__(self, sandbox: SandboxUnderTest) -> None:
         self.sandbox = sandbox
-        self.provider: StripeProvider = provider_of(sandbox)
+        self.provider: StripeProvider = provider_of(sandbox, events_a_page=2)
 
     def now(self) -> datetime:
         return self.sandbox.clock.now()
@@ -85,3 +87,21 @@ class StripeWorld:
         entries = [entry for entry in self.sandbox.books() if entry["object"] == "refund"]
         mine = [entry for entry in entries if entry["metadata"]["payment_id"] == payment_id]
         return sum(entry["amount"] for entry in mine if entry["status"] != "failed")
+
+    def bank_disputes(self, payment_reference: str) -> str:
+        name = "checkout_session" if payment_reference.startswith(SESSION_PREFIX) else "payment_intent"
+        return str(self.sandbox.control("POST", "disputes", {name: payment_reference})["id"])
+
+    def bank_decides(self, dispute_reference: str, *, won: bool) -> None:
+        self.sandbox.control("POST", f"disputes/{dispute_reference}", {"outcome": "won" if won else "lost"})
+
+    def pay_with_a_card_that_takes_nothing_back(self, asked: ProviderAnswer) -> None:
+        self.sandbox.pay(str(asked.confirmation_url), REFUND_BOUNCES_CARD)
+
+    def bounce(self, refund_reference: str) -> None:
+        self.advance(seconds=11)
+        refunds = self.sandbox.client.v1.refunds
+        wait_for(lambda: refunds.retrieve(refund_reference).status == "failed", what="the refund bounces")
+
+    def fail_next_question(self) -> None:
+        self.sandbox.fault("refuse", method="*", count=1)

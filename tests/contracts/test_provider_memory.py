@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.money import Money
-from infra.memory.provider import Collection, MemoryProvider
+from infra.memory.provider import MemoryProvider
 from tests.contracts.money_suite import ChargeContract, RefundContract
 from tests.contracts.provider_suite import ProviderContract
+from tests.contracts.report_suite import ReportContract
 
 if TYPE_CHECKING:
     from domain.effects import ProviderAnswer
+    from infra.memory.books import Collection
 
 
 class MemoryWorld:
     """Everything is one object."""
 
     def __init__(self) -> None:
-        self.provider = MemoryProvider(refused_currencies=frozenset({"XXX"}))
+        self.provider = MemoryProvider(now=self.now, refused_currencies=frozenset({"XXX"}), reports_a_page=2)
         self._now = datetime(2030, 1, 31, tzinfo=UTC)
         self._refunds_fail = False
 
@@ -63,6 +66,23 @@ class MemoryWorld:
         self.provider.settle_refund(refund_reference, succeeds=not self._refunds_fail)
         self.provider.refunds_become = RefundAnswerStatus.SUCCEEDED
 
+    def bank_disputes(self, payment_reference: str) -> str:
+        report = self.provider.dispute(payment_reference, self.now())
+        assert report is not None
+        return report.reference
+
+    def bank_decides(self, dispute_reference: str, *, won: bool) -> None:
+        self.provider.decide_dispute(dispute_reference, self.now(), DisputeStatus.WON if won else DisputeStatus.LOST)
+
+    def pay_with_a_card_that_takes_nothing_back(self, asked: ProviderAnswer) -> None:
+        self.pay(asked)
+
+    def bounce(self, refund_reference: str) -> None:
+        self.provider.bounce_refund(refund_reference, self.now())
+
+    def fail_next_question(self) -> None:
+        self.drop_next_call()
+
     def charges(self, payment_id: str) -> list[Money]:
         entries = self._entries(payment_id)
         return [entry.amount for entry in entries if entry.status is AnswerStatus.SUCCEEDED]
@@ -75,7 +95,7 @@ class MemoryWorld:
         return [entry for entry in entries if entry.payment_id == payment_id]
 
 
-class TestMemoryProvider(ProviderContract, ChargeContract, RefundContract):
+class TestMemoryProvider(ProviderContract, ChargeContract, RefundContract, ReportContract):
     @pytest.fixture
     def world(self) -> MemoryWorld:
         return MemoryWorld()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.contracts.money_suite import ChargeContract, RefundContract
 from tests.contracts.provider_suite import ProviderContract
+from tests.contracts.report_suite import ReportContract
 from tests.contracts.stripe_kit import StripeWorld
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tests.contracts.sandbox_kit import SandboxUnderTest
 
 
-class TestStripeProvider(ProviderContract, ChargeContract, RefundContract):
+class TestStripeProvider(ProviderContract, ChargeContract, RefundContract, ReportContract):
     @pytest.fixture
     async def world(self, sandbox: SandboxUnderTest) -> AsyncIterator[StripeWorld]:
         world = StripeWorld(sandbox)

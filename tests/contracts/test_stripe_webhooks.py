@@ -14,7 +14,8 @@ from domain.ids import RefundId
 from domain.money import Money
 from domain.payments.commands import ReportPayment
 from domain.refunds.commands import AnswerRefund
-from infra.stripe.webhooks import WebhookRejectedError, WebhookReport, read
+from domain.reports import ProviderReport
+from infra.stripe.webhooks import WebhookRejectedError, read
 from tests.contracts.effects_kit import ACCOUNT, charge, checkout, fetch, refund
 from tests.contracts.sandbox_kit import wait_for
 from tests.contracts.stripe_kit import provider_of
@@ -51,13 +52,13 @@ def signed(payload: bytes, secret: str = SECRET, age_s: int = 0) -> str:
 
 def report(payload: bytes) -> Any:
     found = read(payload, signed(payload), SECRETS)
-    return found.command if isinstance(found, WebhookReport) else found
+    return found.command if isinstance(found, ProviderReport) else found
 
 
 def test_a_paid_session_is_money() -> None:
     payload = event()
     found = read(payload, signed(payload), SECRETS)
-    assert isinstance(found, WebhookReport)
+    assert isinstance(found, ProviderReport)
     assert found.account == ACCOUNT
     assert isinstance(found.command, ReportPayment)
     assert (found.command.payment_id, found.command.provider, found.report_id) == ("payment-1", "stripe", "evt_1")
@@ -221,7 +222,7 @@ def test_a_refund_is_answered(
     metadata = {"refund_id": "refund-1", "payment_id": "payment-1", "account": ACCOUNT}
     payload = event(type_, object="refund", id="re_1", metadata=metadata, **changes)
     found = read(payload, signed(payload), SECRETS)
-    assert isinstance(found, WebhookReport)
+    assert isinstance(found, ProviderReport)
     assert (found.account, found.report_id) == (ACCOUNT, "evt_1")
     assert found.command == AnswerRefund(
         refund_id=RefundId("refund-1"),
@@ -250,7 +251,7 @@ def test_a_refund_that_is_not_ours_or_not_readable_says_nothing(changes: dict[st
 def commands(sandbox: SandboxUnderTest, receiver: Receiver) -> list[Any]:
     """What the webhooks that arrived so far say."""
     found = [read(item.payload, item.signature, (sandbox.settings.webhook_secret,)) for item in receiver.delivered]
-    return [webhook.command for webhook in found if isinstance(webhook, WebhookReport)]
+    return [webhook.command for webhook in found if isinstance(webhook, ProviderReport)]
 
 
 async def test_the_sandboxs_webhooks_are_read(sandbox: SandboxUnderTest, receiver: Receiver) -> None:

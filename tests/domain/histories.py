@@ -60,9 +60,10 @@ def reported(told: ProviderAnswer, *, provider: str = "stripe", payment_id: Paym
     return ReportPayment(payment_id=payment_id, provider=provider, report_id="evt_1", answer=told)
 
 
-def placed(*prices: str, at: datetime = T0, **changed: Any) -> Spec:
-    """An order whose page is being opened."""
-    return given().when(place(*(prices or ("solaris:own",)), **changed), at=at, command_id=ORDER.command).happens()
+def placed(*prices: str, at: datetime = T0, under: dict[str, Any] | None = None, **changed: Any) -> Spec:
+    """An order whose page is being opened; `under` are the `prices` or `policies` that it was placed under."""
+    order = place(*(prices or ("solaris:own",)), **changed)
+    return given().when(order, at=at, command_id=ORDER.command, **(under or {})).happens()
 
 
 def opened(*prices: str, **changed: Any) -> Spec:
@@ -109,9 +110,11 @@ def subscribed(*prices: str, at: datetime = T0, **changed: Any) -> Spec:
     return spec.when(reported(paid(total, **METHOD_FIELDS)), at=at).happens()
 
 
-def bought_too(spec: Spec, *prices: str, at: datetime, ids: Ids, **changed: Any) -> Spec:
+def bought_too(
+    spec: Spec, *prices: str, at: datetime, ids: Ids, under: dict[str, Any] | None = None, **changed: Any
+) -> Spec:
     """One more order of the same account, placed and paid."""
-    spec = spec.when(place(*prices, **changed), at=at, command_id=ids.command).happens()
+    spec = spec.when(place(*prices, **changed), at=at, command_id=ids.command, **(under or {})).happens()
     spec = spec.when(answered(ids.checkout, OPENED, ids=ids), at=at).happens()
     total = spec.account.orders[ids.order].total
     return spec.when(reported(paid(total), payment_id=ids.payment), at=at).happens()
@@ -158,7 +161,9 @@ def charge(spec: Spec) -> Payment:
     return spec.account.payments[spec.account.orders[order_id].payment_id]
 
 
-def charge_answered(spec: Spec, status: AnswerStatus, *, at: datetime, **fields: Any) -> Spec:
+def charge_answered(
+    spec: Spec, status: AnswerStatus, *, at: datetime, under: dict[str, Any] | None = None, **fields: Any
+) -> Spec:
     """The provider says what became of the charge."""
     payment = charge(spec)
     assert payment.call is not None
@@ -166,7 +171,7 @@ def charge_answered(spec: Spec, status: AnswerStatus, *, at: datetime, **fields:
         fields = {"amount": payment.amount, "paid_at": at, **fields}
     told = ProviderAnswer(**{"status": status, "reference": f"charge of {payment.id}", **fields})
     answer_command = AnswerCall(payment_id=payment.id, effect_id=payment.call.effect_id, attempt=1, answer=told)
-    return spec.when(answer_command, at=at).happens()
+    return spec.when(answer_command, at=at, **(under or {})).happens()
 
 
 def refund(spec: Spec) -> Refund:

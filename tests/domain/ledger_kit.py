@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from domain.balance.events import BalanceRefunded, BalanceReturned, BalanceUsed, CreditGranted, CreditTakenBack
 from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
 from domain.ledger.accounts import (
+    CREDITS_GRANTED,
+    CUSTOMER_CREDIT,
     DEFERRED_REVENUE,
     DISCOUNTS,
     DISPUTES,
@@ -23,7 +26,7 @@ from domain.ledger.accounts import (
 from domain.ledger.entries import Posting, Schedule, ScheduleId, moved
 from domain.ledger.journal import RULES, after, needs, post
 from domain.payments.events import PaymentSucceeded
-from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundReversed, RefundSucceeded
 
 if TYPE_CHECKING:
     from domain.ledger.journal import Entry
@@ -84,6 +87,21 @@ class Folded:
                 self.totals["paid", event.amount.currency] += event.amount.amount
             case RefundRequested():
                 self.totals["promised", event.amount.currency] += event.amount.amount
+            case CreditGranted() | CreditTakenBack():
+                sign = 1 if isinstance(event, CreditGranted) else -1
+                self.totals["granted", event.amount.currency] += sign * event.amount.amount
+                self.totals["balance", event.amount.currency] += sign * event.amount.amount
+            case BalanceUsed() | BalanceReturned():
+                sign = 1 if isinstance(event, BalanceReturned) else -1
+                self.totals["balance", event.amount.currency] += sign * event.amount.amount
+            case BalanceRefunded():
+                self.totals["onto balance", event.amount.currency] += event.amount.amount
+                self.totals["balance", event.amount.currency] += event.amount.amount
+            case RefundReinstated():
+                self.totals["promised", event.amount.currency] += event.amount.amount
+                self.totals["refused", event.amount.currency] -= event.amount.amount
+                self.totals["reinstated", event.amount.currency] += event.amount.amount
+                self.seen -= {("gone", event.refund_id), ("refused", event.refund_id)}
             case RefundSucceeded() if self._is_new("gone", event.refund_id):
                 self.totals["returned", event.amount.currency] += event.amount.amount
             case DisputeOpened() | DisputeUpdated() | DisputeWon() | DisputeLost() | DisputeClosed():
@@ -118,8 +136,11 @@ class Folded:
         cash = sum(amount for account, amount in of.items() if account.startswith(PROVIDER_CASH))
         paid, returned = self.totals["paid", currency], self.totals["returned", currency]
         promised, disputed = self.totals["promised", currency], self.totals["disputed", currency]
-        assert cash == paid - returned - disputed
-        assert paid - returned >= 0, "only a bank may take what went back already, or has not come"
+        onto_balance, granted = self.totals["onto balance", currency], self.totals["granted", currency]
+        assert cash == paid - (returned - onto_balance) - disputed
+        assert of.get(CUSTOMER_CREDIT, 0) == self.totals["balance", currency] >= 0
+        assert of.get(CREDITS_GRANTED, 0) == granted
+        assert paid - (returned - onto_balance) >= 0, "only a bank may take what went back already, or has not come"
         assert of.get(DISPUTES, 0) == disputed >= 0
         assert of.get(REFUNDS_PAYABLE, 0) == promised - returned >= 0
         assert of.get(DEFERRED_REVENUE, 0) >= 0
@@ -132,8 +153,11 @@ class Folded:
             if kind_of(account) in {Kind.INCOME, Kind.CONTRA_INCOME}
         )
         unapplied = -of.get(RECEIVABLES, 0)
-        assert income + of.get(DEFERRED_REVENUE, 0) + unapplied == paid - promised - disputed
-        assert income + disputed >= 0, "more was given back than was paid"
+        owed = of.get(DEFERRED_REVENUE, 0) + unapplied + of.get(CUSTOMER_CREDIT, 0)
+        assert income + owed == paid - (promised - onto_balance) - disputed
+        # What went unknown to us may be promised a second time by then; the provider refuses that.
+        reinstated = self.totals["reinstated", currency]
+        assert income + disputed + granted + reinstated >= 0, "more was given back than was paid"
 
     def check_at_rest(self) -> None:
         """Nothing waits: all money was earned or went back, but for what a provider refused to take back."""

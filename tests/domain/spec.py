@@ -20,6 +20,7 @@ from domain.ids import CommandId, EffectId, OrderId, PaymentId, PriceId, Product
 from domain.money import Money
 from domain.policies.reactions import pending, react
 from domain.policies.settings import Policies
+from domain.policies.terms import agreed
 from domain.promo import decider as promo_decider
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def price(
     return Price(id=PriceId(name), amount=amount, period=period, active=active, trial_days=trial_days)
 
 
+AGREED = agreed(None, POLICIES, is_plan=True)
+"""The terms of a plan whose product says nothing of its own."""
+AGREED_FOR_FILMS = agreed(None, POLICIES, is_plan=False)
 MONTH = Period(count=1, unit=PeriodUnit.MONTH)
 CATALOGUE = (
     product("solaris", price("solaris:own", usd(999)), price("solaris:eur", Money(amount=899, currency="EUR"))),
@@ -268,13 +272,18 @@ class CatalogDecision:
         self._spec = spec
         self._command = command
 
+    @property
+    def events(self) -> tuple[Any, ...]:
+        return catalog_decider.decide(self._spec.state, self._command)
+
     def then(self, *expected: Any) -> None:
         """It has exactly these events."""
-        assert catalog_decider.decide(self._spec.state, self._command) == expected
+        assert self.events == expected
 
-    def then_rejected(self, error: type[DomainError], **facts: str) -> None:
-        """A rule is broken."""
+    def then_rejected(self, error: type[DomainError], *, said: tuple[str, ...] = (), **facts: str) -> None:
+        """A rule is broken, and these words are among what is told."""
         with pytest.raises(error) as caught:
-            catalog_decider.decide(self._spec.state, self._command)
+            _ = self.events
         assert facts.items() <= caught.value.facts.items()
+        assert all(words in caught.value.detail for words in said)
         assert "{" not in caught.value.detail

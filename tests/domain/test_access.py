@@ -29,7 +29,7 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Spec, given, usd
+from tests.domain.spec import AGREED, DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
 FILM = Resource("film:solaris")
 RENTED = Resource("film:stalker")
@@ -90,6 +90,7 @@ def test_a_plan_begins_with_the_payment() -> None:
             access_end=end + POLICIES.grace,
             renew_at=end - 3 * DAY,
             paid=(paid_period(ORDER, start, end),),
+            terms=AGREED,
         ),
         EntitlementGranted(
             resource=ROLE,

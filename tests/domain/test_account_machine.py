@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from domain.balance.commands import GrantCredit, TakeBackCredit
 from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.ids import PriceId
@@ -17,7 +18,8 @@ from domain.operations.commands import ResumeOverdue
 from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
-from domain.policies.settings import DisputeAccess, RefundAccess
+from domain.policies.settings import DisputeAccess, PlanChangeRemainder, RefundAccess
+from domain.policies.terms import Terms
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
 from domain.refunds.commands import RequestRefund
@@ -33,6 +35,7 @@ from domain.subscriptions.commands import (
     StartTrial,
 )
 from tests.domain.histories import place
+from tests.domain.spec import usd
 from tests.domain.world import LAWS, World, the_books_agree
 
 if TYPE_CHECKING:
@@ -71,6 +74,11 @@ SPANS = (
 )
 CODES = st.sampled_from([None, None, None, "HALF", "FREE", "ONCE", "FIVE"])
 MONTHS = st.sampled_from([None, None, 3, 6])
+TERMS = (
+    None,
+    Terms(grace=timedelta(0), renewal_offsets=(timedelta(hours=-6),), refund_window=timedelta(0)),
+    Terms(grace=timedelta(days=9), renewal_offsets=(timedelta(days=-1), timedelta(days=8)), refund_unused=False),
+)
 ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
 FOLLOWS_OFTEN = (RefundAccess.FOLLOWS,) * 3
 STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
@@ -84,11 +92,19 @@ class AccountMachine(RuleBasedStateMachine):
         self.world = World()
 
     @initialize(
-        dispute_access=st.sampled_from(DisputeAccess), refund_access=st.sampled_from((*FOLLOWS_OFTEN, *RefundAccess))
+        dispute_access=st.sampled_from(DisputeAccess),
+        refund_access=st.sampled_from((*FOLLOWS_OFTEN, *RefundAccess)),
+        remainder=st.sampled_from(PlanChangeRemainder),
     )
-    def the_business_decides(self, dispute_access: DisputeAccess, refund_access: RefundAccess) -> None:
-        policies = replace(self.world.policies, dispute_access=dispute_access, refund_access=refund_access)
-        self.world.policies = policies
+    def the_business_decides(
+        self, dispute_access: DisputeAccess, refund_access: RefundAccess, remainder: PlanChangeRemainder
+    ) -> None:
+        self.world.policies = replace(
+            self.world.policies,
+            dispute_access=dispute_access,
+            refund_access=refund_access,
+            plan_change_remainder=remainder,
+        )
 
     def pick(self, data: Any, things: Any, label: str) -> Any:
         return data.draw(st.sampled_from(sorted(things, key=repr)), label=label)
@@ -122,6 +138,13 @@ class AccountMachine(RuleBasedStateMachine):
         else:
             self.world.relay(self.world.words.popleft())
 
+    @rule(amount=st.sampled_from([1, 250, 500, 999, 999, 2500, -1, -250, -999]))
+    def a_manager_grants_credit_or_takes_it_back(self, amount: int) -> None:
+        if amount > 0:
+            self.world.do(GrantCredit(amount=usd(amount), reason="kindness"))
+        else:
+            self.world.do(TakeBackCredit(amount=usd(-amount), reason="a mistake"))
+
     @rule(part=st.sampled_from([None, 1, 1000, 3333, 10_000]))
     def a_manager_changes_the_personal_discount(self, part: int | None) -> None:
         for discount_id in tuple(self.world.account.personal_discounts):
@@ -134,6 +157,11 @@ class AccountMachine(RuleBasedStateMachine):
     def a_manager_changes_the_months_discounts(self, table: dict[int, int]) -> None:
         steps = tuple(MonthsStep(months=months, basis_points=part) for months, part in table.items())
         self.world.months = MonthsDiscounts(steps=steps)
+
+    @rule(product=st.sampled_from(["cinema", "kids", "solaris"]), terms=st.sampled_from(TERMS))
+    def a_manager_changes_the_terms_of_a_product(self, product: str, terms: Terms | None) -> None:
+        is_film = terms is not None and product == "solaris"
+        self.world.sell(product, Terms(refund_window=terms.refund_window) if terms and is_film else terms)
 
     @precondition(lambda self: self.running())
     @rule(data=st.data())
@@ -207,13 +235,14 @@ class AccountMachine(RuleBasedStateMachine):
         self.the_gateway_carries_out_all_calls_now()
 
     @precondition(lambda self: self.world.unanswered)
-    @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose"]))
+    @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose", "deny"]))
     def the_gateway_carries_out_a_call(self, data: Any, trouble: str | None) -> None:
         effect: Effect = self.pick(data, self.world.unanswered, "call")
         self.world.provider.drop_calls = int(trouble == "drop")
         self.world.provider.lose_answers = int(trouble == "lose")
+        self.world.provider.deny_refunds = int(trouble == "deny")
         self.world.carry_out(effect)
-        self.world.provider.drop_calls = self.world.provider.lose_answers = 0
+        self.world.provider.drop_calls = self.world.provider.lose_answers = self.world.provider.deny_refunds = 0
 
     @precondition(lambda self: self.world.unanswered)
     @rule()

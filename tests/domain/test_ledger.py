@@ -29,7 +29,7 @@ from domain.money import AMOUNT_MAX, Money
 from domain.orders.events import OrderPaid, OrderPaymentWaived, OrderPlaced
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.payments.events import PaymentSucceeded
-from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundReversed, RefundSucceeded
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.events import (
     PlanChanged,
@@ -187,6 +187,18 @@ def bounced(amount: int) -> RefundReversed:
 
 def refused(amount: int) -> RefundFailed:
     return RefundFailed(refund_id=REFUND, payment_id=PAYMENT, amount=usd(amount), reason="no")
+
+
+def reinstated(amount: int) -> RefundReinstated:
+    return RefundReinstated(
+        refund_id=REFUND,
+        payment_id=PAYMENT,
+        order_id=ORDER,
+        provider="stripe",
+        amount=usd(amount),
+        reference="re_2",
+        reinstated_at=T0,
+    )
 
 
 class Ledger:
@@ -502,6 +514,19 @@ class TestRefunds:
         ledger = film_bought().given(promised(999), gone(999))
         ledger.when(refused(999)).then((CASH, "refunds_payable", 999), ("refunds_payable", "refunds", 999))
         ledger.balances(THE_END, provider_cash=999, earned_revenue=999)
+
+    def test_money_that_was_refused_and_went_after_all_is_taken_from_what_there_is_now(self) -> None:
+        ledger = month_bought().given(promised(1000), refused(1000))
+        late = T0 + 10 * DAY
+        ledger.when(reinstated(1000), at=late).then(("deferred_revenue", "refunds_payable", 1000))
+        ledger.when(gone(1000), at=late).then(("refunds_payable", CASH, 1000))
+        ledger.balances(late, provider_cash=2000, deferred_revenue=1000, earned_revenue=1000)
+        ledger.balances(THE_END, provider_cash=2000, earned_revenue=2000)
+        ledger.given(gone(1000), at=late).then()
+
+    def test_and_after_the_time_is_over_out_of_refunds(self) -> None:
+        ledger = month_bought().given(promised(1000), refused(1000))
+        ledger.when(reinstated(1000), at=END + DAY).then(("refunds", "refunds_payable", 1000))
 
 
 class TestSchedules:

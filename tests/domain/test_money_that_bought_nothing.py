@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.effects import AnswerStatus
+from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.ids import Resource
 from domain.orders.commands import CancelOrder
 from domain.orders.state import OrderStatus
@@ -30,6 +30,7 @@ from tests.domain.histories import (
     place,
     placed,
     refund,
+    refund_answer,
     reported,
     subscribed,
     subscription,
@@ -105,6 +106,8 @@ def test_paid_twice_the_second_goes_back() -> None:
     twice = paid_once.when(reported(told, payment_id=earlier.id), at=T0 + 29 * DAY).happens()
     goes_back(twice, usd(999), "the order was paid twice")
     assert subscription(twice).period_end == subscription(paid_once).period_end
+    back = twice.when(refund_answer(refund(twice), RefundAnswerStatus.SUCCEEDED), at=T0 + 29 * DAY).happens()
+    assert subscription(back) == subscription(paid_once), "what the first one bought stays"
     assert charge(second).id != earlier.id
 
 

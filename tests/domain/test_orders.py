@@ -35,7 +35,20 @@ from domain.payments.events import PaymentCloseRequested, PaymentCreated
 from domain.payments.state import CloseReason
 from domain.policies.settings import Policies, RepeatedOrder
 from tests.domain.histories import CLOSED, PAGE, answered, bought, cancelled_early, cancelling, opened, place, placed
-from tests.domain.spec import DAY, HOUR, MONTH, OFFERS, ORDER, POLICIES, SECOND, T0, given, usd
+from tests.domain.spec import (
+    AGREED,
+    AGREED_FOR_FILMS,
+    DAY,
+    HOUR,
+    MONTH,
+    OFFERS,
+    ORDER,
+    POLICIES,
+    SECOND,
+    T0,
+    given,
+    usd,
+)
 
 FILM_LINE = OrderLine(
     product_id=ProductId("solaris"),
@@ -46,6 +59,7 @@ FILM_LINE = OrderLine(
     unit_price=usd(999),
     quantity=1,
     total=usd(999),
+    terms=AGREED_FOR_FILMS,
 )
 
 
@@ -113,6 +127,7 @@ def test_a_plan_by_the_month_is_ordered_for_several_months() -> None:
             total=usd(2997),
             period=MONTH,
             subscription_id=ORDER.subscription("cinema"),
+            terms=AGREED,
         ),
     )
 

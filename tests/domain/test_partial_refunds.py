@@ -24,9 +24,10 @@ from domain.subscriptions.commands import (
     ResumeSubscription,
 )
 from domain.subscriptions.events import PlanChanged, SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
-from domain.subscriptions.state import SubscriptionStatus
+from domain.subscriptions.state import Source, SubscriptionStatus
 from tests.domain.histories import bought, bought_too, paid_period, refund_answer, subscribed, subscription, until
 from tests.domain.spec import DAY, HOUR, MINUTE, ORDER, POLICIES, SECOND, T0, Ids, Spec, usd
+from tests.domain.test_balance import KEPT, ordering, paying
 from tests.domain.test_plan_changes import CHANGE, change, changed, changing, told
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ def given_back(
     asked = ask(amount, ids=ids, by_manager=by_manager)
     spec = spec.when(asked, at=at, command_id=name, policies=policies).happens()
     return spec.when(refund_answer(newest(spec), SUCCEEDED), at=at, policies=policies).happens()
+
+
+def settled(spec: Spec, *, at: datetime) -> Spec:
+    """The provider gives all that it was asked for."""
+    for refund in tuple(spec.account.refunds.values()):
+        if refund.call is not None:
+            spec = spec.when(refund_answer(refund, SUCCEEDED), at=at).happens()
+    return spec
 
 
 def seconds_kept(amount: int, whole: int = 999, length: timedelta = END - T0) -> timedelta:
@@ -204,6 +213,19 @@ class TestWithAChangeOfPlan:
         assert subscription(part).period_end == before.period_start + seconds_kept(1499, price, length)
         assert len(part.account.refunds) == 1
 
+    def test_credit_that_goes_back_takes_nothing_of_its_own_order(self) -> None:
+        spec = changing(subscribed("cinema:month", "kids:month"))
+        spec = spec.when(told(AnswerStatus.SUCCEEDED), at=MIDDLE).happens()
+        spec = spec.when(ask(ids=CHANGE), at=MIDDLE).happens()
+        assert {refund.payment_id: refund.amount for refund in spec.account.refunds.values()} == {
+            CHANGE.payment: usd(1500),
+            ORDER.payment: usd(499),
+        }
+        running = [
+            held.product_id for held in settled(spec, at=MIDDLE).account.subscriptions.values() if held.is_running
+        ]
+        assert running == ["kids"]
+
 
 class TestCancelledAtOnce:
     def test_what_is_on_its_way_is_not_given_twice(self) -> None:
@@ -232,6 +254,78 @@ class TestAPartOfAFilm:
         assert set(without.account.entitlements) == {FILM}
         assert subscription(without).status is SubscriptionStatus.ENDED
         assert given_back(without, at=T0).account.entitlements == {}
+
+
+class TestWithTheBalance:
+    """What the balance and money paid together, they bought together."""
+
+    def subscribed(self, *prices: str, amount: int = 300) -> Spec:
+        return paying(ordering(amount, *(prices or ("cinema:month",))))
+
+    def test_a_part_counts_against_the_whole_price_whichever_payment_it_goes_back_to(self) -> None:
+        for payment_id in (KEPT, ORDER.payment):
+            asked = RequestRefund(payment_id=payment_id, amount=300)
+            spec = settled(self.subscribed().when(asked, at=T0).happens(), at=T0)
+            assert subscription(spec).period_end == T0 + seconds_kept(300)
+
+    def test_all_of_one_of_them_leaves_the_time_of_the_other(self) -> None:
+        asked = RequestRefund(payment_id=KEPT, amount=300, by_manager=True)
+        spec = self.subscribed().when(asked, at=MIDDLE).happens()
+        assert subscription(spec).paid == (paid_period(ORDER, T0, T0 + seconds_kept(300), 699),), (
+            "more than what is unused of it, but not of all"
+        )
+        rest = spec.when(RequestRefund(payment_id=ORDER.payment), at=MIDDLE).happens()
+        assert [refund.amount for refund in rest.account.refunds.values()] == [usd(300), usd(199)]
+        assert subscription(settled(rest, at=MIDDLE)).status is SubscriptionStatus.ENDED
+
+    def test_without_an_amount_each_has_its_part_and_the_time_goes_with_it(self) -> None:
+        spec = self.subscribed().when(ask(), at=MIDDLE).happens()
+        assert {refund.payment_id: refund.amount for refund in spec.account.refunds.values()} == {
+            ORDER.payment: usd(349),
+            KEPT: usd(150),
+        }
+        end = T0 + seconds_kept(150)
+        assert subscription(spec).paid[0].end == end, "what went onto the balance is there at once"
+        refused = refund_answer(next(iter(spec.account.refunds.values())), RefundAnswerStatus.FAILED, detail="no")
+        assert subscription(spec.when(refused, at=MIDDLE).happens()).period_end == end
+        assert subscription(settled(spec, at=MIDDLE)).status is SubscriptionStatus.ENDED
+
+    def test_what_one_is_to_give_back_beyond_its_part_is_not_given_back_by_the_other(self) -> None:
+        asked = RequestRefund(payment_id=ORDER.payment, amount=450, by_manager=True)
+        spec = self.subscribed().when(asked, at=MIDDLE, command_id="refund 1").happens()
+        more = RequestRefund(payment_id=KEPT, amount=50)
+        spec.when(more, at=MIDDLE).then_rejected(RefundExceedsPayment, left_amount="49")
+
+    def test_several_plans_lose_first_what_the_payment_itself_bought(self) -> None:
+        """999 of the balance paid for the cinema, 201 of it and 299 of money for the kids."""
+        both = self.subscribed("cinema:month", "kids:month", amount=1200)
+        spec = settled(both.when(ask(299), at=T0).happens(), at=T0)
+        paid = {str(held.product_id): held.paid[0].sources for held in spec.account.subscriptions.values()}
+        assert paid == {
+            "cinema": (Source(payment_id=KEPT, amount=999),),
+            "kids": (Source(payment_id=KEPT, amount=201),),
+        }
+
+    def test_of_a_film_the_customer_gets_all_of_both_or_nothing(self) -> None:
+        spec = self.subscribed("solaris:own")
+        for payment_id, amount in ((KEPT, 300), (ORDER.payment, 699)):
+            part = RequestRefund(payment_id=payment_id, amount=amount)
+            spec.when(part, at=T0).then_rejected(RefundPartialUnavailable, allowed_amount="999")
+        whole = settled(spec.when(ask(), at=T0).happens(), at=T0)
+        assert whole.account.entitlements == {}
+        assert whole.account.balances == {"USD": 300}
+
+    def test_a_film_whose_other_part_a_manager_gave_back_goes_with_the_rest(self) -> None:
+        given_back = RequestRefund(payment_id=KEPT, by_manager=True, amount=300)
+        spec = self.subscribed("solaris:own").when(given_back, at=T0, command_id="refund 1").happens()
+        assert FILM in spec.account.entitlements
+        assert settled(spec.when(ask(699), at=T0).happens(), at=T0).account.entitlements == {}
+
+    def test_where_access_stays_the_unused_part_goes_back_once(self) -> None:
+        asked = RequestRefund(payment_id=KEPT, amount=300, by_manager=True)
+        spec = self.subscribed().when(asked, at=T0, policies=KEEPS).happens()
+        spec = spec.when(ask(), at=MIDDLE, policies=KEEPS).happens()
+        assert [refund.amount for refund in spec.account.refunds.values()] == [usd(300), usd(199)]
 
 
 class TestByPolicy:
@@ -281,6 +375,13 @@ class TestReversed:
         spec = spec.when(self.bounced(newest(spec)), at=MIDDLE + DAY).happens()
         spec = given_back(spec, 300, at=MIDDLE + DAY)
         assert subscription(spec).period_end == T0 + seconds_kept(300)
+
+    def test_time_that_comes_back_brings_no_film_whose_money_went_with_another_part(self) -> None:
+        spec = given_back(bought("solaris:own", "cinema:month"), 999, at=T0)
+        part = newest(spec)
+        over = given_back(spec, at=T0)
+        back = over.when(self.bounced(part), at=T0).happens()
+        assert set(back.account.entitlements) == {ROLE}
 
     def test_of_two_parts_one_comes_back(self) -> None:
         spec = given_back(subscribed(), 300, at=MIDDLE)

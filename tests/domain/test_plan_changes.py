@@ -27,7 +27,7 @@ from domain.orders.events import OrderAlreadyPlaced, OrderFailed, OrderFulfilled
 from domain.orders.state import OrderPurpose, OrderStatus
 from domain.payments.commands import ExpirePayment
 from domain.policies.reactions import react
-from domain.policies.settings import Policies
+from domain.policies.settings import PlanChangeRemainder, Policies
 from domain.refunds.commands import RequestRefund
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.commands import (
@@ -59,7 +59,7 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Ids, Spec, given, usd
+from tests.domain.spec import AGREED, DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Ids, Spec, given, usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +129,7 @@ class TestNow:
                     customer_reference="cus_1",
                     method_reference="pm_1",
                     created_at=MIDDLE,
+                    expires_at=MIDDLE + POLICIES.plan_change_expiry,
                 )
             )
         )
@@ -166,6 +167,7 @@ class TestNow:
                 renew_at=end - 3 * DAY,
                 renewed_at=at,
                 paid=(PaidPeriod(order_id=CHANGE.order, start=at, end=end, sources=sources),),
+                terms=AGREED,
             ),
             EntitlementGranted(
                 resource=ROLE,
@@ -208,7 +210,7 @@ class TestNow:
         assert {asked.requested_by for asked in spec.account.refunds.values()} == {RefundedBy.POLICY}
 
     def test_by_setting_the_rest_is_kept(self) -> None:
-        keep = Policies(plan_change_refunds=False)
+        keep = Policies(plan_change_remainder=PlanChangeRemainder.KEEP)
         yearly = bought_too(subscribed(), "cinema:quarter", at=T0 + DAY, ids=SECOND)
         spec = yearly.when(change("kids:month"), at=MIDDLE, command_id=CHANGE.command, policies=keep).happens()
         assert spec.account.refunds == {}

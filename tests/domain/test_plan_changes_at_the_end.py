@@ -88,7 +88,7 @@ class TestAtTheEnd:
 
     def test_without_grace_it_is_charged_while_there_still_is_access(self) -> None:
         no_grace = Policies(grace=timedelta(0))
-        spec = subscribed().when(LATER, at=MIDDLE, policies=no_grace).happens()
+        spec = subscribed(under={"policies": no_grace}).when(LATER, at=MIDDLE, policies=no_grace).happens()
         assert charge(until(spec, END - HOUR, policies=no_grace)).amount == usd(1999)
 
     def test_another_role_begins_with_it(self) -> None:

@@ -12,7 +12,7 @@ from domain.effects import CreateCheckout
 from domain.entitlements.commands import EndEntitlement
 from domain.payments.commands import RepeatCall, SweepPayment
 from domain.payments.events import PaymentCloseRequested
-from domain.policies.reactions import DESCRIPTION_MAX, changes_access, next_due, pending, react
+from domain.policies.reactions import DESCRIPTION_MAX, asked_at, changes_access, next_due, pending, react
 from domain.policies.settings import delay
 from domain.subscriptions.commands import EndPeriod
 from tests.domain.histories import (
@@ -92,6 +92,18 @@ def test_a_plan_that_renews() -> None:
             "EndPeriod": end,
         }
     )
+
+
+def test_an_account_has_asked_until_it_is_answered() -> None:
+    assert asked_at(INITIAL) is None
+    assert asked_at(placed().account) == T0
+    assert asked_at(opened().account) is None
+    end = T0 + 30 * DAY
+    charging = until(subscribed("cinema:days"), end - 3 * DAY)
+    assert asked_at(charging.account) == end - 3 * DAY
+    (repeat,) = [timer for timer in charging.timers if isinstance(timer.data, RepeatCall)]
+    again = charging.when(repeat.data, at=repeat.due_at).happens()
+    assert asked_at(again.account) == end - 3 * DAY, "a repeat is the same call"
 
 
 def test_timers_have_names_of_their_own() -> None:

@@ -30,7 +30,7 @@ from domain.subscriptions.commands import (
 from domain.subscriptions.events import SubscriptionRenewed
 from domain.subscriptions.preview import RENEWALS_MAX, preview
 from tests.domain.histories import bought_too, charge, charge_answered, subscribed, subscription, until
-from tests.domain.spec import DAY, ORDER, POLICIES, SECOND, T0, Spec, usd
+from tests.domain.spec import DAY, OFFERS, ORDER, POLICIES, SECOND, T0, Spec, usd
 
 if TYPE_CHECKING:
     from domain.subscriptions.preview import Upcoming
@@ -43,7 +43,7 @@ NONE = Candidates()
 def upcoming(
     spec: Spec, count: int = RENEWALS_MAX, now: datetime = T0, candidates: Candidates = NONE
 ) -> tuple[Upcoming, ...]:
-    return preview(subscription(spec), candidates, count=count, now=now, policies=POLICIES)
+    return preview(subscription(spec), candidates, count=count, now=now, prices=OFFERS, policies=POLICIES)
 
 
 def test_36_renewals_keep_the_anchor_day() -> None:

@@ -122,7 +122,7 @@ class TestByTheCustomer:
 
     def test_by_setting_nothing_after_the_window(self) -> None:
         strict = Policies(refund_unused=False)
-        subscribed().when(ask(), at=MIDDLE, policies=strict).then_rejected(NothingToRefund)
+        subscribed(under={"policies": strict}).when(ask(), at=MIDDLE).then_rejected(NothingToRefund)
 
     def test_all_of_what_was_paid_ahead(self) -> None:
         ahead = bought_too(subscribed(), "cinema:month", at=T0 + DAY, ids=SECOND)
@@ -226,7 +226,13 @@ class TestWhatTheProviderSays:
         spec = asked(bought())
         told = refund_answer(refund(spec), FAILED, detail="account closed")
         after = spec.when(told).then(
-            RefundFailed(refund_id=REFUND, payment_id=ORDER.payment, amount=usd(999), reason="account closed")
+            RefundFailed(
+                refund_id=REFUND,
+                payment_id=ORDER.payment,
+                amount=usd(999),
+                reason="account closed",
+                reference=f"refund {REFUND}",
+            )
         )
         assert after.account.entitlements[FILM].until is None
         assert after.account.payments[ORDER.payment].status is PaymentStatus.SUCCEEDED

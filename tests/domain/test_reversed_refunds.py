@@ -1,4 +1,4 @@
-"""Refunds that fail after they had succeeded: the money is ours again, the customer's right to it stays, and access."""
+"""Refunds of which the provider says another thing later: what succeeded had failed, or what failed had succeeded."""
 
 from __future__ import annotations
 
@@ -6,25 +6,36 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.disputes.state import DisputeStatus
-from domain.effects import RefundAnswer, RefundAnswerStatus
+from domain.effects import AnswerStatus, RefundAnswer, RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
 from domain.errors import NothingToRefund, RefundExceedsPayment
-from domain.ids import Resource
+from domain.ids import PriceId, Resource
 from domain.payments.state import PaymentStatus
 from domain.refunds.commands import AnswerRefund, RequestRefund
-from domain.refunds.events import RefundFailed, RefundReversed
+from domain.refunds.events import RefundFailed, RefundReinstated, RefundReversed, RefundSucceeded
 from domain.refunds.state import Refund, RefundStatus
-from domain.subscriptions.commands import CancelAt, CancelSubscription
-from domain.subscriptions.events import SubscriptionRestored
+from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt, ChangePlan, ResumeSubscription
+from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored
 from domain.subscriptions.state import SubscriptionStatus
-from tests.domain.histories import bought, bought_too, paid_period, refund_answer, subscribed, subscription
-from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, usd
+from tests.domain.histories import (
+    bought,
+    bought_too,
+    charge_answered,
+    paid_period,
+    refund_answer,
+    subscribed,
+    subscription,
+    until,
+)
+from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Ids, Spec, usd
 from tests.domain.test_disputes import hears, told
 
 FILM = Resource("film:solaris")
 ROLE = Resource("role:cinema")
 END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
+MOVED_UP = T0 + 31 * DAY
+"""The end of the second of two months, when the first is taken out."""
 MIDDLE = T0 + 14 * DAY
 LATE = T0 + 20 * DAY
 
@@ -95,7 +106,8 @@ def test_the_failure_comes_before_the_success() -> None:
     spec = bought().when(RequestRefund(payment_id=ORDER.payment), command_id="refund 1").happens()
     failed = spec.when(bounced(newest(spec), reference="re_1"))
     assert [type(event) for event in failed.events] == [RefundFailed]
-    failed.happens().when(refund_answer(newest(spec), RefundAnswerStatus.SUCCEEDED)).then_nothing()
+    late = refund_answer(newest(spec), RefundAnswerStatus.SUCCEEDED, reference="re_1")
+    failed.happens().when(late).then_nothing()
 
 
 def test_it_may_be_asked_for_again_however_late_and_once() -> None:
@@ -189,3 +201,118 @@ def test_what_a_lost_dispute_holds_gives_no_access_again() -> None:
     after = lost.when(bounced(refund), at=LATE).happens()
     assert after.account.entitlements == {}
     assert after.account.payments[ORDER.payment].refunded == 0
+
+
+def refused(spec: Spec, *, at: datetime = T0, reference: str | None = None) -> Spec:
+    """The call for the newest refund is refused."""
+    answer = refund_answer(newest(spec), RefundAnswerStatus.FAILED, reference=reference, detail="refused")
+    return spec.when(answer, at=at).happens()
+
+
+def went(refund: Refund, reference: str = "re_late") -> AnswerRefund:
+    """A webhook says that the money went."""
+    answer = RefundAnswer(status=RefundAnswerStatus.SUCCEEDED, reference=reference)
+    return AnswerRefund(refund_id=refund.id, effect_id=None, attempt=0, answer=answer)
+
+
+class TestAnotherPlanByNow:
+    """The time that comes back was of a plan that the subscription has left in the meantime."""
+
+    def changed(self) -> Spec:
+        """Bought twice, the first one refunded, and then another plan with another role from the end on."""
+        spec = bought_too(subscribed(), "cinema:month", at=T0, ids=SECOND)
+        spec = given_back(spec, at=T0)
+        plan = subscription(spec).id
+        spec = spec.when(ResumeSubscription(subscription_id=plan), at=T0 + HOUR).happens()
+        change = ChangePlan(subscription_id=plan, price_id=PriceId("kids:month"), at=ChangeAt.PERIOD_END)
+        charging = until(spec.when(change, at=T0 + HOUR).happens(), MOVED_UP)
+        return charge_answered(charging, AnswerStatus.SUCCEEDED, at=MOVED_UP)
+
+    def test_the_time_is_not_given_and_the_new_plan_stays_as_it_is(self) -> None:
+        spec = self.changed()
+        refund = next(iter(spec.account.refunds.values()))
+        after = spec.when(bounced(refund), at=MOVED_UP + HOUR)
+        assert [type(event) for event in after.events] == [RefundReversed]
+        assert after.happens().account.subscriptions == spec.account.subscriptions
+        again = (
+            after.happens()
+            .when(RequestRefund(payment_id=ORDER.payment), at=MOVED_UP + DAY, command_id="again")
+            .happens()
+        )
+        assert newest(again).amount == usd(999), "its money is owed"
+
+    def test_a_new_subscription_of_the_old_plan_takes_it(self) -> None:
+        third = Ids("place 3")
+        spec = bought_too(self.changed(), "cinema:month", at=MOVED_UP + HOUR, ids=third)
+        refund = next(iter(spec.account.refunds.values()))
+        after = spec.when(bounced(refund), at=MOVED_UP + DAY).happens()
+        longer = after.account.subscriptions[third.subscription("cinema")]
+        assert [period.order_id for period in longer.paid] == [third.order, ORDER.order]
+
+
+class TestItWentAfterAll:
+    """A call was refused as far as we knew, and the provider says later that it carried the refund out."""
+
+    def test_books_and_access_follow_the_money(self) -> None:
+        spec = refused(bought().when(RequestRefund(payment_id=ORDER.payment), command_id="refund 1").happens())
+        assert set(spec.account.entitlements) == {FILM}
+        refund = newest(spec)
+        after = spec.when(went(refund), at=LATE).then(
+            RefundReinstated(
+                refund_id=refund.id,
+                payment_id=ORDER.payment,
+                order_id=ORDER.order,
+                provider="stripe",
+                amount=usd(999),
+                reference="re_late",
+                reinstated_at=LATE,
+            ),
+            RefundSucceeded(
+                refund_id=refund.id,
+                payment_id=ORDER.payment,
+                order_id=ORDER.order,
+                amount=usd(999),
+                reference="re_late",
+                taken=(TakenAccess(resource=FILM, taken_at=LATE),),
+            ),
+            EntitlementEnded(resource=FILM, ended_at=LATE),
+        )
+        payment = after.account.payments[ORDER.payment]
+        assert (payment.status, payment.refunded, payment.refunding) == (PaymentStatus.REFUNDED, 999, 0)
+        after.when(went(refund), at=LATE).then_nothing()
+        after.when(RequestRefund(payment_id=ORDER.payment, by_manager=True), at=LATE).then_rejected(NothingToRefund)
+        assert after.timers == ()
+
+    def test_a_part_leaves_the_access(self) -> None:
+        ask = RequestRefund(payment_id=ORDER.payment, amount=300, by_manager=True)
+        spec = refused(bought().when(ask, command_id="refund 1").happens())
+        after = spec.when(went(newest(spec)), at=LATE).happens()
+        assert (set(after.account.entitlements), after.account.payments[ORDER.payment].refunded) == ({FILM}, 300)
+
+    def test_the_unused_part_of_a_period_ends_it(self) -> None:
+        ask = RequestRefund(payment_id=ORDER.payment)
+        spec = refused(subscribed().when(ask, at=MIDDLE, command_id="refund 1").happens(), at=MIDDLE)
+        after = spec.when(went(newest(spec)), at=LATE)
+        assert SubscriptionEnded in [type(event) for event in after.events]
+        assert after.happens().account.entitlements == {}
+
+    def test_it_may_bounce_all_the_same(self) -> None:
+        spec = refused(bought().when(RequestRefund(payment_id=ORDER.payment), command_id="refund 1").happens())
+        spec = spec.when(went(newest(spec)), at=LATE).happens()
+        back = spec.when(bounced(newest(spec)), at=LATE + DAY).happens()
+        assert (set(back.account.entitlements), newest(back).status) == ({FILM}, RefundStatus.FAILED)
+        back.when(went(newest(back)), at=LATE + DAY).then_nothing()
+
+    def test_the_word_of_the_refund_that_failed_is_an_old_one(self) -> None:
+        spec = bought().when(RequestRefund(payment_id=ORDER.payment), command_id="refund 1").happens()
+        failed = refused(spec, reference="re_late")
+        failed.when(went(newest(failed)), at=LATE).then_nothing()
+        failed.when(went(newest(failed), "re_other"), at=LATE).happens()
+
+    def test_what_was_asked_for_again_meanwhile_is_refused_by_the_provider(self) -> None:
+        first = refused(bought().when(RequestRefund(payment_id=ORDER.payment), command_id="refund 1").happens())
+        again = first.when(RequestRefund(payment_id=ORDER.payment), command_id="refund 2").happens()
+        both = again.when(went(newest(first))).happens()
+        done = refused(both)
+        payment = done.account.payments[ORDER.payment]
+        assert (payment.refunded, payment.refunding) == (999, 0)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from domain.balance.events import CreditGranted
 from domain.effects import AnswerStatus, CloseCheckout, ProviderAnswer
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.errors import ExtensionInvalid, RenewalMethodMissing, SubscriptionNotRunning, SubscriptionUnknown
@@ -129,7 +130,7 @@ class TestCancelWhileTheRenewalIsCharged:
         spec = charging().when(CANCEL, at=FIRST + HOUR).happens()
         payment = spec.account.payments[payment_id]
         assert payment.call is not None
-        told = ProviderAnswer(status=AnswerStatus.DECLINED, decline_reason="insufficient_funds")
+        told = ProviderAnswer(status=AnswerStatus.CLOSED)
         answered = AnswerCall(payment_id=payment_id, effect_id=payment.call.effect_id, attempt=1, answer=told)
         after = spec.when(answered, at=FIRST + 2 * HOUR).happens()
         assert after.account.orders[payment.order_id].status is OrderStatus.CANCELLED
@@ -147,6 +148,7 @@ class TestCancelWhileTheRenewalIsCharged:
                 provider="stripe",
                 attempt=1,
                 reference=payment.reference,
+                customer_reference="cus_1",
             )
         )
 
@@ -186,6 +188,13 @@ class TestResume:
         over = until(spec, END)
         assert over.account.entitlements == {}
         assert not [event for event in over.events if isinstance(event, AccessBlocked)], "cancelled is not blocked"
+
+    def test_with_a_balance_that_covers_the_price_none_is_needed(self) -> None:
+        bare = subscribed(auto_renew=False)
+        little = bare.and_given(CreditGranted(amount=usd(998), reason="sorry"))
+        little.when(RESUME, at=END - DAY).then_rejected(RenewalMethodMissing, subscription_id=PLAN)
+        spec = bare.and_given(CreditGranted(amount=usd(999), reason="sorry")).when(RESUME, at=END - DAY).happens()
+        assert subscription(until(spec, END - DAY)).period_start == END
 
     def test_of_what_has_ended(self) -> None:
         ended().when(RESUME, at=END).then_rejected(SubscriptionNotRunning, status="ended")

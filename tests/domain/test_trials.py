@@ -42,7 +42,7 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import DAY, HOUR, MONTH, OFFERS, ORDER, POLICIES, SECOND, T0, Spec, given, usd
+from tests.domain.spec import AGREED, DAY, HOUR, MONTH, OFFERS, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +88,7 @@ def test_it_gives_the_days_by_an_order_that_costs_nothing() -> None:
             access_end=ACCESS_END,
             renew_at=END,
             is_trial=True,
+            terms=AGREED,
         ),
         EntitlementGranted(
             resource=ROLE, until=ACCESS_END, reason="subscription", order_id=ORDER.order, subscription_id=PLAN

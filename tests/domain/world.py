@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,14 @@ from typing import TYPE_CHECKING, Any
 from domain.account import decider as account_decider
 from domain.account.evolve import evolve
 from domain.account.state import INITIAL, Account
+from domain.balance.events import (
+    BalancePaid,
+    BalanceRefunded,
+    BalanceReturned,
+    BalanceUsed,
+    CreditGranted,
+    CreditTakenBack,
+)
 from domain.catalog.state import ProductKind
 from domain.decider import Command
 from domain.disputes.commands import DisputeReport, ReportDispute
@@ -34,13 +42,13 @@ from domain.effects import (
     SendCommand,
 )
 from domain.errors import DomainError
-from domain.ids import CommandId, PaymentId, RefundId, derive
+from domain.ids import CommandId, OrderId, PaymentId, RefundId, derive
 from domain.orders.commands import PlaceOrder
 from domain.orders.events import OrderFulfilled, OrderPaid, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.commands import AnswerCall, ReportPayment
-from domain.payments.events import PaymentSucceeded
-from domain.payments.state import Closing, Created, Ended, Succeeded
+from domain.payments.events import PaymentCloseRequested, PaymentSucceeded
+from domain.payments.state import Closing, Created, Ended, Payment, Succeeded
 from domain.policies.reactions import pending, react
 from domain.policies.settings import DisputeAccess, Policies, RefundAccess
 from domain.pricing.state import MonthsDiscounts, PromoCode
@@ -48,7 +56,7 @@ from domain.promo import decider as promo_decider
 from domain.promo.reactions import answer as answer_of
 from domain.promo.state import PromoCodeUses, PromoUseStatus
 from domain.refunds.commands import AnswerRefund
-from domain.refunds.events import RefundFailed, RefundRequested, RefundReversed, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundReversed, RefundSucceeded
 from domain.refunds.state import RefundedBy, RefundStatus
 from domain.subscriptions.events import (
     AccessBlocked,
@@ -69,11 +77,14 @@ from tests.domain.ledger_kit import Folded
 from tests.domain.spec import OFFERS, POLICIES, T0, usd
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
     from datetime import datetime
 
+    from domain.catalog.state import Offer
     from domain.effects import Effect
+    from domain.ids import PriceId
     from domain.policies.reactions import Timer
+    from domain.policies.terms import Terms
     from domain.promo.state import PromoState
 
 ACCOUNT = "ann"
@@ -111,8 +122,13 @@ class World:
     """Ids of commands that have an outcome: the engine decides none twice."""
     commands: int = 0
     policies: Policies = POLICIES
+    offers: Mapping[PriceId, Offer] = field(default_factory=lambda: dict(OFFERS))
     hooks: list[Any] = field(default_factory=list)
     """Everything that the bank made the provider say, in its order; a webhook may come late, twice, or at the end."""
+
+    def __post_init__(self) -> None:
+        """There is one clock."""
+        self.provider.now = lambda: self.now
 
     def do(self, data: Any, command_id: str | None = None) -> bool:
         """Decide a command as the engine does; tell whether it was accepted."""
@@ -125,7 +141,7 @@ class World:
             at=self.now,
             actor="test",
             data=data,
-            prices=OFFERS,
+            prices=self.offers,
             months_discounts=self.months,
             promo_code=PROMOS.get(data.promo_code) if isinstance(data, PlaceOrder) and data.promo_code else None,
             policies=self.policies,
@@ -150,6 +166,8 @@ class World:
                 self.words.append(call)
             elif call is not None:
                 assert decode(type_of(call), encode(call), EFFECTS) == call, "an effect survives the wire"
+                if isinstance(call, ChargeMethod):
+                    a_charge_is_asked_for_in_time(self, call)
                 self.calls.append(call)
                 self.unanswered.append(call)
         return True
@@ -178,6 +196,10 @@ class World:
         command_id = derive(effect.effect_id, f"answer {effect.attempt}{suffix}")
         if isinstance(effect, RefundPayment):
             assert isinstance(answer, RefundAnswer)
+            done = self.provider.refunds.get(f"refund-{effect.effect_id}")
+            if done is not None and answer.reference is None:  # carried out, and the call was refused all the same
+                late = AnswerRefund(refund_id=effect.refund_id, effect_id=None, attempt=0, answer=done.answer())
+                self.hooks.append(late)
             told: Any = AnswerRefund(
                 refund_id=effect.refund_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer
             )
@@ -187,6 +209,12 @@ class World:
                 payment_id=effect.payment_id, effect_id=effect.effect_id, attempt=effect.attempt, answer=answer
             )
         self.do(told, command_id)
+
+    def sell(self, product_id: str, terms: Terms | None) -> None:
+        """Let a product have other terms of its own from now on."""
+        for name, offer in self.offers.items():
+            if offer.product.id == product_id:
+                self.offers = {**self.offers, name: replace(offer, product=replace(offer.product, terms=terms))}
 
     def relay(self, word: SendCommand) -> None:
         """Let the gateway relay a word of the account to a promo code, or back."""
@@ -231,7 +259,7 @@ class World:
         """Let the bank refuse a refund that had succeeded."""
         reference = self.account.refunds[RefundId(refund_id)].reference
         if reference in self.provider.refunds:
-            answer = self.provider.bounce_refund(reference)
+            answer = self.provider.bounce_refund(reference, self.now)
             self.hooks.append(AnswerRefund(refund_id=RefundId(refund_id), effect_id=None, attempt=0, answer=answer))
 
     def _hook_of(self, report: DisputeReport) -> None:
@@ -296,12 +324,19 @@ def the_account_is_the_fold_of_its_log(world: World) -> None:
 def every_charge_was_agreed(world: World) -> None:
     orders = {placed.order_id: placed for placed in of(world, OrderPlaced)}
     prices = {offer.price.id: offer.price.amount for offer in OFFERS.values()}
+    payers = {paid.order_id: paid.payment_id for paid in of(world, OrderPaid)}
+    holders = {used.order_id for used in of(world, BalanceUsed)}
     for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
         if collected.status is not AnswerStatus.SUCCEEDED:
             continue
         order = orders[world.account.payments[PaymentId(collected.payment_id)].order_id]
         assert order.total == order.subtotal - order.discount
-        assert collected.amount == (order.total if order.credit is None else order.total - order.credit)
+        price = order.total.amount - (0 if order.credit is None else order.credit.amount)
+        if payers.get(order.order_id) == collected.payment_id:
+            assert collected.amount.amount + world.account.orders[order.order_id].balance_used == price
+        else:
+            assert collected.amount.amount == price or order.order_id in holders
+        assert 0 < collected.amount.amount <= price
         assert order.credit is None or 0 <= order.credit.amount <= order.total.amount
         assert order.subtotal.amount == sum(line.total.amount for line in order.lines)
         assert order.discount.amount == sum(line.discount_amount for line in order.lines)
@@ -311,6 +346,34 @@ def every_charge_was_agreed(world: World) -> None:
             assert 0 <= line.discount_amount <= line.total.amount
 
 
+def credit_is_used_once_or_left(world: World) -> None:
+    """What came onto the balance is on it, held by an open order, or paid for something; it is never below nothing."""
+    left: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    for event in world.log:
+        match event:
+            case CreditGranted() | BalanceRefunded():
+                left[event.amount.currency] += event.amount.amount
+            case CreditTakenBack():
+                left[event.amount.currency] -= event.amount.amount
+            case BalanceUsed() | BalanceReturned():
+                sign = 1 if isinstance(event, BalanceUsed) else -1
+                left[event.amount.currency] -= sign * event.amount.amount
+                held[event.order_id] += sign * event.amount.amount
+                assert held[event.order_id] >= 0
+            case _:
+                continue
+        assert left[event.amount.currency] >= 0
+    assert {currency: amount for currency, amount in world.account.balances.items() if amount} == +left
+    paid = {event.order_id: event.amount.amount for event in of(world, BalancePaid)}
+    assert len(paid) == len(of(world, BalancePaid)), "the balance pays for an order once"
+    for order in world.account.orders.values():
+        if order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.FAILED}:
+            assert held[order.id] == 0, order
+        elif order.status not in OPEN_STATUSES:
+            assert held[order.id] == paid.get(order.id, 0), order
+
+
 def no_money_moves_twice(world: World) -> None:
     succeeded = Counter(event.payment_id for event in of(world, PaymentSucceeded))
     assert all(times == 1 for times in succeeded.values())
@@ -318,33 +381,43 @@ def no_money_moves_twice(world: World) -> None:
     assert all(times == 1 for times in fulfilled.values())
     for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
         assert 0 <= collected.returned <= collected.amount.amount
+    late = {event.payment_id for event in of(world, RefundReinstated)}
     for payment in world.account.payments.values():
-        assert payment.refunded >= 0
+        assert 0 <= payment.refunded <= payment.amount.amount
         assert payment.refunding >= 0
-        assert payment.refunded + payment.refunding <= payment.amount.amount
+        # What went unknown to us may be promised a second time by then; the provider refuses that.
+        assert payment.id in late or payment.refunded + payment.refunding <= payment.amount.amount
 
 
 def no_money_is_silently_kept(world: World) -> None:
     """Whatever was paid bought something, or was asked to go back whole."""
-    orders = {placed.order_id: placed for placed in of(world, OrderPlaced)}
     fulfilled = {event.order_id for event in of(world, OrderFulfilled)}
     back: Counter[str] = Counter()
     for moved in (*of(world, RefundRequested), *of(world, DisputeOpened)):
         back[moved.payment_id] += moved.amount.amount
-    used: set[str] = set()
+    payers = {paid.order_id: paid.payment_id for paid in of(world, OrderPaid)}
     for paid in of(world, PaymentSucceeded):
-        order = orders[paid.order_id]
-        if order.order_id in fulfilled and order.order_id not in used:
-            used.add(order.order_id)
+        if payers.get(paid.order_id) == paid.payment_id and paid.order_id in fulfilled:
             continue
         assert back[paid.payment_id] >= paid.amount.amount, paid
+
+
+def a_charge_is_asked_for_in_time(world: World, call: ChargeMethod) -> None:
+    """Never again after it was to be closed, and never for a subscription whose access is over."""
+    closed = {event.payment_id for event in of(world, PaymentCloseRequested)}
+    assert call.payment_id not in closed, call
+    assert world.now < call.expires_at, call
+    order = world.account.orders[call.order_id]
+    subscription = world.account.subscriptions[order.lines[0].subscription_id]  # type: ignore[index]  # plans alone
+    assert subscription.is_running, call
+    assert order.purpose is OrderPurpose.PLAN_CHANGE or world.now < subscription.access_end, call
 
 
 def no_access_without_money(world: World) -> None:
     """Each right to watch comes from an order that was paid, and no time is given that nobody paid or gave."""
     fulfilled = {event.order_id for event in of(world, OrderFulfilled)}
     orders = {placed.order_id: placed for placed in of(world, OrderPlaced) if placed.order_id in fulfilled}
-    paid = {event.order_id for event in of(world, PaymentSucceeded)}
+    paid = {event.order_id for event in (*of(world, PaymentSucceeded), *of(world, BalancePaid))}
     for resource, held in world.account.entitlements.items():
         assert held.order_id in orders, held
         assert held.order_id in paid or _costs_nothing(orders[held.order_id])
@@ -356,7 +429,9 @@ def no_access_without_money(world: World) -> None:
             assert subscription.is_running
             assert subscription.paused_at is None
             assert held.until == subscription.access_end
-            assert held.until <= subscription.period_end + POLICIES.grace
+            grace = POLICIES.grace if subscription.terms is None else subscription.terms.grace
+            assert grace is not None
+            assert held.until <= subscription.period_end + grace
             _bought_time_covers(world, orders, resource, subscription.period_end)
         else:
             assert held.until is None or line.validity_days is not None
@@ -512,8 +587,21 @@ def lost_money_gives_no_access(world: World) -> None:
         )
 
 
+def paying_for(world: World) -> dict[OrderId, list[Payment]]:
+    """Return what each order was paid with, by money and out of the balance."""
+    found: dict[OrderId, list[Payment]] = {}
+    for event in (*of(world, OrderPaid), *of(world, BalancePaid)):
+        payment = world.account.payments[event.payment_id]
+        if payment not in found.setdefault(event.order_id, []):
+            found[event.order_id].append(payment)
+    return found
+
+
 def the_money_that_stays_pays_for_the_time_that_stays(world: World) -> None:
-    """What is left of the time that an order bought costs no more, at its price, than what was not given back of it."""
+    """What is left of the time that an order bought costs no more, at its price, than what was not given back of it.
+
+    What went back counts against its time first, but for the price of films that went as well.
+    """
     if world.policies.refund_access is RefundAccess.KEEPS:
         return
     bought = {
@@ -522,19 +610,20 @@ def the_money_that_stays_pays_for_the_time_that_stays(world: World) -> None:
         if event.paid
     }
     disputed = {dispute.payment_id for dispute in world.account.disputes.values()}
-    for payment in world.account.payments.values():
+    for paid_order_id, payments in paying_for(world).items():
+        ids = {payment.id for payment in payments}
         back = [
             refund.amount.amount
             for refund in world.account.refunds.values()
-            if refund.payment_id == payment.id
+            if refund.payment_id in ids
             and refund.status is RefundStatus.SUCCEEDED
             and refund.requested_by is not RefundedBy.POLICY
         ]
-        if not back or payment.id in disputed:
+        if not back or ids & disputed:
             continue
         worth = paid = 0
         for (subscription_id, order_id), whole in bought.items():
-            if order_id == payment.order_id and payment.id in {source.payment_id for source in whole.sources}:
+            if order_id == paid_order_id:
                 price = sum(source.amount for source in whole.sources)
                 paid += price
                 held = world.account.subscriptions[subscription_id]
@@ -544,26 +633,51 @@ def the_money_that_stays_pays_for_the_time_that_stays(world: World) -> None:
                     timedelta(0),
                 )
                 worth += price * max(0, int(left.total_seconds())) // int((whole.end - whole.start).total_seconds())
-        assert worth <= max(0, paid - sum(back)) + len(back), (payment, worth, paid, back)
+        rights = world.account.entitlements
+        films = sum(
+            line.net.amount
+            for line in world.account.orders[paid_order_id].lines
+            if line.kind is ProductKind.FILM
+            and not (line.resource in rights and rights[line.resource].order_id == paid_order_id)
+        )
+        assert worth <= max(0, paid + films - sum(back)) + len(back), (payments, worth, paid, films, back)
 
 
 def what_was_paid_back_whole_gives_no_access(world: World) -> None:
     if world.policies.refund_access is RefundAccess.KEEPS:
         return
-    used = {event.payment_id: event.order_id for event in of(world, OrderPaid)}
     disputed = {dispute.payment_id for dispute in world.account.disputes.values()}
-    for payment in world.account.payments.values():
-        if payment.id not in used or payment.refunded < payment.amount.amount or payment.id in disputed:
+    for order_id, payments in paying_for(world).items():
+        ids = {payment.id for payment in payments}
+        if ids & disputed or any(payment.refunded < payment.amount.amount for payment in payments):
             continue
-        order_id = used[payment.id]
         held = world.account.entitlements.values()
         assert not any(right.order_id == order_id and right.subscription_id is None for right in held)
         assert not any(
-            period.order_id == order_id and period.end > plan.clock(world.now) and len(period.sources) == 1
+            period.order_id == order_id
+            and period.end > plan.clock(world.now)
+            and {source.payment_id for source in period.sources} <= ids
             for plan in world.account.subscriptions.values()
             for period in plan.paid
             if plan.is_running
         )
+
+
+def what_was_agreed_holds(world: World) -> None:
+    """Access, dunning and the times of renewals are by the terms of the order that paid, whatever changed since."""
+    lines = {(placed.order_id, line.resource): line.terms for placed in of(world, OrderPlaced) for line in placed.lines}
+    for event in world.log:
+        if isinstance(event, SubscriptionStarted):
+            terms = lines[event.order_id, event.resource]
+        elif isinstance(event, SubscriptionRenewed):
+            terms = event.terms
+            assert terms in {agreed for (order_id, _), agreed in lines.items() if order_id == event.order_id}
+        else:
+            continue
+        assert terms is not None
+        assert terms == event.terms
+        assert terms.grace is not None
+        assert event.access_end == event.period_end + (terms.grace if event.auto_renew else timedelta(0))
 
 
 def no_role_has_two_subscriptions(world: World) -> None:
@@ -584,11 +698,14 @@ def the_ledger_balances(world: World) -> None:
 
 def the_books_agree(world: World) -> None:
     """At rest, we and the provider say the same of every amount."""
+    onto_balance: Counter[str] = Counter()
+    for event in of(world, BalanceRefunded):
+        onto_balance[event.payment_id] += event.amount.amount
     for collected in (*world.provider.pages.values(), *world.provider.charges.values()):
         payment = world.account.payments[PaymentId(collected.payment_id)]
         is_paid = collected.status is AnswerStatus.SUCCEEDED
         assert is_paid == isinstance(payment.phase, Succeeded), (collected, payment.phase)
-        assert collected.returned == payment.refunded
+        assert collected.returned == payment.refunded - onto_balance[payment.id]
         assert payment.refunding == 0
         assert collected.disputed == payment.disputed
     for found in world.provider.disputes.values():
@@ -596,13 +713,13 @@ def the_books_agree(world: World) -> None:
         assert (known.status, known.amount, known.is_inquiry) == (found.status, found.amount, found.is_inquiry)
     returned = sum(event.amount.amount for event in of(world, RefundSucceeded))
     returned -= sum(event.amount.amount for event in of(world, RefundReversed))
-    assert returned == sum(
+    assert returned - onto_balance.total() == sum(
         refund.amount.amount
         for refund in world.provider.refunds.values()
         if refund.status is RefundAnswerStatus.SUCCEEDED
     )
     ended = len(of(world, RefundSucceeded)) + len(of(world, RefundFailed))
-    assert ended == len(of(world, RefundRequested))
+    assert ended == len(of(world, RefundRequested)) + len(of(world, RefundReinstated))
     assert not [order for order in world.account.orders.values() if order.status in OPEN_STATUSES]
     world.ledger.check_at_rest()
     for code, state in world.codes.items():
@@ -615,6 +732,7 @@ def the_books_agree(world: World) -> None:
 LAWS = (
     the_account_is_the_fold_of_its_log,
     every_charge_was_agreed,
+    credit_is_used_once_or_left,
     no_money_moves_twice,
     no_money_is_silently_kept,
     no_access_without_money,
@@ -626,6 +744,7 @@ LAWS = (
     lost_money_gives_no_access,
     the_money_that_stays_pays_for_the_time_that_stays,
     what_was_paid_back_whole_gives_no_access,
+    what_was_agreed_holds,
     no_role_has_two_subscriptions,
     promo_codes_keep_their_limits,
     the_ledger_balances,

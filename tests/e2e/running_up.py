@@ -45,8 +45,10 @@ def billing(*arguments: str | Path, data_dir: Path) -> subprocess.CompletedProce
 class RunningUp:
     """A `billing up`; `start()` returns when it says that it is ready."""
 
-    def __init__(self, data_dir: Path, *options: str) -> None:
+    def __init__(self, data_dir: Path, *options: str, settings: dict[str, str] | None = None) -> None:
+        """`settings` are variables of the product."""
         self.data_dir = data_dir
+        self._settings = settings or {}
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
@@ -56,7 +58,7 @@ class RunningUp:
         with (self.data_dir / "up.stderr").open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", "up", "--data-dir", self.data_dir, "--port", "0", *self._options],
-                env=environment(),
+                env={**environment(), **self._settings},
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,

@@ -215,6 +215,36 @@ def _migrate(up: RunningUp, ahead: str) -> dict[str, Any]:
     return found
 
 
+def test_a_charge_without_an_answer_is_not_made_after_the_access_has_ended(up: RunningUp) -> None:
+    customer = Subscriber(up, "premium:monthly")
+    faulty = ("--path", "/v1/payment_intents", "--status", "503")
+    assert billing("sandbox", "faults", "add", "error", *faulty, data_dir=up.data_dir).returncode == 0
+    _advance(up, "29d")
+    wait_until(lambda: len(customer.items("/v1/payments")) == 2, what="a renewal that is being charged")
+    _advance(up, "1m")
+
+    def story() -> str:
+        return billing("audit", "history", "--account", customer.account, data_dir=up.data_dir).stdout
+
+    wait_until(lambda: "made again" in story(), what="a charge that nobody answers")
+    up.stop()
+    _advance(up, "65d")
+    up.start()
+    customer.look_again(up)
+    customer.until(customer.path, status="ended")
+    assert billing("sandbox", "faults", "clear", data_dir=up.data_dir).returncode == 0
+    _advance(up, "2h")
+
+    def statuses() -> list[str]:
+        return [payment["status"] for payment in customer.items("/v1/payments")]
+
+    wait_until(lambda: statuses() == ["expired", "succeeded"], what="a charge that the provider says was never made")
+    assert (customer.paid(), customer.entitlements()) == ([999], [])
+    assert "(charge)" not in story().split("ended at", 1)[1], "after the access it was not asked for again"
+    assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
+    customer.http.close()
+
+
 def test_after_an_outage_of_65_days_nobody_pays_for_the_past(up: RunningUp) -> None:
     customer = Subscriber(up, "premium:monthly")
     up.stop()

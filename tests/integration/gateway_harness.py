@@ -62,6 +62,7 @@ def charging(name: str, *, provider: str = "memory", customer: str = "c", method
         customer_reference=customer,
         method_reference=method,
         created_at=NOW,
+        expires_at=NOW + timedelta(days=5),
     )
 
 

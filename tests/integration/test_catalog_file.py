@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli import catalog
-from cli.catalog import as_document, read_catalog, read_file
+from cli.catalog import as_document, parse_amount, read_catalog, read_file
 from cli.catalog_discounts import months_document, promo_document
+from cli.catalog_terms import terms_document
 from cli.common import UsageError
 from domain.calendar import Period, PeriodUnit
 from domain.catalog.state import ProductKind
 from domain.ids import ProductId
-from domain.money import Money
+from domain.money import AMOUNT_MAX, EXPONENTS, Money, in_words
+from domain.policies.terms import Terms
 from domain.pricing.commands import DefineMonthsDiscounts
 from domain.pricing.state import MonthsDiscounts, MonthsStep, PromoCode
 from domain.promo.commands import DefinePromoCode
@@ -58,6 +62,7 @@ def test_what_is_exported_is_what_is_imported(data_dir: Path) -> None:
         description="",
         role="premium",
         validity_days=None,
+        terms=None,
         active=True,
         prices=(
             PriceView(
@@ -71,6 +76,59 @@ def test_what_is_exported_is_what_is_imported(data_dir: Path) -> None:
         updated_at=datetime(2026, 1, 31, tzinfo=UTC),
     )
     assert read(data_dir, yaml.safe_dump({"products": [as_document(view)]})) == read(data_dir, PLAN)
+
+
+any_money = st.builds(Money, amount=st.integers(1, AMOUNT_MAX), currency=st.sampled_from(sorted(EXPONENTS)))
+
+
+@given(money=any_money)
+def test_what_is_written_in_words_is_read_as_it_was(money: Money) -> None:
+    assert parse_amount(in_words(money)) == money
+
+
+@given(money=any_money, digits=st.integers(1, 3))
+def test_more_digits_than_the_currency_has_are_refused(money: Money, digits: int) -> None:
+    number, _, currency = in_words(money).partition(" ")
+    written = f"{number}{'' if '.' in number else '.'}{'0' * digits} {currency}"
+    with pytest.raises(ValueError, match=r"is not exact|is no amount"):
+        parse_amount(written)
+
+
+TERMS = """
+    terms: {grace: 5d, refund_window: PT12H, refund_unused: false, renewal_offsets: [-2d, 0d, P4D]}
+"""
+OWN = Terms(
+    grace=timedelta(days=5),
+    refund_window=timedelta(hours=12),
+    refund_unused=False,
+    renewal_offsets=(timedelta(days=-2), timedelta(0), timedelta(days=4)),
+)
+
+
+def test_terms_are_written_as_in_the_settings_and_come_back(data_dir: Path) -> None:
+    (command,) = read(data_dir, PLAN.rstrip() + TERMS)
+    assert command.terms == OWN
+    assert terms_document(OWN)["renewal_offsets"] == ["-P2D", "PT0S", "P4D"]
+    written = yaml.safe_dump({"terms": terms_document(OWN)}, indent=2).replace("\n", "\n    ")
+    assert read(data_dir, f"{PLAN.rstrip()}\n    {written.rstrip()}\n") == (command,)
+
+
+@pytest.mark.parametrize(
+    ("terms", "problem"),
+    [
+        ("{grace: soon}", "terms.grace: 'soon' is no duration"),
+        ("{renewal_offsets: [-3d, later]}", "terms.renewal_offsets: 'later' is no duration"),
+        ("{renewal_offsets: -3d}", "terms.renewal_offsets: Input should be"),
+        ("{refund_unused: 2d}", "terms.refund_unused: Input should be a valid boolean"),
+        ("{grace: yes}", "terms.grace: Value error, a duration is written in days"),
+        ("{pause_max: 2d}", "terms.pause_max: Extra inputs are not permitted"),
+        ("{grace: 999999w}", "terms.grace: "),
+        ("[2d]", "terms: Input should be"),
+    ],
+)
+def test_terms_that_are_none_are_named(data_dir: Path, terms: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        read(data_dir, f"{PLAN.rstrip()}\n    terms: {terms}\n")
 
 
 def test_demo_catalogue_has_films_and_plans() -> None:
@@ -103,7 +161,6 @@ def test_amounts_may_be_written_as_people_write_them(written: str, money: Money,
         ("products: [{title: x}]", "needs an `id` of its own"),
         (PLAN + PLAN.replace("products:", "").lstrip("\n"), "needs an `id` of its own"),
         (PLAN.replace("amount: 999", "amount: 9.99"), "prices.0.amount.amount: Input should be a valid integer"),
-        (PLAN.replace("currency: USD", "currency: usd"), "prices.0.amount.currency"),
         (PLAN.replace("title:", "titel:"), "titel: Extra inputs are not permitted"),
         (PLAN.replace("kind: subscription", "kind: cinema"), "kind: Input should be 'film' or 'subscription'"),
         ("products: [", "cannot be read"),

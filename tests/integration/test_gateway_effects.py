@@ -22,8 +22,10 @@ from domain.effects import (
 )
 from domain.payments.commands import AnswerCall
 from domain.refunds.commands import AnswerRefund
+from domain.reports import ReportPage
 from infra.kafka.topics import topics_of
-from infra.memory.provider import MemoryProvider, Method
+from infra.memory.books import Method
+from infra.memory.provider import MemoryProvider
 from schemas.codec import encode
 from schemas.envelope import headers_of_type
 from tests.integration.gateway_harness import (
@@ -42,6 +44,7 @@ from tests.integration.gateway_harness import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from domain.effects import Effect
     from infra.settings import Settings
@@ -68,6 +71,9 @@ class Scripted:
 
     async def refund(self, effect: RefundPayment, *, account: str) -> RefundAnswer:
         return await self._behaviour(effect)  # type: ignore[no-any-return]
+
+    async def reports(self, since: datetime | None, *, cursor: str | None = None) -> ReportPage:
+        return ReportPage()
 
     async def close(self) -> None:
         """Nothing."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from domain.catalog.state import Catalogue
     from processors.decisions import Decided
     from processors.partition import Store
+    from schemas.envelope import CommandRecord
 
 TOPICS = Topics("billing")
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -62,6 +63,7 @@ class Bench:
     store: Store = field(default_factory=MemoryStore)
     catalogue: Catalogue = field(default_factory=lambda: StillCatalogue(prices=OFFERS))
     next_offset: int = 0
+    renewals_max: int = 64
 
     def journal(self, store: Store | None = None) -> Journal:
         """Return a new owner of the partition."""
@@ -75,6 +77,7 @@ class Bench:
             clock=self.clock,
             catalogue=self.catalogue,
             policies=Policies(),
+            renewals_max=self.renewals_max,
         )
 
     async def opened(self, store: Store | None = None) -> Journal:
@@ -94,8 +97,13 @@ class Bench:
             data=data,
             body_hash=body_hash,
         )
+        return self.delivered(command)
+
+    def delivered(self, command: CommandRecord) -> Incoming:
+        """Return a command that is made already as Kafka would deliver it, at the next offset."""
         offset, self.next_offset = self.next_offset, self.next_offset + 1
-        return Incoming(TOPICS.commands, 0, offset, key.encode(), command_body(command), command_headers(command))
+        key = command.key.encode()
+        return Incoming(TOPICS.commands, 0, offset, key, command_body(command), command_headers(command))
 
     async def handle(self, journal: Journal, *batch: Incoming) -> Decided:
         """Decide and commit a batch."""

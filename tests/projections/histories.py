@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from domain.balance.commands import GrantCredit, TakeBackCredit
 from domain.disputes.commands import DisputeReport, ReportDispute
 from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
 from domain.grants.commands import EndGrant, GiveGrant, RevokeGrant
-from domain.ids import DiscountId, PriceId, Resource, derive
+from domain.ids import DiscountId, OrderId, PriceId, Resource, derive
+from domain.money import Money
 from domain.orders.commands import OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment, SweepPayment
 from domain.policies.reactions import pending
@@ -106,6 +108,25 @@ def rare_stories(log: SampleLog) -> None:
     log.do("account-1", AnswerRefund(refund_id=refund.id, effect_id=None, attempt=1, answer=answer))
     _discounted_stories(log)
     _stories_without_an_end(log)
+    _balance_stories(log)
+
+
+def _balance_stories(log: SampleLog) -> None:
+    """An order that the balance pays, one that it pays in part and that goes back, and one that is given up."""
+    film, plan = (OrderItem(price_id=PriceId(name)) for name in ("solaris:eur", "premium:month"))
+    log.do("account-9", GrantCredit(amount=Money(amount=499, currency="EUR"), reason="sorry"))
+    log.do("account-9", GrantCredit(amount=Money(amount=400, currency="USD"), reason="sorry"))
+    log.do("account-9", TakeBackCredit(amount=Money(amount=100, currency="USD"), reason="a mistake"))
+    log.do("account-9", PlaceOrder(items=(film,), provider="stripe"))
+    given_up = derive(log.do("account-9", PlaceOrder(items=(plan,), provider="stripe")), "order")
+    log.open_page("account-9", given_up)
+    log.cancel("account-9", given_up)
+    bought = log.buy("account-9", "premium:month")
+    payment_id = log.accounts["account-9"].orders[OrderId(bought)].payment_id
+    log.do("account-9", RequestRefund(payment_id=payment_id))
+    refund = next(each for each in log.accounts["account-9"].refunds.values() if each.call is not None)
+    answer = RefundAnswer(status=RefundAnswerStatus.SUCCEEDED, reference="re_9")
+    log.do("account-9", AnswerRefund(refund_id=refund.id, effect_id=None, attempt=1, answer=answer))
 
 
 def _stories_without_an_end(log: SampleLog) -> None:
@@ -188,7 +209,12 @@ def _discounts(log: SampleLog, account: str, random: Random) -> None:
     elif choice < 0.6:
         until = random.choice([None, log.now + timedelta(days=random.randint(1, 60))])
         log.do(account, GiveGrant(resource=Resource(random.choice(RESOURCES)), reason="sorry", until=until))
-    elif choice < 0.7:
+    elif choice < 0.8:
+        amount = Money(amount=random.choice([1, 100, 499, 999]), currency=random.choice(["EUR", "USD", "USD"]))
+        log.do(account, GrantCredit(amount=amount, reason="sorry"))
+    elif choice < 0.85:
+        log.do(account, TakeBackCredit(amount=Money(amount=1, currency="USD"), reason="a mistake"))
+    elif choice < 0.9:
         log.do(account, RevokeGrant(resource=Resource(random.choice(RESOURCES)), reason="a mistake"))
     else:
         _answer_promo(log, account, random.choice(list(PromoOutcome)))
@@ -317,12 +343,14 @@ async def project(writer: Writer, records: list[LogRecord], cuts: Iterable[int] 
 
 
 def dump(database_url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table of ours."""
+    """Every row of every table of ours, whatever the order of its columns."""
     with psycopg.connect(database_url) as connection:
         names = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'billing' ORDER BY 1"
         ).fetchall()
         return {
-            name: sorted(connection.execute(f'SELECT * FROM billing."{name}"'.encode()).fetchall(), key=repr)
+            name: sorted(
+                connection.execute(f'SELECT to_jsonb(t) FROM billing."{name}" t'.encode()).fetchall(), key=repr
+            )
             for (name,) in names
         }

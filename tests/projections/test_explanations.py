@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from domain.account.decider import decide
 from domain.account.evolve import evolve
 from domain.account.state import INITIAL, Account
+from domain.balance.commands import GrantCredit
+from domain.balance.state import payment_id_of
 from domain.catalog.events import PriceAdded
 from domain.decider import Command
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
@@ -152,6 +154,21 @@ def test_a_purchase_leads_back_to_its_request() -> None:
     assert [step.at for step in found.steps if step.kind is not StepKind.PRICE] == sorted(
         step.at for step in found.steps if step.kind is not StepKind.PRICE
     )
+
+
+def test_what_the_balance_paid_is_told_of_the_order_and_its_refund() -> None:
+    story = Story()
+    story.do(GrantCredit(amount=usd(1000), reason="sorry"), actor="manager:boss")
+    story.do(place("solaris:own"), command_id=ORDER.command)
+    payment_id = payment_id_of(ORDER.order)
+    told = texts(story.explain(ORDER.order), StepKind.EVENT)
+    assert f"$9.99 of the customer's balance are held for order {ORDER.order}." in told
+    assert f"The customer's balance paid $9.99 for order {ORDER.order} (payment {payment_id})." in told
+    asked = story.do(RequestRefund(payment_id=payment_id))
+    found = story.explain(derive(asked, f"refund {payment_id}"))
+    assert texts(found, StepKind.CALL) == [], "nobody is asked about the balance"
+    assert any("$9.99" in text and "onto the balance" in text for text in texts(found, StepKind.EVENT))
+    assert found.steps[0].command_id == ORDER.command
 
 
 def test_only_what_belongs_to_it() -> None:

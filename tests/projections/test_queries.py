@@ -20,7 +20,7 @@ from projections import commands, customers, entitlements, orders, payments, pro
 from projections.fold import Batch, Place
 from projections.paging import CursorInvalidError
 from projections.writer import Move
-from schemas.codec import type_of
+from schemas.codec import encode, type_of
 from schemas.envelope import EventRecord, new_command
 from tests.projections.histories import project
 from tests.sample_log import SampleLog
@@ -325,6 +325,7 @@ def _event(key: str, data: Any, number: int) -> EventRecord:
         chain_hash="0" * 64,
         command_offset=0,
         data=data,
+        body=encode(data).decode(),
     )
 
 

@@ -57,6 +57,15 @@ async def test_tables_equal_the_fold(seed: int, writer: Writer, connection: Asyn
     assert differences == {account: [] for account in log.accounts}
 
 
+async def test_rare_stories_equal_the_fold_as_they_end(writer: Writer, connection: AsyncConnection) -> None:
+    """What happens to their accounts afterwards could hide that the end of a story was not heard."""
+    log = SampleLog()
+    rare_stories(log)
+    await project(writer, log.records)
+    differences = await compare_many(connection, log.accounts)
+    assert differences == {account: [] for account in log.accounts}
+
+
 async def test_where_batches_end_changes_nothing(
     writer: Writer, migrated_url: str, connection: AsyncConnection
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from dataclasses import is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     types.NoneType: st.none(),
     datetime: st.datetimes(timezones=st.just(UTC)),
+    timedelta: st.timedeltas(timedelta(days=-36_525), timedelta(days=36_525)),
     Any: st.text() | st.integers(-9, 9),
 }
 

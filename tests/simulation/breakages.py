@@ -176,6 +176,7 @@ class UnfencedEngine(EngineRole):
 
 BROKEN: dict[str, tuple[Roles, Settings]] = {
     "a gateway without idempotency key": (Roles(gateway=KeylessGateway), Settings()),
+    "a gateway that does not sweep": (Roles(), Settings(sweep_s=0)),
     "a gateway that takes unknown for failed": (Roles(gateway=HastyGateway), Settings()),
     "an engine that acks before it commits": (Roles(engine=HastyEngine), Settings()),
     "an engine that decides a command again": (Roles(engine=ForgetfulEngine), Settings()),

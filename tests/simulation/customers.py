@@ -226,6 +226,17 @@ async def ask_refund(customer: Customer) -> None:
         await customer.ask(data)
 
 
+async def dispute_payment(customer: Customer) -> None:
+    """Let the bank take the money of a payment back, or ask about it; it decides at some later time."""
+    is_known = customer.random.random() < 0.8
+    row = customer.one("payments", status="succeeded") if is_known else customer.one("payments")
+    if row is not None and row["reference"] is not None:
+        world = customer.world
+        report = world.provider.dispute(row["reference"], world.clock.now(), is_inquiry=customer.random.random() < 0.25)
+        if report is not None:
+            world.later(world.decide, report.reference)
+
+
 async def spoil_card(customer: Customer) -> None:
     """The saved card begins to decline, or to want a confirmation."""
     method = customer.world.provider.methods.get(f"method of {customer.account}")
@@ -308,6 +319,7 @@ REPERTOIRE: tuple[Deed, ...] = (
     ("change the plan", 6, change_plan),
     ("migrate a price", 2, migrate_price),
     ("ask for a refund", 10, ask_refund),
+    ("dispute a payment", 7, dispute_payment),
     ("spoil the card", 6, spoil_card),
     ("mend the card", 5, mend_card),
     ("remove the card", 1, remove_card),
@@ -328,6 +340,7 @@ LASTING: tuple[Deed, ...] = (
     ("pause a subscription", 1, pause_subscription),
     ("change the plan", 1, change_plan),
     ("ask for a refund", 3, ask_refund),
+    ("dispute a payment", 1, dispute_payment),
     ("spoil the card", 6, spoil_card),
     ("mend the card", 12, mend_card),
     ("extend a subscription", 1, extend_subscription),

@@ -68,6 +68,7 @@ class Charge:
     amount: int
     currency: str
     returned: int
+    disputed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,18 @@ class GivenBack:
     payment_reference: str
     amount: int
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """A dispute in the provider's books."""
+
+    reference: str
+    payment_id: str
+    amount: int
+    currency: str
+    status: str
+    is_inquiry: bool
 
 
 @dataclass(slots=True)
@@ -96,6 +109,7 @@ class Evidence:
     dead_letters: int = 0
     charges: list[Charge] = field(default_factory=list)
     refunds: list[GivenBack] = field(default_factory=list)
+    disputes: list[Disputed] = field(default_factory=list)
     believed: dict[str, Stream] = field(default_factory=dict)
     """By key, what the engines that run in the end believe."""
     folded: dict[str, Stream] = field(default_factory=dict)
@@ -187,9 +201,16 @@ def _take_books(world: World, evidence: Evidence) -> None:
     provider = world.provider
     for entry in (*provider.pages.values(), *provider.charges.values()):
         if entry.status == "succeeded":
-            amount = entry.amount
             evidence.charges.append(
-                Charge(entry.reference, entry.payment_id, entry.account, amount.amount, amount.currency, entry.returned)
+                Charge(
+                    entry.reference,
+                    entry.payment_id,
+                    entry.account,
+                    entry.amount.amount,
+                    entry.amount.currency,
+                    entry.returned,
+                    entry.disputed,
+                )
             )
     for refund in provider.refunds.values():
         evidence.refunds.append(
@@ -199,5 +220,17 @@ def _take_books(world: World, evidence: Evidence) -> None:
                 refund.payment_reference,
                 refund.amount.amount,
                 str(refund.status),
+            )
+        )
+    for dispute in provider.disputes.values():
+        amount = dispute.amount
+        evidence.disputes.append(
+            Disputed(
+                dispute.reference,
+                dispute.payment_id,
+                amount.amount,
+                amount.currency,
+                str(dispute.status),
+                dispute.is_inquiry,
             )
         )

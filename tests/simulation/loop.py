@@ -50,7 +50,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._random = random.random
         self._steps_max = steps_max
         self._ready: list[asyncio.Handle] = []
-        self._scheduled: list[asyncio.TimerHandle] = []
+        self._scheduled: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers_made = 0
         self._timers_cancelled = 0
         self._tasks_made = 0
         self.steps = 0
@@ -59,6 +60,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self._now_s
+
+    def call_soon(  # type: ignore[override]  # the types of the arguments belong to the callback
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Let it be ready. There is one thread and no debugging, so nothing has to be checked."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]  # likewise
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Let it be ready at that time, behind what is due then already."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers_made += 1
+        heapq.heappush(self._scheduled, (when, self._timers_made, timer))
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     def resume(self, handles: list[asyncio.Handle]) -> None:
         """Let steps that were held back be ready."""
@@ -91,26 +110,30 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     ready[index], handle = handle, ready[index]
             if handle._cancelled:
                 continue
-            process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
+            context = handle._context  # type: ignore[attr-defined]
+            process = context.get(PROCESS)
             if process is not None and process.is_frozen:
                 process.held.append(handle)
                 continue
             self.steps += 1
-            handle._run()
+            try:
+                context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+            except (Exception, asyncio.CancelledError):
+                continue  # see `call_exception_handler`
         if self.steps > self._steps_max:
             raise StuckError(f"{self.steps} steps were not enough: something runs in a circle")
 
     def _jump(self) -> None:
         """Go to the next timer."""
         scheduled = self._scheduled
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
+        while scheduled and scheduled[0][2]._cancelled:
+            heapq.heappop(scheduled)[2]._scheduled = False  # type: ignore[attr-defined]
             self._timers_cancelled -= 1
         if not scheduled:
             raise StuckError("nothing is left that could ever happen")
-        self._now_s = scheduled[0].when()
-        while scheduled and scheduled[0].when() <= self._now_s:
-            timer = heapq.heappop(scheduled)
+        now = self._now_s = scheduled[0][0]
+        while scheduled and scheduled[0][0] <= now:
+            timer = heapq.heappop(scheduled)[2]
             timer._scheduled = False  # type: ignore[attr-defined]
             self._ready.append(timer)
 
@@ -119,7 +142,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers_cancelled += 1
         scheduled = self._scheduled
         if self._timers_cancelled > CANCELLED_TIMERS_MAX and 2 * self._timers_cancelled > len(scheduled):
-            kept = [timer for timer in scheduled if not timer._cancelled]
+            kept = [entry for entry in scheduled if not entry[2]._cancelled]
             heapq.heapify(kept)
             scheduled[:] = kept
             self._timers_cancelled = 0

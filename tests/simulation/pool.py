@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.evidence import Evidence
     from tests.simulation.world import Roles, Settings
 
-SEEDS_AT_ONCE = 10
+SEEDS_AT_ONCE = 25
 
 
 class Pool:
@@ -25,7 +25,9 @@ class Pool:
 
     def __init__(self, workers: int | None = None) -> None:
         """`workers`: as many as there are cores where nothing else is said."""
-        self._executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        self._executor = ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_be_lean
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -48,6 +50,11 @@ class Pool:
     def first_fault(self, seeds: Sequence[int], settings: Settings, roles: Roles) -> Result | None:
         """Return the result of the first seed that finds something."""
         return self._executor.submit(find_fault, seeds, settings, roles).result()
+
+
+def _be_lean() -> None:
+    """What is imported stays: looking through it for garbage took a tenth of the time."""
+    gc.freeze()
 
 
 def run_some(seeds: Sequence[int], settings: Settings, roles: Roles | None) -> list[Result]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 from infra.memory.weather import Weather
 from tests.simulation.loop import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Generator
     from random import Random
 
     from tests.simulation.loop import VirtualLoop
@@ -46,6 +47,12 @@ class Climate:
         self.crash = self.freeze = 0.0
 
 
+@coroutine
+def _others_turn() -> Generator[None, None, None]:
+    """`asyncio.sleep(0)` without its questions: most pauses are this one."""
+    yield
+
+
 class LocalWeather(Weather):
     """The climate as one process has it."""
 
@@ -70,7 +77,7 @@ class LocalWeather(Weather):
         if chance < climate.at_once:
             return
         if chance < climate.brief:
-            await asyncio.sleep(0)
+            await _others_turn()
         else:
             mean_s = climate.delay_s
             if climate.long_delay and self._random() < climate.long_delay:

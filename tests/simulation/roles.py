@@ -121,6 +121,7 @@ class EngineRole:
             clock=self._clock,
             catalogue=self._catalogue,
             policies=Policies(),
+            renewals_max=world.settings.renewals_max,
         )
 
     def _worker(self, partition: TopicPartition) -> PartitionWorker:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 GRACE = timedelta(days=2)
 UNIT_DAYS_MAX = {"day": 1, "month": 31}
 PAYMENT_ENDS = {"succeeded", "failed", "cancelled", "expired"}
+DISPUTE_OPEN = {"needs_response", "under_review"}
 ORDER_ENDS = {"fulfilled", "cancelled", "expired", "failed"}
 
 
@@ -54,6 +55,13 @@ class Payment:
     successes: int = 0
     refunding: int = 0
     refunded: int = 0
+    disputed: int = 0
+    """What the customer's bank has taken."""
+
+    @property
+    def kept(self) -> int:
+        """What is left of the money that arrived."""
+        return (self.amount if self.successes else 0) - self.refunded - self.disputed
 
 
 @dataclass(slots=True)
@@ -64,6 +72,25 @@ class Refund:
     amount: int
     status: str = "requested"
     ends: int = 0
+    is_known: bool = False
+    """Whether the provider has it in its books, as it once said."""
+
+
+@dataclass(slots=True)
+class Dispute:
+    """A dispute."""
+
+    payment_id: str
+    reference: str
+    amount: int
+    currency: str
+    status: str
+    is_inquiry: bool
+
+    @property
+    def withheld(self) -> int:
+        """What the bank has taken."""
+        return 0 if self.is_inquiry or self.status in {"won", "closed"} else self.amount
 
 
 @dataclass(slots=True)
@@ -105,6 +132,7 @@ class Story:
     orders: dict[str, Order] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
+    disputes: dict[str, Dispute] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     access: dict[str, dict[str, Held]] = field(default_factory=dict)
     prices: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -209,13 +237,18 @@ def _tell_refund(story: Story, entry: Entry, verb: str) -> None:
         story.require(body["refund_id"] not in story.refunds, entry, "it was requested before")
         story.refunds[body["refund_id"]] = Refund(body["payment_id"], amount)
         story.require(amount > 0, entry, "it gives nothing back")
-        promised = payment.refunding + payment.refunded
+        promised = payment.refunding + payment.refunded + payment.disputed
         paid = payment.amount if payment.successes else 0
         story.require(promised <= paid, entry, f"{promised} would go back of {paid}")
         return
     refund = story.refunds[body["refund_id"]]
+    refund.is_known = refund.is_known or verb in {"submitted", "succeeded"}
     if verb == "submitted":
         refund.status = verb
+    if verb == "reversed":
+        story.require(refund.status == "succeeded", entry, "it had not succeeded")
+        refund.status = "failed"
+        story.payments[refund.payment_id].refunded -= refund.amount
     if verb in {"succeeded", "failed"}:
         refund.ends += 1
         refund.status = verb
@@ -223,6 +256,35 @@ def _tell_refund(story: Story, entry: Entry, verb: str) -> None:
         payment = story.payments[refund.payment_id]
         payment.refunding -= refund.amount
         payment.refunded += refund.amount if verb == "succeeded" else 0
+
+
+def _tell_dispute(story: Story, entry: Entry, verb: str) -> None:
+    body = entry.body
+    payment, known = story.payments[body["payment_id"]], story.disputes.get(body["dispute_id"])
+    amount = body["amount"]
+    if verb == "opened":
+        story.require(known is None, entry, "it was opened before")
+        known = Dispute(
+            payment_id=body["payment_id"],
+            reference=body["reference"],
+            amount=amount["amount"],
+            currency=amount["currency"],
+            status=body["status"],
+            is_inquiry=body["is_inquiry"],
+        )
+        story.disputes[body["dispute_id"]] = known
+    elif known is None:
+        story.require(False, entry, "it was never opened")  # noqa: FBT003
+        return
+    before = known.withheld if verb != "opened" else 0
+    is_over = known.status not in DISPUTE_OPEN
+    story.require(not is_over or verb == "updated", entry, f"it was {known.status}")
+    known.amount = amount["amount"]
+    known.is_inquiry = body.get("is_inquiry", known.is_inquiry and verb != "lost")
+    known.status = body.get("status", verb)
+    payment.disputed += known.withheld - before
+    told = body["disputed"]["amount"]
+    story.require(payment.disputed == told, entry, f"{payment.disputed} is in dispute, and {told} told")
 
 
 def _tell_subscription(story: Story, entry: Entry, verb: str) -> None:
@@ -248,7 +310,7 @@ def _tell_subscription(story: Story, entry: Entry, verb: str) -> None:
     _tell_plan(known, body, verb)
     if verb == "ended":
         known.is_running = False
-    elif verb == "renewed":
+    elif verb in {"renewed", "restored"}:
         known.is_running = True
 
 
@@ -331,6 +393,7 @@ _TELLERS: dict[str, Callable[[Story, Entry, str], None]] = {
     "order": _tell_order,
     "payment": _tell_payment,
     "refund": _tell_refund,
+    "dispute": _tell_dispute,
     "subscription": _tell_subscription,
     "entitlement": _tell_entitlement,
     "price": _tell_price,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.simulation.evidence import Charge, Entry, Evidence
+from tests.simulation.evidence import Entry, Evidence
 from tests.simulation.verifier import verify
 from tests.simulation.world import Settings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.pool import Pool
 
-QUIET = Settings(customers=4, deeds=10, accident_s=0.0)
+QUIET = Settings(customers=6, deeds=16, accident_s=0.0)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,14 @@ def good(pool: Pool) -> Evidence:
     for seed in range(60):
         evidence = pool.evidence(seed, QUIET)
         kinds = {entry.kind for entry in evidence.events}
-        needed = ("subscription.renewed", "refund.succeeded", "promo_code.settled", "order.expired")
+        needed = (
+            "subscription.renewed",
+            "refund.reversed",
+            "refund.succeeded",
+            "dispute.opened",
+            "promo_code.settled",
+            "order.expired",
+        )
         if all(f"billing.{kind}" in kinds for kind in needed):
             return evidence
     raise AssertionError("no history has all that the tests need")
@@ -52,6 +59,12 @@ def remove(evidence: Evidence, kind: str) -> None:
     held.remove(next(entry for entry in held if entry.kind == f"billing.{kind}"))
 
 
+def remove_all(evidence: Evidence, kind: str) -> None:
+    """Lose every event of a kind."""
+    held = events(evidence)
+    held[:] = [entry for entry in held if entry.kind != f"billing.{kind}"]
+
+
 def double(evidence: Evidence, kind: str) -> None:
     """Tell the first event of a kind twice."""
     held = events(evidence)
@@ -69,13 +82,24 @@ def charge_twice(evidence: Evidence) -> None:
 
 def return_too_much(evidence: Evidence) -> None:
     charge = evidence.charges[0]
-    evidence.charges[0] = Charge(
-        charge.reference, charge.payment_id, charge.account, charge.amount, charge.currency, charge.amount + 1
-    )
+    evidence.charges[0] = replace(charge, returned=charge.amount + 1)
 
 
 def lose_refund(evidence: Evidence) -> None:
-    evidence.refunds.pop()
+    evidence.refunds.remove(next(refund for refund in evidence.refunds if refund.status == "succeeded"))
+
+
+def lose_bounced_refund(evidence: Evidence) -> None:
+    bounced = {entry.body["refund_id"] for entry in events(evidence) if entry.kind == "billing.refund.reversed"}
+    evidence.refunds.remove(next(refund for refund in evidence.refunds if refund.refund_id in bounced))
+
+
+def lose_dispute(evidence: Evidence) -> None:
+    evidence.disputes.pop()
+
+
+def decide_otherwise(evidence: Evidence) -> None:
+    evidence.disputes[0] = replace(evidence.disputes[0], status="under_review")
 
 
 def lose_command(evidence: Evidence) -> None:
@@ -93,6 +117,12 @@ def believe_otherwise(evidence: Evidence) -> None:
 
 def show_otherwise(evidence: Evidence) -> None:
     next(iter(evidence.tables.rows["payments"].values()))["refunded"] += 1
+
+
+def show_no_dispute(evidence: Evidence) -> None:
+    key = next(iter(evidence.tables.rows["disputes"]))
+    for tables in (evidence.tables, evidence.tables_anew):
+        del tables.rows["disputes"][key]
 
 
 def publish_otherwise(evidence: Evidence) -> None:
@@ -153,8 +183,14 @@ TAMPERED: list[tuple[Callable[[Evidence], None], str]] = [
     (charge_twice, "charges and payments are the same"),
     (lambda evidence: remove(evidence, "payment.succeeded"), "charges and payments are the same"),
     (lose_refund, "refunds in books and log are the same"),
+    (lose_bounced_refund, "refunds in books and log are the same"),
     (return_too_much, "refunds in books and log are the same"),
-    (lambda evidence: remove(evidence, "entitlement.ended"), "nobody has access without money"),
+    (lambda evidence: remove(evidence, "refund.reversed"), "refunds in books and log are the same"),
+    (lose_dispute, "disputes in books and log are the same"),
+    (decide_otherwise, "disputes in books and log are the same"),
+    (lambda evidence: double(evidence, "dispute.opened"), "every event may follow those before it"),
+    (show_no_dispute, "the read models are the fold of the log"),
+    (lambda evidence: remove_all(evidence, "entitlement.ended"), "nobody has access without money"),
     (be_late, "nothing is left behind"),
     (answer_nothing, "nothing is left behind"),
     (use_without_money, "uses of promo codes belong to orders"),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from domain.account.state import Account
+from domain.policies.reactions import next_due
 from tests.simulation.story import ORDER_ENDS, PAYMENT_ENDS, Story, moment
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def verify(evidence: Evidence) -> list[Finding]:
         nothing_was_told_that_must_not_be,
         charges_are_payments,
         refunds_are_refunds,
+        disputes_are_disputes,
         access_is_paid,
         nothing_is_left_behind,
         promo_codes_are_settled,
@@ -160,16 +163,37 @@ def refunds_are_refunds(evidence: Evidence, story: Story) -> Finding:
     for refund_id, refund in story.refunds.items():
         known = in_books.pop(refund_id, None)
         if known is None:
-            finding.require(refund.status == "failed", f"the refund {refund_id} is {refund.status} and in no book")
+            is_refused = refund.status == "failed" and not refund.is_known
+            finding.require(is_refused, f"the refund {refund_id} is {refund.status} and in no book")
             continue
         ours, theirs = (refund.status, refund.amount), (known.status, known.amount)
         finding.require(ours == theirs, f"the refund {refund_id} is {ours} in the log and {theirs} in the books")
     for refund_id in in_books:
         finding.require(False, f"the refund {refund_id} is in the books alone")  # noqa: FBT003
     for charge in evidence.charges:
-        finding.require(charge.returned <= charge.amount, f"{charge.reference} gave {charge.returned} back")
+        gone = charge.returned + charge.disputed
+        finding.require(gone <= charge.amount, f"{charge.reference} gave {gone} back")
     for payment_id, payment in story.payments.items():
-        finding.require(payment.refunded <= payment.amount, f"{payment_id} gave {payment.refunded} back")
+        finding.require(payment.kept >= 0, f"{payment_id} gave {payment.refunded} back, {payment.disputed} disputed")
+    return finding
+
+
+def disputes_are_disputes(evidence: Evidence, story: Story) -> Finding:
+    """Every dispute in the books is one in the log that stands the same, whichever of its webhooks were lost."""
+    finding = Finding("disputes in books and log are the same")
+    ours = Counter(
+        (each.reference, each.payment_id, each.amount, each.currency, each.status, each.is_inquiry)
+        for each in story.disputes.values()
+    )
+    theirs = Counter(
+        (each.reference, each.payment_id, each.amount, each.currency, each.status, each.is_inquiry)
+        for each in evidence.disputes
+    )
+    for found in ours.keys() | theirs.keys():
+        finding.require(
+            ours[found] == theirs[found] == 1,
+            f"{found} is {theirs[found]} dispute(s) in the books and {ours[found]} in the log",
+        )
     return finding
 
 
@@ -178,9 +202,12 @@ def access_is_paid(evidence: Evidence, story: Story) -> Finding:
     finding = Finding("nobody has access without money")
     now = evidence.now
     covered: Counter[str] = Counter()
-    for payment in story.payments.values():
+    lost: Counter[str] = Counter()
+    for dispute in story.disputes.values():
+        lost[dispute.payment_id] += dispute.withheld if dispute.status == "lost" else 0
+    for payment_id, payment in story.payments.items():
         if payment.successes:
-            covered[payment.order_id] += payment.amount - payment.refunded
+            covered[payment.order_id] += payment.kept + (payment.disputed - lost[payment_id])
     for account, access in story.access.items():
         for resource, held in access.items():
             order = story.orders[held.order_id]
@@ -228,8 +255,9 @@ def left_behind(evidence: Evidence, story: Story) -> list[str]:
         if subscription.is_running and end < now - PATIENCE:
             late.append(f"the subscription {subscription_id} runs as if nothing were to happen at {end}")
     for key, stream in evidence.believed.items():
-        if stream.due_at is not None and stream.due_at < now - PATIENCE:
-            late.append(f"{key}: something is due since {stream.due_at}")
+        due_at = next_due(stream.state) if isinstance(stream.state, Account) else None
+        if due_at is not None and due_at < now - PATIENCE:
+            late.append(f"{key}: something is due since {due_at}")
     late += _unanswered(evidence)
     return late
 
@@ -289,6 +317,16 @@ def read_models_are_the_fold(evidence: Evidence, story: Story) -> Finding:
     for order_id, order in story.orders.items():
         status = rows.get("orders", {}).get((order_id,), {}).get("status")
         finding.require(status == order.status, f"the order {order_id} is {order.status} and shown as {status}")
+    for name, ended in (("refunds", story.refunds), ("disputes", story.disputes)):
+        for entity_id, each in ended.items():
+            status = rows.get(name, {}).get((entity_id,), {}).get("status")
+            finding.require(status == each.status, f"{name}: {entity_id} is {each.status} and shown as {status}")
+    for payment_id, payment in story.payments.items():
+        row = rows.get("payments", {}).get((payment_id,), {})
+        finding.require(
+            (row.get("refunded"), row.get("disputed")) == (payment.refunded, payment.disputed),
+            f"{payment_id}: {payment.refunded} went back, {payment.disputed} is in dispute, and shown is {row}",
+        )
     return finding
 
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
+from domain.disputes.state import DisputeStatus
 from domain.effects import RefundAnswerStatus
-from domain.ids import CommandId, derive
+from domain.ids import CommandId
 from domain.refunds.commands import AnswerRefund
 from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 from infra.kafka.topics import Topics
 from infra.memory.consumer import MemoryConsumer, MemoryGroup
 from infra.memory.log import MemoryTopics
-from infra.memory.provider import MemoryProvider, Webhook
+from infra.memory.provider import MemoryProvider
 from infra.memory.sender import MemoryCommandSender
 from infra.memory.store import MemoryStore
 from infra.settings import Settings as ProductSettings
@@ -33,6 +34,7 @@ from tests.simulation.tables import Tables
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from domain.reports import ProviderReport
     from tests.simulation.customers import Deed
     from tests.simulation.loop import VirtualLoop
 
@@ -41,6 +43,9 @@ SEND_ATTEMPTS = 20
 SESSION_S = 10.0
 RESTART_S = 3.0
 STOP_S = 1_000.0
+BOUNCES = 0.25
+"""How often a bank does not take a refund."""
+DISPUTE_S_MAX = 10 * 86_400.0
 PROVIDER = "stripe"
 
 
@@ -62,6 +67,10 @@ class Settings:
     """Likewise."""
     partitions: int = 2
     timer_s: float = 10.0
+    renewals_max: int = 1
+    """How many renewals of a partition are under way at once: so few that they wait for each other."""
+    sweep_s: float = 30.0
+    """How often the provider is asked for what its webhooks may not have brought."""
     patience_s: float = 60.0
     accident_s: float = 15.0
     """The mean time between two accidents; 0: there are none."""
@@ -127,9 +136,9 @@ class Place:
 
 
 @cache
-def product_settings() -> ProductSettings:
+def product_settings(sweep_s: float) -> ProductSettings:
     """Return the settings of the product's roles, of which few matter here."""
-    return ProductSettings(_env_file=None, topic_prefix="billing")
+    return ProductSettings(_env_file=None, topic_prefix="billing", gateway_sweep_interval_s=sweep_s)
 
 
 class World:
@@ -147,11 +156,12 @@ class World:
         self.weather = LocalWeather(self.climate, self.random)
         self.clock = VirtualClock(loop)
         self.names = Topics("billing")
-        self.product_settings = product_settings()
+        self.product_settings = product_settings(settings.sweep_s)
         self.topics = MemoryTopics()
         self.tables = Tables()
         self.shelf = Shelf()
-        self.provider = MemoryProvider(name=PROVIDER, tell=self.hear)
+        kept = timedelta(days=30) if settings.is_long else None
+        self.provider = MemoryProvider(name=PROVIDER, now=self.clock.now, tell=self.hear, reports_kept=kept)
         self.engines = self._group(self.names.commands)
         self.gateways = self._group(self.names.effects)
         self.projectors = self._group(self.names.events)
@@ -248,33 +258,51 @@ class World:
                 self.accepted.append(command_id)
                 return
 
-    def hear(self, webhook: Webhook) -> None:
+    def hear(self, report: ProviderReport) -> None:
         """The provider tells something: late, often, or to nobody."""
-        command = webhook.command
-        if isinstance(command, AnswerRefund) and command.answer.status is RefundAnswerStatus.PENDING:
-            self.later(self._settle_refund, command.answer.reference)
+        command = report.command
+        if isinstance(command, AnswerRefund):
+            if command.answer.status is RefundAnswerStatus.PENDING:
+                self.later(self._settle_refund, command.answer.reference)
+            elif command.answer.status is RefundAnswerStatus.SUCCEEDED and self.random.random() < BOUNCES:
+                self.later(self._bounce_refund, command.answer.reference)
         chance = self.random.random()
         copies = 1 if chance < 0.6 else 0 if chance < 0.8 else self.random.choice((2, 3))
         for _ in range(copies):
-            self.later(self._deliver, webhook)
+            self.later(self._deliver, report)
 
     async def collect(self, reference: str) -> None:
         """A means of payment that takes its time brings its money."""
         await asyncio.sleep(self.random.expovariate(1 / 60))
         self.provider.pay(reference, self.clock.now())
 
+    async def decide(self, reference: str) -> None:
+        """The customer's bank looks at a dispute, or not, and decides it."""
+        random, provider = self.random, self.provider
+        delay_s = min(self.settings.pause_s, DISPUTE_S_MAX)
+        if random.random() < 0.5:
+            await asyncio.sleep(random.expovariate(1 / delay_s))
+            provider.decide_dispute(reference, self.clock.now(), DisputeStatus.UNDER_REVIEW)
+        await asyncio.sleep(random.expovariate(1 / delay_s))
+        verdict = random.choice((DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED))
+        provider.decide_dispute(reference, self.clock.now(), verdict)
+
     async def _settle_refund(self, reference: str) -> None:
         await asyncio.sleep(self.random.expovariate(1 / 60))
         self.provider.settle_refund(reference, succeeds=self.random.random() < 0.8)
 
-    async def _deliver(self, webhook: Webhook) -> None:
+    async def _bounce_refund(self, reference: str) -> None:
+        """The customer's bank does not take a refund that had succeeded."""
+        await asyncio.sleep(self.random.expovariate(1 / 60))
+        self.provider.bounce_refund(reference, self.clock.now())
+
+    async def _deliver(self, report: ProviderReport) -> None:
         """What `api.routes.webhooks` makes of a verified webhook."""
         await asyncio.sleep(self.random.expovariate(1 / 5))
-        command_id = derive(webhook.account, f"webhook {PROVIDER} {webhook.report_id}")
         await self.send(
-            webhook.account,
-            webhook.command,
-            command_id,
+            report.account,
+            report.command,
+            report.command_id(PROVIDER),
             actor=f"provider:{PROVIDER}",
             source=f"billing/webhooks/{PROVIDER}",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from processors.journal import RENEWALS_MAX
 from tests.simulation.customers import LASTING
 from tests.simulation.history import run
 from tests.simulation.world import Settings, World
@@ -25,6 +26,8 @@ def settings_of(years: float, customers: int) -> Settings:
         lasts_s=years * 365.25 * DAY_S,
         repertoire=LASTING,
         timer_s=3_600.0,
+        renewals_max=RENEWALS_MAX,
+        sweep_s=3 * 3_600.0,
         patience_s=12 * 3_600.0,
         accident_s=15 * DAY_S,
         disks_burn=0.002,

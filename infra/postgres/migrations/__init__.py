@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -44,6 +45,13 @@ def upgrade(database_url: str, *, revision: str = "head", patience_s: float = CO
             _upgrade(connection, revision)
     finally:
         engine.dispose()
+
+
+def head() -> str:
+    """Return the revision of the tables that this version of the code works with."""
+    found = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    assert found is not None, "there are migrations"
+    return found
 
 
 def configuration(connection: Connection) -> Config:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import text
 
-SCHEMA = "billing"
+from infra.postgres.migrations.steps import SCHEMA, VERSION_TABLE
 
 connection = context.config.attributes["connection"]
 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-context.configure(connection=connection, version_table="migrations", version_table_schema=SCHEMA)
+context.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=SCHEMA)
 with context.begin_transaction():
     context.run_migrations()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from infra.postgres.migrations.steps import SCHEMA
+
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
-
-SCHEMA = "billing"
 
 
 def upgrade() -> None:

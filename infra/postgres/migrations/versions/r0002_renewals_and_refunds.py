@@ -7,31 +7,18 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+
+from infra.postgres.migrations.steps import SCHEMA, history, moment, start_again, text
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-SCHEMA = "billing"
-FOLDED = (
-    "orders",
-    "payments",
-    "subscriptions",
-    "entitlements",
-    "products",
-    "prices",
-    "commands",
-    "customers",
-    "customers_paid",
-)
-HISTORIES = ("orders", "payments", "subscriptions", "entitlements", "products", "commands", "customers")
-
 
 def upgrade() -> None:
     """Add the tables and columns, and let the projector fold everything anew."""
-    _start_again()
+    start_again()
     op.add_column("orders", sa.Column("purpose", sa.Text, nullable=False), schema=SCHEMA)
     for name in ("refunded", "refunding"):
         op.add_column("payments", sa.Column(name, sa.BigInteger, nullable=False), schema=SCHEMA)
@@ -46,7 +33,7 @@ def upgrade() -> None:
     _refunds()
     _payment_methods()
     for name in ("refunds", "payment_methods"):
-        _history(name)
+        history(name)
 
 
 def downgrade() -> None:
@@ -58,39 +45,26 @@ def downgrade() -> None:
     for name in ("refunded", "refunding"):
         op.drop_column("payments", name, schema=SCHEMA)
     op.drop_column("orders", "purpose", schema=SCHEMA)
-    _start_again()
-
-
-def _start_again() -> None:
-    for name in (*FOLDED, *(f"{history}_history" for history in HISTORIES), "positions"):
-        op.execute(f'TRUNCATE {SCHEMA}."{name}"')
-
-
-def _text(name: str, *, nullable: bool = False, primary_key: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=nullable, primary_key=primary_key)
-
-
-def _moment(name: str, *, nullable: bool = False) -> sa.Column[object]:
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
+    start_again()
 
 
 def _refunds() -> None:
     op.create_table(
         "refunds",
-        _text("id", primary_key=True),
-        _text("account"),
-        _text("payment_id"),
-        _text("order_id"),
-        _text("status"),
+        text("id", primary_key=True),
+        text("account"),
+        text("payment_id"),
+        text("order_id"),
+        text("status"),
         sa.Column("amount", sa.BigInteger, nullable=False),
-        _text("currency"),
-        _text("reason"),
-        _text("rule"),
-        _text("requested_by"),
-        _text("reference", nullable=True),
-        _text("failure_reason", nullable=True),
-        _moment("requested_at"),
-        _moment("updated_at"),
+        text("currency"),
+        text("reason"),
+        text("rule"),
+        text("requested_by"),
+        text("reference", nullable=True),
+        text("failure_reason", nullable=True),
+        moment("requested_at"),
+        moment("updated_at"),
         schema=SCHEMA,
     )
     columns: list[str | sa.TextClause] = ["account", sa.text("requested_at DESC"), sa.text("id DESC")]
@@ -100,32 +74,13 @@ def _refunds() -> None:
 def _payment_methods() -> None:
     op.create_table(
         "payment_methods",
-        _text("account"),
-        _text("id"),
-        _text("provider"),
-        _text("label", nullable=True),
-        _moment("saved_at"),
-        _moment("removed_at", nullable=True),
-        _moment("updated_at"),
+        text("account"),
+        text("id"),
+        text("provider"),
+        text("label", nullable=True),
+        moment("saved_at"),
+        moment("removed_at", nullable=True),
+        moment("updated_at"),
         sa.PrimaryKeyConstraint("account", "id", name="payment_methods_pkey"),
-        schema=SCHEMA,
-    )
-
-
-def _history(name: str) -> None:
-    op.create_table(
-        f"{name}_history",
-        _text("account"),
-        _text("entity_id"),
-        sa.Column("sequence", sa.BigInteger, nullable=False),
-        _text("event_id"),
-        _text("event_type"),
-        sa.Column("partition", sa.Integer, nullable=False),
-        sa.Column("offset", sa.BigInteger, nullable=False),
-        _moment("at"),
-        _text("actor"),
-        _text("command_id"),
-        sa.Column("changes", JSONB, nullable=False),
-        sa.PrimaryKeyConstraint("account", "entity_id", "sequence", name=f"{name}_history_pkey"),
         schema=SCHEMA,
     )

@@ -9,18 +9,19 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
+from infra.postgres.migrations.steps import SCHEMA, start_again
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-SCHEMA = "billing"
 SUBSCRIPTION_COLUMNS = ("units", "is_trial", "paused_at", "resume_by", "planned")
 
 
 def upgrade() -> None:
     """Add the columns, and let the projector fold everything anew."""
-    _start_again()
+    start_again()
     for column in (
         sa.Column("units", sa.Integer, nullable=False),
         sa.Column("is_trial", sa.Boolean, nullable=False),
@@ -41,11 +42,4 @@ def downgrade() -> None:
         op.drop_column("subscriptions", name, schema=SCHEMA)
     op.drop_column("orders", "credit", schema=SCHEMA)
     op.drop_column("prices", "trial_days", schema=SCHEMA)
-    _start_again()
-
-
-def _start_again() -> None:
-    """Forget every row of the read side, so that the projector begins at the start of the log."""
-    for name in sa.inspect(op.get_bind()).get_table_names(schema=SCHEMA):
-        if name != "migrations":
-            op.execute(f'TRUNCATE {SCHEMA}."{name}"')
+    start_again()
