@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from infra.kafka.tolerant_records import accept_any_header_name
 from projections.feed import FETCH_BYTES_MAX, FETCH_WAIT_MS_MAX, START_TIMEOUT_S, Feed, Fetched
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from infra.settings import Settings
     from projections.writer import Move, Partition
+
+accept_any_header_name()
 
 
 class BoundedFeed(Feed):

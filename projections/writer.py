@@ -30,6 +30,9 @@ WRITE_DEADLINE_S = 30.0
 READ_DEADLINE_S = 10.0
 IDLE_TRANSACTION_TIMEOUT_MS = 5_000
 """A projector that is frozen inside a transaction lets its partitions go after that."""
+TRANSACTION_TIMEOUT_MS = 15_000
+"""Likewise where it is frozen in the middle of a pipeline: the server does not take that for idle. Many times what a
+batch takes; PostgreSQL has it from 17 on."""
 SOME_ROWS_MAX = 200
 """Above it, copying into temporary tables costs less than arrays."""
 APPLICATION_NAME = "billing-projector"
@@ -187,6 +190,10 @@ class Writer:
     async def _prepare(self) -> None:
         # A crash of the server takes rows and offsets back together, and they are folded again: nothing to wait for.
         await self._execute("SET synchronous_commit = off")
+        await self._execute(
+            "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = 'transaction_timeout'",
+            (str(TRANSACTION_TIMEOUT_MS),),
+        )
         for statements in self._merges.values():
             await self._execute(statements.create_stage)
         await self._execute(self._pending.create_stage)

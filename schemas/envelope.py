@@ -104,7 +104,7 @@ class EffectRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def timestamp(moment: datetime) -> bytes:
     """Return an RFC 3339 time in UTC with microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z").encode()
 
 
 def chain(previous: str, event_id: bytes, wire_type: bytes, time: bytes, body: bytes) -> str:
