@@ -212,6 +212,13 @@ class OrderUnknown(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class OrderIsCancelled(DomainError):
+    order_id: str
+    code: ClassVar[str] = "order_cancelled"
+    sentence: ClassVar[str] = "The order {order_id!r} is cancelled already."
+
+
+@dataclass(eq=False, kw_only=True)
 class OrderNotCancellable(DomainError):
     order_id: str
     status: str
@@ -271,6 +278,16 @@ class SubscriptionNotRunning(DomainError):
     status: str
     code: ClassVar[str] = "subscription_not_running"
     sentence: ClassVar[str] = "The subscription {subscription_id!r} is {status}; buy the plan again instead."
+
+
+@dataclass(eq=False, kw_only=True)
+class RenewalMethodMissing(DomainError):
+    subscription_id: str
+    code: ClassVar[str] = "renewal_method_missing"
+    sentence: ClassVar[str] = (
+        "The subscription {subscription_id!r} cannot renew by itself without a saved means of payment or a balance "
+        "that covers its price; buy the plan again with auto-renewal, which saves one."
+    )
 
 
 @dataclass(eq=False, kw_only=True)
@@ -427,6 +444,18 @@ class RefundExceedsPayment(DomainError):
     sentence: ClassVar[str] = (
         "{amount} is more than the {left_amount} minor units of the payment {payment_id!r} that can be given back "
         "({rule})."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class RefundPartialUnavailable(DomainError):
+    payment_id: str
+    amount: int
+    allowed_amount: int
+    code: ClassVar[str] = "refund_partial_unavailable"
+    sentence: ClassVar[str] = (
+        "{amount} would pay back a part of a film, which is access or not; "
+        "ask without an amount for all {allowed_amount} minor units that were paid."
     )
 
 

@@ -19,7 +19,7 @@ from domain.money import Money, in_words
 from domain.payments.events import PaymentMethodRemoved
 from domain.payments.state import Succeeded
 from domain.policies.settings import DisputeAccess
-from domain.refunds import giving, rules
+from domain.refunds import giving, parts
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -205,7 +205,7 @@ def _access_that_goes(
     when = command.policies.dispute_access
     is_time = when is DisputeAccess.OPENED or (when is DisputeAccess.LOST and is_lost)
     is_whole = disputed + payment.refunded >= payment.amount.amount
-    is_paid = isinstance(payment.phase, Succeeded) and rules.bought_something(account, payment)
+    is_paid = isinstance(payment.phase, Succeeded) and parts.bought_something(account, payment)
     if not (is_time and is_whole and is_paid):
         return ()
     return giving.take_back(account, payment, command, is_whole=True)

@@ -13,15 +13,16 @@ from domain.records import replace
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
 from domain.subscriptions.roles import holder_of
+from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
     from domain.ids import OrderId
-    from domain.subscriptions.state import Subscription
+    from domain.subscriptions.state import PaidPeriod, Subscription
 
 
 def taken_by(
@@ -31,7 +32,8 @@ def taken_by(
     found: list[TakenAccess] = []
     for event in events:
         if isinstance(event, SubscriptionShortened | SubscriptionEnded):
-            found += _period_of(account.subscriptions[event.subscription_id], order_id, now)
+            stays = event.paid if isinstance(event, SubscriptionShortened) else ()
+            found += _period_of(account.subscriptions[event.subscription_id], order_id, stays, now)
         elif isinstance(event, EntitlementEnded):
             held = account.entitlements[event.resource]
             if held.subscription_id is None:
@@ -39,13 +41,29 @@ def taken_by(
     return tuple(found)
 
 
-def _period_of(subscription: Subscription, order_id: OrderId, now: datetime) -> list[TakenAccess]:
+def _period_of(
+    subscription: Subscription, order_id: OrderId, stays: tuple[PaidPeriod, ...], now: datetime
+) -> list[TakenAccess]:
     at = subscription.clock(now)
     return [
-        TakenAccess(resource=subscription.resource, taken_at=at, subscription_id=subscription.id, period=period)
+        TakenAccess(
+            resource=subscription.resource,
+            taken_at=at,
+            subscription_id=subscription.id,
+            period=_part_taken(period, next((kept for kept in stays if kept.order_id == order_id), None)),
+        )
         for period in subscription.paid
         if period.order_id == order_id and period.end > at
     ]
+
+
+def _part_taken(period: PaidPeriod, stays: PaidPeriod | None) -> PaidPeriod:
+    """Return the time at the end of a period that does not stay, with its money."""
+    if stays is None:
+        return period
+    kept = {source.payment_id: source.amount for source in stays.sources}
+    sources = (replace(source, amount=source.amount - kept.get(source.payment_id, 0)) for source in period.sources)
+    return replace(period, start=stays.end, sources=tuple(source for source in sources if source.amount > 0))
 
 
 def give_again(
@@ -92,8 +110,6 @@ def _period_again(account: Account, taken: TakenAccess, command: Command[object]
     now, policies = subscription.clock(command.at), under(subscription.terms, command.policies)
     start = now if running is None else max(running.period_end, now)
     end = start + (period.end - max(period.start, taken.taken_at))
-    # It stands where its unused part begins at `start`, so that what was used of it before stays used.
-    again = replace(period, start=end - (period.end - period.start), end=end)
     lasting = () if running is None else tuple(each for each in running.paid if each.end > now)
     auto_renew, is_paused = subscription.auto_renew, subscription.paused_at is not None
     ends = renewal.access_end(end, auto_renew=auto_renew, policies=policies)
@@ -101,7 +117,7 @@ def _period_again(account: Account, taken: TakenAccess, command: Command[object]
         subscription_id=subscription.id,
         order_id=period.order_id,
         anchor=end,
-        paid=(*lasting, again),
+        paid=_with_again(lasting, period, end, end - start),
         period_start=start if running is None else running.period_start,
         period_end=end,
         access_end=ends,
@@ -111,3 +127,24 @@ def _period_again(account: Account, taken: TakenAccess, command: Command[object]
     closing = () if running is None else close_renewal(account, running, command, CloseReason.CANCELLED)
     rests = () if is_paused else (renewal.access(subscription, ends, period.order_id),)
     return (*closing, restored, *rests)
+
+
+def _with_again(
+    lasting: tuple[PaidPeriod, ...], period: PaidPeriod, end: datetime, length: timedelta
+) -> tuple[PaidPeriod, ...]:
+    """Return the paid periods with `length` of one given again: what its order still has grows by it, else it is last.
+
+    It stands so that its unused part begins where it is given, and what was used of it before stays used.
+    """
+    used = period.end - period.start - length
+    held = next((each for each in lasting if each.order_id == period.order_id), None)
+    if held is None:
+        return (*lasting, replace(period, start=end - length - used, end=end))
+    amounts = {source.payment_id: source.amount for source in held.sources}
+    for source in period.sources:
+        amounts[source.payment_id] = amounts.get(source.payment_id, 0) + source.amount
+    sources = tuple(Source(payment_id=payment_id, amount=amount) for payment_id, amount in amounts.items())
+    grown = replace(held, start=held.start - used, end=held.end + length, sources=sources)
+    return tuple(
+        grown if each is held else renewal.moved(each, length) if each.start >= held.end else each for each in lasting
+    )

@@ -112,6 +112,7 @@ RULES: dict[type, Rule] = {
     SubscriptionRenewed: sales.period_paid,
     EntitlementGranted: sales.given,
     SubscriptionShortened: sales.shortened,
+    SubscriptionRestored: sales.restored,
     SubscriptionEnded: sales.ended,
     SubscriptionPaused: sales.paused,
     SubscriptionContinued: sales.continued,
@@ -190,7 +191,6 @@ MOVES_NO_MONEY: frozenset[type] = frozenset(
         SubscriptionCancelled,
         SubscriptionExtended,  # days for nothing: the money is earned over the time that it was paid for
         SubscriptionGraceStarted,
-        SubscriptionRestored,  # its money was earned at once when the refund came back
         SubscriptionResumed,
     }
 )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SubscriptionEnded,
         SubscriptionPaused,
         SubscriptionRenewed,
+        SubscriptionRestored,
         SubscriptionShortened,
         SubscriptionStarted,
     )
@@ -199,14 +200,30 @@ def _line_given(sale: Sale, event: EntitlementGranted) -> int | None:
 
 
 def shortened(draft: Draft, event: SubscriptionShortened) -> None:
-    """The time of one order is taken out, and what other orders paid moves up."""
-    for number in _lines_of(draft, event.order_id, event.subscription_id):
-        draft.stop(event.order_id, number)
+    """The time of one order is taken out, all of it or a part, and what other orders paid moves up.
+
+    What is left to be earned is earned over the time that is left.
+    """
+    if not any(period.order_id == event.order_id for period in event.paid):
+        for number in _lines_of(draft, event.order_id, event.subscription_id):
+            draft.stop(event.order_id, number)
+    _moved(draft, event)
+
+
+def restored(draft: Draft, event: SubscriptionRestored) -> None:
+    """A part of the time is given again: its money, which is ours again, is earned over the time that it bought.
+
+    Where no time was left, it was earned at once when the refund came back.
+    """
+    _moved(draft, event)
+
+
+def _moved(draft: Draft, event: SubscriptionShortened | SubscriptionRestored) -> None:
     for period in event.paid:
-        moved_to(draft, period.order_id, event.subscription_id, Span(start=period.start, end=period.end))
+        _moved_to(draft, period.order_id, event.subscription_id, Span(start=period.start, end=period.end))
 
 
-def moved_to(draft: Draft, order_id: OrderId, subscription_id: SubscriptionId, span: Span) -> None:
+def _moved_to(draft: Draft, order_id: OrderId, subscription_id: SubscriptionId, span: Span) -> None:
     """What an order paid of a subscription is given at another time: what is not earned of it is earned over that."""
     for number in _lines_of(draft, order_id, subscription_id):
         sale = draft.sale(order_id)

@@ -8,6 +8,7 @@ from domain.balance import decider as balance
 from domain.catalog.state import ProductKind
 from domain.errors import (
     AlreadyEntitled,
+    OrderIsCancelled,
     OrderNotCancellable,
     OrderOpen,
     OrderUnknown,
@@ -87,12 +88,15 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
 
 
 def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Give up an open order: the provider is asked to close the payment first, so that it cannot be paid afterwards."""
+    """Give up an open order: the provider is asked to close the payment first, so that it cannot be paid afterwards.
+
+    Asked again before that is done, it changes nothing. Raises OrderUnknown, OrderIsCancelled, OrderNotCancellable.
+    """
     order = account.orders.get(cancel_order.order_id)
     if order is None:
         raise OrderUnknown(order_id=cancel_order.order_id)
     if order.status is OrderStatus.CANCELLED:
-        return ()
+        raise OrderIsCancelled(order_id=order.id)
     if order.status not in OPEN_STATUSES:
         raise OrderNotCancellable(order_id=order.id, status=order.status)
     payment = account.payments.get(order.payment_id)

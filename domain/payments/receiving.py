@@ -18,6 +18,7 @@ from domain.payments.state import CallKind, CloseReason, Closing, Payment, Saved
 from domain.promo import uses as promo_uses
 from domain.promo.state import PromoUseStatus
 from domain.records import replace
+from domain.refunds import parts
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.plans import CHANGED_MEANWHILE
@@ -136,7 +137,7 @@ class _GiveBack:
         self._command = command
 
     def __call__(self, amount: int, reason: str) -> tuple[AccountEvent, ...]:
-        amount = min(amount, refunds.left(self._paid))
+        amount = min(amount, parts.left(self._paid))
         if amount == 0:
             return ()
         refund = refunds.request(

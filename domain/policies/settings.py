@@ -39,6 +39,19 @@ class DisputeAccess(StrEnum):
     NEVER = "never"
 
 
+class RefundAccess(StrEnum):
+    """What becomes of the access that a refund pays back for."""
+
+    FOLLOWS = "follows"
+    """The money that stays buys the time that stays: what is paid back whole ends, and a part of a subscription's
+    money takes that part of its time, from the end. A film is access or not: its customer gets all of its price back
+    or nothing, and what a manager gives back of it takes nothing until it is all."""
+    ENDS = "ends"
+    """Any refund ends the access that it pays back for, whatever the amount."""
+    KEEPS = "keeps"
+    """What was bought stays, whatever goes back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
     """What the business decided about waiting, renewing and limits. Every wait is bounded by one of these."""
@@ -75,10 +88,13 @@ class Policies:
     """How long access stays after the end of the period while a renewal is not paid."""
 
     refund_window: timedelta = timedelta(hours=1)
-    """How long after a payment the customer may have all of it back."""
+    """How long after a payment the customer may have it back, all or a part."""
 
     refund_unused: bool = True
     """Whether, after that, the customer may have the unused part of the present period back."""
+
+    refund_access: RefundAccess = RefundAccess.FOLLOWS
+    """What becomes of the access that a refund pays back for."""
 
     cancel_now_refunds: bool = True
     """Whether cancelling at once gives the unused part of the period back."""

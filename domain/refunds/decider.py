@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, assert_never
 
+from domain.account.evolve import evolve
 from domain.balance.state import BALANCE
 from domain.disputes.state import DisputeStatus
 from domain.effects import RefundAnswerStatus
 from domain.entitlements.taking import give_again
 from domain.errors import PaymentUnknown, RefundUnknown
 from domain.ids import EffectId, derive
-from domain.policies.settings import DisputeAccess, delay
+from domain.policies.settings import DisputeAccess, RefundAccess, delay
 from domain.refunds import giving, rules
 from domain.refunds.events import (
     RefundCallRepeated,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.decider import Command
     from domain.effects import RefundAnswer
-    from domain.ids import OrderId, RefundId
+    from domain.ids import RefundId
     from domain.payments.state import Payment
     from domain.refunds.commands import AnswerRefund, RepeatRefund, RequestRefund, SweepRefund
 
@@ -43,26 +45,31 @@ def request(account: Account, asked: RequestRefund, command: Command[object]) ->
         raise PaymentUnknown(payment_id=asked.payment_id)
     allowed = rules.allowance(account, payment, command.at, command.policies, by_manager=asked.by_manager)
     amount = rules.asked_amount(payment, asked.amount, allowed)
+    is_all = rules.is_all(amount, asked.amount, allowed)
+    if not is_all:
+        rules.require_divisible(account, payment, amount, allowed, command)
     reason = asked.reason or ("requested by a manager" if asked.by_manager else "requested by the customer")
+    requested_by = RefundedBy.MANAGER if asked.by_manager else RefundedBy.CUSTOMER
     sources = [Source(payment_id=payment.id, amount=amount)]
     if asked.amount is None:
-        sources += allowed.credit
-    if payment.provider == BALANCE:
-        sources.sort(key=lambda source: not _is_money_of(account, source, payment.order_id))
-    return giving.give_back(
+        sources += allowed.beside
+        sources.sort(key=lambda source: account.payments[source.payment_id].provider == BALANCE)
+    events = giving.give_back(
         account,
         tuple(sources),
         command,
         reason=reason,
         rule=allowed.rule,
-        requested_by=RefundedBy.MANAGER if asked.by_manager else RefundedBy.CUSTOMER,
-        ends_access=allowed.ends_access,
+        requested_by=requested_by,
+        ends_access=rules.ends_access(allowed, command.policies, is_all=is_all),
     )
-
-
-def _is_money_of(account: Account, source: Source, order_id: OrderId) -> bool:
-    payment = account.payments[source.payment_id]
-    return payment.order_id == order_id and payment.provider != BALANCE
+    if asked.amount is not None:
+        return events
+    after = reduce(evolve, events, account)
+    credit = giving.give_back(
+        after, allowed.credit, command, reason=reason, rule=rules.CREDIT, requested_by=requested_by
+    )
+    return (*events, *credit)
 
 
 def answer(account: Account, answered: AnswerRefund, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -129,17 +136,22 @@ def _reverse(
     """Take the money back into the books, and give again what had gone with it.
 
     It counts only where the provider says so of the refund that we know by its name: that a call was refused, such as
-    a late repeat of one that had succeeded, says nothing of the money. What other refunds took because everything had
-    gone is given again, too, since not everything has. What a lost dispute holds stays gone.
+    a late repeat of one that had succeeded, says nothing of the money. A film that another refund took because
+    everything had gone is given again, too, since not everything has: but for money that paid for time alone. What a
+    lost dispute holds stays gone.
     """
     if said.reference is None or said.reference != refund.reference:
         return ()
+    for_time = sum(source.amount for each in refund.taken if each.period for source in each.period.sources)
     others = (
-        held.taken
+        each
         for held in account.refunds.values()
-        if held.order_id == refund.order_id and held.id != refund.id and not held.ends_access
+        if refund.amount.amount > for_time
+        if held.order_id == refund.order_id and held.id != refund.id and held.access is RefundAccess.FOLLOWS
+        for each in held.taken
+        if each.period is None
     )
-    restored = (*refund.taken, *(each for taken in others for each in taken))
+    restored = (*refund.taken, *others)
     if _is_lost(account, account.payments[refund.payment_id], refund, command):
         restored = ()
     reversed_ = RefundReversed(

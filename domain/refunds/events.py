@@ -7,6 +7,7 @@ from datetime import datetime
 from domain.entitlements.state import TakenAccess
 from domain.ids import EffectId, OrderId, PaymentId, RefundId
 from domain.money import Money
+from domain.policies.settings import RefundAccess
 from domain.records import dataclass
 from domain.refunds.state import RefundedBy
 
@@ -28,6 +29,8 @@ class RefundRequested:
     effect_id: EffectId
     requested_at: datetime
     repeat_at: datetime
+    access: RefundAccess = RefundAccess.FOLLOWS
+    """What becomes of the access that it pays back for: the policy that held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

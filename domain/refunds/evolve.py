@@ -91,6 +91,7 @@ def _requested(event: RefundRequested) -> Refund:
         reason=event.reason,
         requested_by=event.requested_by,
         ends_access=event.ends_access,
+        access=event.access,
         requested_at=event.requested_at,
         status=RefundStatus.REQUESTED,
         reference=None,

@@ -13,8 +13,10 @@ from domain.entitlements.events import EntitlementEnded
 from domain.entitlements.taking import taken_by
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
-from domain.refunds import rules
+from domain.policies.settings import RefundAccess
+from domain.refunds import parts, rules
 from domain.refunds.events import RefundSucceeded
+from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded
 
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
+    from domain.ids import OrderId
     from domain.orders.state import OrderLine
     from domain.payments.state import Payment
-    from domain.refunds.state import Refund, RefundedBy
-    from domain.subscriptions.state import Source
+    from domain.refunds.state import Refund
+    from domain.subscriptions.state import Source, Subscription
 
 
 def give_back(  # a refund has that many facts
@@ -86,24 +89,24 @@ def succeed(account: Account, refund: Refund, command: Command[object], referenc
 
 
 def _take_back(account: Account, refund: Refund, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Take back what the refunded money had bought: all when all went back, periods when their unused rest did."""
-    payment = account.payments[refund.payment_id]
-    is_whole = _is_all_gone(account, payment, refund.amount.amount)
-    if not refund.ends_access and not is_whole:
-        return ()
-    return take_back(account, payment, command, is_whole=is_whole)
+    """Take back what the refunded money had bought, by the policy that the refund was asked for under.
 
-
-def _is_all_gone(account: Account, payment: Payment, going: int) -> bool:
-    """Tell whether all that an order was paid with is gone, when so much more of one of its payments is.
-
-    Of an order that was paid twice, the money that bought nothing takes nothing with it.
+    Of an order that was paid twice, the money that bought nothing takes nothing with it. What was credit of another
+    order goes back with what it bought there, so that it takes no time of its own order.
     """
-    is_whole = payment.refunded + going + rules.lost(account, payment) >= payment.amount.amount
-    if not (is_whole and rules.bought_something(account, payment)):
-        return False
-    others = rules.paid_beside(account, payment)
-    return all(other.refunded + rules.lost(account, other) >= other.amount.amount for other in others)
+    payment, amount = account.payments[refund.payment_id], refund.amount.amount
+    if refund.access is RefundAccess.KEEPS or not parts.bought_something(account, payment):
+        return ()
+    is_whole = parts.is_whole(account, payment, amount)
+    if is_whole or refund.ends_access:
+        ends_all = refund.access is RefundAccess.ENDS and refund.ends_access and refund.rule != rules.UNUSED
+        return take_back(account, payment, command, is_whole=is_whole or ends_all)
+    if refund.requested_by is RefundedBy.POLICY or refund.rule == rules.CREDIT:
+        return ()
+    events: list[AccountEvent] = []
+    for subscription, period, paid_back in parts.shares(account, payment, amount, command.at):
+        events += _without(account, subscription, period.order_id, command, paid_back)
+    return tuple(events)
 
 
 def take_back(
@@ -134,16 +137,29 @@ def _take_back_period(
     subscription = next(
         (held for held in account.subscriptions.values() if held.is_running and held.resource == line.resource), None
     )
-    now = command.at if subscription is None else subscription.clock(command.at)
-    shortened = None if subscription is None else renewal.without(subscription, payment.order_id, now)
-    if subscription is None or shortened is None:
+    if subscription is None:
+        return ()
+    return _without(account, subscription, payment.order_id, command)
+
+
+def _without(
+    account: Account,
+    subscription: Subscription,
+    order_id: OrderId,
+    command: Command[object],
+    paid_back: tuple[Source, ...] = (),
+) -> tuple[AccountEvent, ...]:
+    """Take the time that an order paid for out of a subscription, or that part of it that some money bought."""
+    now = subscription.clock(command.at)
+    shortened = renewal.without(subscription, order_id, now, paid_back)
+    if shortened is None:
         return ()
     closing = close_renewal(account, subscription, command, CloseReason.CANCELLED)
     if shortened.period_end > now:
         held_on = () if subscription.paused_at else (renewal.access(subscription, shortened.period_end),)
         return (*closing, shortened, *held_on)
     ended: list[AccountEvent] = [*closing, SubscriptionEnded(subscription_id=subscription.id, ended_at=command.at)]
-    held = account.entitlements.get(line.resource)
+    held = account.entitlements.get(subscription.resource)
     if held is not None and held.subscription_id == subscription.id:
-        ended.append(EntitlementEnded(resource=line.resource, ended_at=command.at))
+        ended.append(EntitlementEnded(resource=subscription.resource, ended_at=command.at))
     return tuple(ended)

@@ -9,6 +9,7 @@ from domain.entitlements.state import TakenAccess
 from domain.ids import OrderId, PaymentId, RefundId
 from domain.money import Money
 from domain.payments.state import ProviderCall
+from domain.policies.settings import RefundAccess
 from domain.records import dataclass
 
 
@@ -47,13 +48,14 @@ class Refund:
     reason: str
     requested_by: RefundedBy
     ends_access: bool
-    """Whether what the payment bought is taken back even if not all of its money went back."""
+    """Whether what it pays back for ends, even if not all of the payment's money went back."""
     requested_at: datetime
     status: RefundStatus
     reference: str | None
     call: ProviderCall | None
     sweep_at: datetime | None = None
     sweeps: int = 0
+    access: RefundAccess = RefundAccess.FOLLOWS
     rule: str = ""
     """What allowed it."""
     failed_reference: str | None = None

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from domain.account.evolve import evolve
 from domain.balance import decider as balance
+from domain.balance.state import available
 from domain.entitlements.events import EntitlementEnded
-from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
+from domain.errors import ExtensionInvalid, RenewalMethodMissing, SubscriptionNotRunning, SubscriptionUnknown
 from domain.orders.events import OrderPlaced
 from domain.orders.evolve import placed as order_of
 from domain.orders.starting import collect
 from domain.payments.closing import close_renewal
 from domain.payments.state import CloseReason
 from domain.policies.terms import under
-from domain.refunds import giving
+from domain.refunds import giving, parts
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import attempts, pauses, plans, renewal, trials
@@ -79,12 +80,19 @@ def cancel(account: Account, asked: CancelSubscription, command: Command[object]
 
 
 def resume(account: Account, asked: ResumeSubscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Go on after a pause; else renew again. Repeated, it changes nothing."""
+    """Go on after a pause; else renew again. Repeated, it changes nothing.
+
+    With neither a means of payment nor a balance that covers the price, nothing could be renewed, and the grace would
+    be time for nothing. Raises SubscriptionUnknown, SubscriptionNotRunning, RenewalMethodMissing.
+    """
     subscription = _running(account, asked.subscription_id)
     if subscription.status is SubscriptionStatus.PAUSED:
         return pauses.go_on(subscription, command)
     if subscription.auto_renew:
         return ()
+    price = subscription.next_plan.price
+    if not account.methods and available(account, price.currency).amount < price.amount:
+        raise RenewalMethodMissing(subscription_id=subscription.id)
     policies = under(subscription.terms, command.policies)
     end = renewal.access_end(subscription.period_end, auto_renew=True, policies=policies)
     first = renewal.first_attempt(subscription, subscription.period_start, subscription.period_end, policies)
@@ -236,7 +244,7 @@ def _refund_of_rest(
         return ()
     return giving.give_back(
         reduce(evolve, ended, account),
-        refunds.unused_sources(account, subscription, command.at),
+        parts.unused_sources(account, subscription, command.at, command.policies),
         command,
         reason="cancelled at once",
         rule=refunds.UNUSED,

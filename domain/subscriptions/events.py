@@ -120,7 +120,10 @@ class SubscriptionExtended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionShortened:
-    """The time that one order had paid for was paid back; what other orders paid moves up, and nothing renews."""
+    """The time that one order had paid for was paid back, all that is left of it or a part.
+
+    What other orders paid moves up, and nothing renews.
+    """
 
     subscription_id: SubscriptionId
     order_id: OrderId

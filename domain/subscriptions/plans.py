@@ -25,8 +25,7 @@ from domain.policies.settings import PlanChangeRemainder
 from domain.policies.terms import under
 from domain.pricing.quote import Candidates, quote
 from domain.records import replace
-from domain.refunds import giving
-from domain.refunds import rules as refunds
+from domain.refunds import giving, parts
 from domain.refunds.state import RefundedBy
 from domain.subscriptions import renewal
 from domain.subscriptions.events import (
@@ -129,7 +128,7 @@ def now(
     plan = _plan(account, subscription, asked.price_id, command)
     if subscription.status not in _CHANGEABLE:
         raise PlanChangeRefused(subscription_id=subscription.id, reason=f"it is {subscription.status}")
-    if any(refunds.is_being_paid_back(account, period.order_id) for period in subscription.paid):
+    if any(parts.is_being_paid_back(account, period.order_id) for period in subscription.paid):
         raise PlanChangeRefused(subscription_id=subscription.id, reason="money of it is being given back")
     earlier = _open_change(account, subscription.id)
     if earlier is not None:
@@ -139,7 +138,8 @@ def now(
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     line = line_of(plan, subscription.id, terms_now(plan, command.prices, command.policies, None))
     quoted = quote((line,), candidates, command.at)
-    rest = sum(source.amount for source in refunds.unused_sources(account, subscription, command.at))
+    unused = parts.unused_sources(account, subscription, command.at, command.policies)
+    rest = sum(source.amount for source in unused)
     placed = OrderPlaced(
         order_id=OrderId(derive(command.id, "order")),
         payment_id=PaymentId(derive(command.id, "payment")),
@@ -170,7 +170,7 @@ def still_fits(account: Account, order: Order) -> bool:
         subscription.price_id != line.price_id
         and holder_of(account, line.resource, besides=subscription.id) is None
         and held >= set(order.credited)
-        and not any(refunds.is_being_paid_back(account, order_id) for order_id in held)
+        and not any(parts.was_paid_back_since(account, order_id, order.placed_at) for order_id in held)
     )
 
 
@@ -197,7 +197,8 @@ def changed(
     end = end_of(start, one_unit(line.period.unit), units)
     policies = under(line.terms, command.policies)
     access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=policies)
-    carried, rest = _split(refunds.unused_sources(account, subscription, start), order.credit.amount)
+    unused = parts.unused_sources(account, subscription, start, command.policies)
+    carried, rest = _split(unused, order.credit.amount)
     begun = SubscriptionRenewed(
         subscription_id=subscription.id,
         order_id=order.id,

@@ -12,6 +12,7 @@ from domain.orders.state import OrderLine, OrderPurpose
 from domain.policies.settings import Policies
 from domain.policies.terms import under
 from domain.records import replace
+from domain.refunds.parts import prorated
 from domain.subscriptions.events import (
     PlanChanged,
     RenewalFailed,
@@ -20,13 +21,13 @@ from domain.subscriptions.events import (
 )
 from domain.subscriptions.evolve import evolve
 from domain.subscriptions.lines import plan_of
-from domain.subscriptions.state import PaidPeriod, Plan, SubscriptionStatus, one_unit
+from domain.subscriptions.state import PaidPeriod, Plan, Source, SubscriptionStatus, one_unit
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
     from domain.decider import Command
     from domain.orders.state import Order
-    from domain.subscriptions.state import Source, Subscription
+    from domain.subscriptions.state import Subscription
 
 
 def access_end(period_end: datetime, *, auto_renew: bool, policies: Policies) -> datetime:
@@ -143,25 +144,51 @@ def moved_access(subscription: Subscription, resource: Resource, now: datetime) 
     return (EntitlementEnded(resource=subscription.resource, ended_at=now),)
 
 
-def without(subscription: Subscription, order_id: OrderId, now: datetime) -> SubscriptionShortened | None:
-    """Return what taking out the time that an order paid for changes; None where nothing of it is left.
+def without(
+    subscription: Subscription, order_id: OrderId, now: datetime, paid_back: tuple[Source, ...] = ()
+) -> SubscriptionShortened | None:
+    """Return what taking out the time that an order paid for changes, or that part of it that some money bought.
 
-    What other orders paid moves up, so that no day of it is lost.
+    None where nothing of it is left. What other orders paid moves up, so that no day of it is lost.
     """
     gone = next((period for period in subscription.paid if period.order_id == order_id and period.end > now), None)
     if gone is None:
         return None
-    length = gone.end - max(gone.start, now)
-    kept = [
-        replace(period, start=period.start - length, end=period.end - length) if period.start >= gone.end else period
-        for period in subscription.paid
-        if period is not gone
-    ]
+    stays = _what_stays(gone, paid_back, now) if paid_back else None
+    length = gone.end - (max(gone.start, now) if stays is None else stays.end)
+    kept: list[PaidPeriod] = []
+    for period in subscription.paid:
+        if period is not gone:
+            kept.append(moved(period, -length) if period.start >= gone.end else period)
+        elif stays is not None:
+            kept.append(stays)
     end = subscription.period_end - length
     anchor, units = _anchor_before(subscription, gone, end)
     return SubscriptionShortened(
         subscription_id=subscription.id, order_id=order_id, anchor=anchor, units=units, paid=tuple(kept), period_end=end
     )
+
+
+def moved(period: PaidPeriod, length: timedelta) -> PaidPeriod:
+    """Return a period that lies that much later."""
+    return replace(period, start=period.start + length, end=period.end + length)
+
+
+def _what_stays(period: PaidPeriod, paid_back: tuple[Source, ...], now: datetime) -> PaidPeriod | None:
+    """Return a period without the time that some of its money bought, from its end; None where nothing stays unused.
+
+    Whole seconds are taken, rounded down, so that nobody loses time that stays paid.
+    """
+    paid = sum(source.amount for source in period.sources)
+    amount = sum(source.amount for source in paid_back)
+    if amount >= prorated(paid, period.start, period.end, now):
+        return None
+    seconds = int((period.end - period.start).total_seconds()) * amount // paid
+    left = {source.payment_id: source.amount for source in period.sources}
+    for source in paid_back:
+        left[source.payment_id] -= source.amount
+    sources = tuple(Source(payment_id=payment_id, amount=amount) for payment_id, amount in left.items() if amount > 0)
+    return replace(period, end=period.end - timedelta(seconds=seconds), sources=sources)
 
 
 def _anchor_before(subscription: Subscription, gone: PaidPeriod, end: datetime) -> tuple[datetime, int]:

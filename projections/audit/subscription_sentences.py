@@ -112,7 +112,7 @@ def _subscription_extended(event: SubscriptionExtended, names: Names) -> str:
 @says(SubscriptionShortened)
 def _subscription_shortened(event: SubscriptionShortened, names: Names) -> str:
     subscription = names("Subscription", event.subscription_id)
-    return f"{subscription} now ends at {moment(event.period_end)}: a period bought ahead was paid back."
+    return f"{subscription} now ends at {moment(event.period_end)}: time of it was paid back."
 
 
 @says(SubscriptionGraceStarted)

@@ -229,7 +229,7 @@ async def test_cancelled_order(product: Product) -> None:
     again = await product.http.post(cancel, json={}, headers=product.headers(account, key="c", wait=30))
     assert (again.json(), again.headers["Idempotency-Replayed"]) == (answer.json(), "true")
     late = await product.http.post(cancel, headers=product.headers(account, key="d", wait=30))
-    assert late.status_code in {200, 409}
+    assert (late.status_code, late.json()["code"]) == (409, "order_cancelled")
 
 
 async def test_what_is_anothers_is_not_there(product: Product) -> None:

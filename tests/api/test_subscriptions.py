@@ -131,6 +131,43 @@ async def test_a_pause_keeps_the_rest(product: Product, subscriber: Subscriber) 
     assert (again.status_code, again.json()["code"]) == (409, "pause_limit_reached")
 
 
+async def test_a_part_of_the_money_back_shortens_by_its_part(product: Product, subscriber: Subscriber) -> None:
+    name = await plans(product)
+    before = await subscriber.subscribe(f"{name}:monthly")
+    (payment,) = (await subscriber.get("/v1/payments?refundable=true"))["items"]
+    path, current = f"/v1/payments/{payment['id']}/refunds", f"/v1/subscriptions/{before['id']}"
+    asked = await subscriber.post(path, {"amount": 333})
+    assert (asked.status_code, asked.json()["rule"]) == (201, "within the refund window"), asked.text
+    after = await subscriber.until(current, "auto_renew", value=False)
+    start, end = (datetime.fromisoformat(before[name]) for name in ("period_start", "period_end"))
+    taken = timedelta(seconds=int((end - start).total_seconds()) * 333 // 999)
+    assert datetime.fromisoformat(after["period_end"]) == end - taken
+    (right,) = (await subscriber.get("/v1/entitlements"))["items"]
+    assert right["until"] == after["period_end"]
+    (payment,) = (await subscriber.get("/v1/payments?refundable=true"))["items"]
+    assert payment["refundable"] == usd(666)
+    assert (await subscriber.post(path)).status_code == 201
+    await subscriber.until(current, "status", "ended")
+    assert await subscriber.entitled() == []
+
+
+async def test_a_part_of_a_film_is_no_customers_to_ask_for(product: Product, subscriber: Subscriber) -> None:
+    order = (await product.order(await product.film(), subscriber.account)).json()
+    await subscriber.pay(order, order["total"])
+    path = f"/v1/payments/{order['payment']['id']}/refunds"
+    refused = await subscriber.post(path, {"amount": 998})
+    assert (refused.status_code, refused.json()["code"]) == (409, "refund_partial_unavailable")
+    assert (await subscriber.post(path, {"amount": 999})).status_code == 201
+
+
+async def test_what_cannot_be_charged_cannot_renew(product: Product, subscriber: Subscriber) -> None:
+    name = await plans(product, trial_days=14)
+    body = {"price_id": f"{name}:monthly", "auto_renew": False}
+    tried = (await subscriber.post("/v1/trials", body)).json()
+    refused = await subscriber.post(f"/v1/subscriptions/{tried['id']}/resume")
+    assert (refused.status_code, refused.json()["code"]) == (409, "renewal_method_missing")
+
+
 async def test_another_plan_now_is_charged_less_what_is_left(product: Product, subscriber: Subscriber) -> None:
     name, other = await plans(product), await plans(product)
     before = await subscriber.subscribe(f"{name}:monthly")

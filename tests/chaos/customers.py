@@ -258,15 +258,16 @@ async def subscriber(me: Customer) -> None:
 
 
 async def refunder(me: Customer) -> None:
-    """Pays and wants the money back: all of it three times at once, or more than half of it twice."""
-    order = await me.order(me.dice.choice([*FILMS, PLAN]))
+    """Pays and wants the money back: all of it three times at once, or more than half of a plan's price twice."""
+    in_parts = me.dice.random() < 0.5
+    order = await me.order(PLAN if in_parts else me.dice.choice([*FILMS, PLAN]))
     if order is None or not (url := await me.page(order)):
         return
     await me.pay(url)
     found = await me.until(f"/v1/orders/{order['id']}", _is_fulfilled, patience_s=PAGE_PATIENCE_S)
     path = f"/v1/payments/{found['payment']['id']}/refunds"
     part = order["total"]["amount"] * 6 // 10
-    bodies: list[dict[str, Any]] = [{}, {}, {}] if me.dice.random() < 0.5 else [{"amount": part}, {"amount": part}]
+    bodies: list[dict[str, Any]] = [{"amount": part}, {"amount": part}] if in_parts else [{}, {}, {}]
     await asyncio.gather(*(me.command(path, body, me.key()) for body in bodies))
 
 

@@ -18,7 +18,7 @@ from domain.operations.commands import ResumeOverdue
 from domain.operations.decider import subject_of
 from domain.orders.commands import CancelOrder
 from domain.policies.reactions import pending
-from domain.policies.settings import DisputeAccess, PlanChangeRemainder
+from domain.policies.settings import DisputeAccess, PlanChangeRemainder, RefundAccess
 from domain.policies.terms import Terms
 from domain.pricing.commands import GrantPersonalDiscount, RevokePersonalDiscount
 from domain.pricing.state import MonthsDiscounts, MonthsStep
@@ -80,6 +80,7 @@ TERMS = (
     Terms(grace=timedelta(days=9), renewal_offsets=(timedelta(days=-1), timedelta(days=8)), refund_unused=False),
 )
 ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
+FOLLOWS_OFTEN = (RefundAccess.FOLLOWS,) * 3
 STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
 
 
@@ -90,9 +91,20 @@ class AccountMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
 
-    @initialize(access=st.sampled_from(DisputeAccess), remainder=st.sampled_from(PlanChangeRemainder))
-    def the_business_decides(self, access: DisputeAccess, remainder: PlanChangeRemainder) -> None:
-        self.world.policies = replace(self.world.policies, dispute_access=access, plan_change_remainder=remainder)
+    @initialize(
+        dispute_access=st.sampled_from(DisputeAccess),
+        refund_access=st.sampled_from((*FOLLOWS_OFTEN, *RefundAccess)),
+        remainder=st.sampled_from(PlanChangeRemainder),
+    )
+    def the_business_decides(
+        self, dispute_access: DisputeAccess, refund_access: RefundAccess, remainder: PlanChangeRemainder
+    ) -> None:
+        self.world.policies = replace(
+            self.world.policies,
+            dispute_access=dispute_access,
+            refund_access=refund_access,
+            plan_change_remainder=remainder,
+        )
 
     def pick(self, data: Any, things: Any, label: str) -> Any:
         return data.draw(st.sampled_from(sorted(things, key=repr)), label=label)
@@ -213,6 +225,14 @@ class AccountMachine(RuleBasedStateMachine):
     def somebody_asks_for_money_back(self, data: Any, amount: int | None, by_manager: bool) -> None:  # noqa: FBT001
         payment_id = self.pick(data, self.world.account.payments, "payment")
         self.world.do(RequestRefund(payment_id=payment_id, amount=amount, by_manager=by_manager))
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), amount=st.sampled_from([100, 250, 400]), by_manager=st.booleans())
+    def a_part_of_a_plan_goes_back(self, data: Any, amount: int, by_manager: bool) -> None:  # noqa: FBT001
+        held = self.pick(data, self.running(), "subscription")
+        for payment_id in sorted({source.payment_id for period in held.paid for source in period.sources}):
+            self.world.do(RequestRefund(payment_id=payment_id, amount=amount, by_manager=by_manager))
+        self.the_gateway_carries_out_all_calls_now()
 
     @precondition(lambda self: self.world.unanswered)
     @rule(data=st.data(), trouble=st.sampled_from([None, None, None, "drop", "lose", "deny"]))

@@ -29,7 +29,7 @@ from domain.money import AMOUNT_MAX, Money
 from domain.orders.events import OrderPaid, OrderPaymentWaived, OrderPlaced
 from domain.orders.state import OrderLine, OrderPurpose
 from domain.payments.events import PaymentSucceeded
-from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundSucceeded
+from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundReversed, RefundSucceeded
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.events import (
     PlanChanged,
@@ -37,6 +37,7 @@ from domain.subscriptions.events import (
     SubscriptionEnded,
     SubscriptionPaused,
     SubscriptionRenewed,
+    SubscriptionRestored,
     SubscriptionShortened,
     SubscriptionStarted,
 )
@@ -176,6 +177,12 @@ def promised(amount: int, *, payment_id: PaymentId = PAYMENT, refund_id: RefundI
 
 def gone(amount: int) -> RefundSucceeded:
     return RefundSucceeded(refund_id=REFUND, payment_id=PAYMENT, order_id=ORDER, amount=usd(amount), reference="re_1")
+
+
+def bounced(amount: int) -> RefundReversed:
+    return RefundReversed(
+        refund_id=REFUND, payment_id=PAYMENT, order_id=ORDER, amount=usd(amount), reason="no", reversed_at=T0
+    )
 
 
 def refused(amount: int) -> RefundFailed:
@@ -340,6 +347,32 @@ class TestEnds:
         ledger.balances(at, provider_cash=3000, deferred_revenue=3000, earned_revenue=1000, refunds=1000)
         ledger.balances(at + 15 * DAY, provider_cash=3000, deferred_revenue=1500, earned_revenue=2500, refunds=1000)
         ledger.balances(THE_END, provider_cash=3000, earned_revenue=4000, refunds=1000)
+
+    def test_a_part_that_is_paid_back_leaves_the_rest_to_be_earned_over_the_time_that_stays(self) -> None:
+        at, half, shorter = T0 + 10 * DAY, T0 + 15 * DAY, T0 + 20 * DAY
+        stays = PaidPeriod(order_id=ORDER, start=T0, end=shorter)
+        shortened = SubscriptionShortened(
+            subscription_id=PLAN, order_id=ORDER, anchor=shorter, units=0, paid=(stays,), period_end=shorter
+        )
+        ledger = month_bought().given(promised(1000), gone(1000), at=at).when(shortened, at=at).then()
+        ledger.balances(at, provider_cash=2000, deferred_revenue=1000, earned_revenue=1000)
+        ledger.balances(half, provider_cash=2000, deferred_revenue=500, earned_revenue=1500)
+        ledger.balances(shorter, provider_cash=2000, earned_revenue=2000)
+        restored = SubscriptionRestored(
+            subscription_id=PLAN,
+            order_id=ORDER,
+            anchor=END,
+            paid=(PaidPeriod(order_id=ORDER, start=T0, end=END),),
+            period_start=T0,
+            period_end=END,
+            access_end=END,
+            renew_at=None,
+            restored_at=half,
+        )
+        ledger.given(bounced(1000), restored, at=half)
+        ledger.balances(half, provider_cash=3000, deferred_revenue=1500, earned_revenue=1500)
+        ledger.balances(shorter, provider_cash=3000, deferred_revenue=1000, earned_revenue=2000)
+        ledger.balances(THE_END, provider_cash=3000, earned_revenue=3000)
 
 
 class TestPausesAndPlans:

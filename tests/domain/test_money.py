@@ -18,7 +18,7 @@ import domain
 from domain.errors import AmountOutOfRange, CurrencyMismatch, CurrencyUnknown
 from domain.ids import PriceId, ProductId, derive, product_key, product_of
 from domain.money import AMOUNT_MAX, EXPONENTS, Money, checked, in_words
-from domain.refunds.rules import prorated
+from domain.refunds.parts import prorated
 
 amounts = st.integers(-(10**15), 10**15)
 currencies = st.sampled_from(sorted(EXPONENTS))

@@ -17,6 +17,7 @@ from domain.errors import (
     ItemRepeated,
     MonthsInvalid,
     OrderEmpty,
+    OrderIsCancelled,
     OrderNotCancellable,
     OrderOpen,
     OrderUnknown,
@@ -33,7 +34,7 @@ from domain.orders.state import OrderLine
 from domain.payments.events import PaymentCloseRequested, PaymentCreated
 from domain.payments.state import CloseReason
 from domain.policies.settings import Policies, RepeatedOrder
-from tests.domain.histories import PAGE, bought, cancelled_early, cancelling, opened, place, placed
+from tests.domain.histories import CLOSED, PAGE, answered, bought, cancelled_early, cancelling, opened, place, placed
 from tests.domain.spec import (
     AGREED,
     AGREED_FOR_FILMS,
@@ -318,9 +319,14 @@ def test_cancelling_while_the_page_is_being_opened_waits_for_its_name() -> None:
     cancel.then_calls()
 
 
-def test_cancelling_twice_is_harmless() -> None:
+def test_cancelling_again_while_the_page_is_being_closed_is_harmless() -> None:
     cancelling().when(CancelOrder(order_id=ORDER.order)).then_nothing()
     cancelled_early().when(CancelOrder(order_id=ORDER.order)).then_nothing()
+
+
+def test_cancelling_what_is_cancelled() -> None:
+    cancelled = cancelling().when(answered(ORDER.close, CLOSED)).happens()
+    cancelled.when(CancelOrder(order_id=ORDER.order)).then_rejected(OrderIsCancelled, order_id=ORDER.order)
 
 
 def test_cancelling_an_order_that_nobody_knows() -> None:

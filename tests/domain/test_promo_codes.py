@@ -12,6 +12,7 @@ from domain.effects import SendCommand
 from domain.errors import (
     AmountOutOfRange,
     CurrencyUnknown,
+    OrderIsCancelled,
     PromoCodeExpired,
     PromoCodeInvalid,
     PromoCodeNotApplicable,
@@ -267,7 +268,7 @@ class TestOfALimitedCode:
     def test_cancelled_before_the_answer_the_use_is_given_back(self) -> None:
         ordered().when(CancelOrder(order_id=ORDER.order)).then(
             OrderCancelled(order_id=ORDER.order), release_requested(T0)
-        ).when(CancelOrder(order_id=ORDER.order)).then_nothing()
+        ).when(CancelOrder(order_id=ORDER.order)).then_rejected(OrderIsCancelled)
 
     def test_an_order_that_dies_gives_its_use_back(self) -> None:
         page = reserved().when(answered(ORDER.checkout, OPENED)).happens()

@@ -111,7 +111,7 @@ def test_the_failure_comes_before_the_success() -> None:
 
 
 def test_it_may_be_asked_for_again_however_late_and_once() -> None:
-    spec = given_back(bought(), 300)
+    spec = given_back(bought(), 300, by_manager=True)
     spec.when(RequestRefund(payment_id=ORDER.payment), at=LATE).then_rejected(NothingToRefund)
     spec = spec.when(bounced(newest(spec)), at=LATE).happens()
     spec.when(RequestRefund(payment_id=ORDER.payment, amount=301), at=LATE + DAY).then_rejected(
@@ -128,7 +128,7 @@ def test_it_may_be_asked_for_again_however_late_and_once() -> None:
 
 
 def test_what_a_manager_gave_instead_is_not_owed_twice() -> None:
-    spec = given_back(bought(), 300)
+    spec = given_back(bought(), 300, by_manager=True)
     spec = spec.when(bounced(newest(spec)), at=LATE).happens()
     instead = given_back(spec, 300, at=LATE + DAY, name="refund 2", by_manager=True)
     instead.when(RequestRefund(payment_id=ORDER.payment), at=LATE + DAY).then_rejected(NothingToRefund)
@@ -136,7 +136,7 @@ def test_what_a_manager_gave_instead_is_not_owed_twice() -> None:
 
 def test_of_two_parts_that_made_the_whole_one_comes_back() -> None:
     """Not all of the money has gone, so the film has no reason to be gone, whichever refund took it."""
-    first = given_back(bought(), 998)
+    first = given_back(bought(), 998, by_manager=True)
     part = newest(first)
     both = given_back(first, 1, name="refund 2")
     assert both.account.entitlements == {}
@@ -186,7 +186,7 @@ def test_the_rest_of_what_was_cancelled_at_once_is_owed() -> None:
 
 
 def test_within_the_window_all_of_it_may_be_asked_for() -> None:
-    spec = given_back(bought(), 300)
+    spec = given_back(bought(), 300, by_manager=True)
     spec = spec.when(bounced(newest(spec)), at=T0 + timedelta(minutes=5)).happens()
     window = T0 + POLICIES.refund_window
     again = spec.when(RequestRefund(payment_id=ORDER.payment), at=window, command_id="refund 2").happens()
@@ -284,7 +284,7 @@ class TestItWentAfterAll:
         assert after.timers == ()
 
     def test_a_part_leaves_the_access(self) -> None:
-        ask = RequestRefund(payment_id=ORDER.payment, amount=300)
+        ask = RequestRefund(payment_id=ORDER.payment, amount=300, by_manager=True)
         spec = refused(bought().when(ask, command_id="refund 1").happens())
         after = spec.when(went(newest(spec)), at=LATE).happens()
         assert (set(after.account.entitlements), after.account.payments[ORDER.payment].refunded) == ({FILM}, 300)

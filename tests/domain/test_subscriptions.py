@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from domain.balance.events import CreditGranted
 from domain.effects import AnswerStatus, CloseCheckout, ProviderAnswer
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
-from domain.errors import ExtensionInvalid, SubscriptionNotRunning, SubscriptionUnknown
+from domain.errors import ExtensionInvalid, RenewalMethodMissing, SubscriptionNotRunning, SubscriptionUnknown
 from domain.ids import EffectId, Resource, SubscriptionId, derive
 from domain.orders.events import OrderCancelled
 from domain.orders.state import OrderStatus
@@ -18,6 +19,7 @@ from domain.policies.settings import Policies
 from domain.refunds.state import RefundedBy
 from domain.subscriptions.commands import CancelAt, CancelSubscription, ExtendSubscription, ResumeSubscription
 from domain.subscriptions.events import (
+    AccessBlocked,
     RenewalAttempted,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -179,6 +181,20 @@ class TestResume:
         for hour in range(20):
             spec = spec.when(CANCEL, at=T0 + hour * HOUR).happens().when(RESUME, at=T0 + hour * HOUR).happens()
         assert len([event for event in until(spec, FIRST).events if isinstance(event, RenewalAttempted)]) == 1
+
+    def test_without_a_means_of_payment_there_is_no_grace_for_nothing(self) -> None:
+        spec = subscribed(auto_renew=False)
+        spec.when(RESUME, at=END - DAY).then_rejected(RenewalMethodMissing, subscription_id=PLAN)
+        over = until(spec, END)
+        assert over.account.entitlements == {}
+        assert not [event for event in over.events if isinstance(event, AccessBlocked)], "cancelled is not blocked"
+
+    def test_with_a_balance_that_covers_the_price_none_is_needed(self) -> None:
+        bare = subscribed(auto_renew=False)
+        little = bare.and_given(CreditGranted(amount=usd(998), reason="sorry"))
+        little.when(RESUME, at=END - DAY).then_rejected(RenewalMethodMissing, subscription_id=PLAN)
+        spec = bare.and_given(CreditGranted(amount=usd(999), reason="sorry")).when(RESUME, at=END - DAY).happens()
+        assert subscription(until(spec, END - DAY)).period_start == END
 
     def test_of_what_has_ended(self) -> None:
         ended().when(RESUME, at=END).then_rejected(SubscriptionNotRunning, status="ended")

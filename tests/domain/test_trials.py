@@ -10,7 +10,14 @@ import pytest
 
 from domain.effects import AnswerStatus, ProviderAnswer
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
-from domain.errors import AlreadyEntitled, PriceUnknown, SubscriptionNotPausable, TrialUnavailable, TrialUsed
+from domain.errors import (
+    AlreadyEntitled,
+    PriceUnknown,
+    RenewalMethodMissing,
+    SubscriptionNotPausable,
+    TrialUnavailable,
+    TrialUsed,
+)
 from domain.ids import PriceId, ProductId, Resource
 from domain.orders.events import OrderFulfilled, OrderPaymentWaived, OrderPlaced
 from domain.orders.state import OrderPurpose
@@ -139,11 +146,20 @@ def test_cancelled_before_its_end_nothing_is_charged() -> None:
     spec = trying().when(cancel, at=T0 + DAY).happens()
     assert subscription(spec).status is SubscriptionStatus.TRIALING
     spec.then_waits_for({"EndPeriod": END})
-    resumed = spec.when(ResumeSubscription(subscription_id=PLAN), at=T0 + 12 * DAY).happens()
-    assert subscription(resumed).renew_at == END, "even late in the trial"
+    resume = ResumeSubscription(subscription_id=PLAN)
+    spec.when(resume, at=T0 + 12 * DAY).then_rejected(RenewalMethodMissing, subscription_id=PLAN)
     over = until(spec, END)
     assert over.events[-1] == EntitlementEnded(resource=ROLE, ended_at=END)
     assert over.account.payments == {}
+
+
+def test_resumed_late_it_is_charged_at_its_end() -> None:
+    spec = subscribed("kids:month").when(TRY, command_id=SECOND.command).happens()
+    tried = SECOND.subscription("arthouse")
+    cancel = CancelSubscription(subscription_id=tried, at=CancelAt.PERIOD_END)
+    spec = spec.when(cancel, at=T0 + DAY).happens()
+    resumed = spec.when(ResumeSubscription(subscription_id=tried), at=T0 + 12 * DAY).happens()
+    assert resumed.account.subscriptions[tried].renew_at == END, "even late in the trial"
 
 
 def test_that_does_not_renew_has_no_grace() -> None:

@@ -42,22 +42,22 @@ from domain.effects import (
     SendCommand,
 )
 from domain.errors import DomainError
-from domain.ids import CommandId, PaymentId, RefundId, derive
+from domain.ids import CommandId, OrderId, PaymentId, RefundId, derive
 from domain.orders.commands import PlaceOrder
 from domain.orders.events import OrderFulfilled, OrderPaid, OrderPlaced
 from domain.orders.state import OPEN_STATUSES, OrderPurpose, OrderStatus
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.payments.events import PaymentCloseRequested, PaymentSucceeded
-from domain.payments.state import Closing, Created, Ended, Succeeded
+from domain.payments.state import Closing, Created, Ended, Payment, Succeeded
 from domain.policies.reactions import pending, react
-from domain.policies.settings import DisputeAccess, Policies
+from domain.policies.settings import DisputeAccess, Policies, RefundAccess
 from domain.pricing.state import MonthsDiscounts, PromoCode
 from domain.promo import decider as promo_decider
 from domain.promo.reactions import answer as answer_of
 from domain.promo.state import PromoCodeUses, PromoUseStatus
 from domain.refunds.commands import AnswerRefund
 from domain.refunds.events import RefundFailed, RefundReinstated, RefundRequested, RefundReversed, RefundSucceeded
-from domain.refunds.state import RefundStatus
+from domain.refunds.state import RefundedBy, RefundStatus
 from domain.subscriptions.events import (
     AccessBlocked,
     PlanChanged,
@@ -587,6 +587,82 @@ def lost_money_gives_no_access(world: World) -> None:
         )
 
 
+def paying_for(world: World) -> dict[OrderId, list[Payment]]:
+    """Return what each order was paid with, by money and out of the balance."""
+    found: dict[OrderId, list[Payment]] = {}
+    for event in (*of(world, OrderPaid), *of(world, BalancePaid)):
+        payment = world.account.payments[event.payment_id]
+        if payment not in found.setdefault(event.order_id, []):
+            found[event.order_id].append(payment)
+    return found
+
+
+def the_money_that_stays_pays_for_the_time_that_stays(world: World) -> None:
+    """What is left of the time that an order bought costs no more, at its price, than what was not given back of it.
+
+    What went back counts against its time first, but for the price of films that went as well.
+    """
+    if world.policies.refund_access is RefundAccess.KEEPS:
+        return
+    bought = {
+        (event.subscription_id, event.order_id): event.paid[-1]
+        for event in (*of(world, SubscriptionStarted), *of(world, SubscriptionRenewed))
+        if event.paid
+    }
+    disputed = {dispute.payment_id for dispute in world.account.disputes.values()}
+    for paid_order_id, payments in paying_for(world).items():
+        ids = {payment.id for payment in payments}
+        back = [
+            refund.amount.amount
+            for refund in world.account.refunds.values()
+            if refund.payment_id in ids
+            and refund.status is RefundStatus.SUCCEEDED
+            and refund.requested_by is not RefundedBy.POLICY
+        ]
+        if not back or ids & disputed:
+            continue
+        worth = paid = 0
+        for (subscription_id, order_id), whole in bought.items():
+            if order_id == paid_order_id:
+                price = sum(source.amount for source in whole.sources)
+                paid += price
+                held = world.account.subscriptions[subscription_id]
+                now = held.clock(world.now)
+                left = sum(
+                    ((period.end - max(period.start, now)) for period in held.paid if period.order_id == order_id),
+                    timedelta(0),
+                )
+                worth += price * max(0, int(left.total_seconds())) // int((whole.end - whole.start).total_seconds())
+        rights = world.account.entitlements
+        films = sum(
+            line.net.amount
+            for line in world.account.orders[paid_order_id].lines
+            if line.kind is ProductKind.FILM
+            and not (line.resource in rights and rights[line.resource].order_id == paid_order_id)
+        )
+        assert worth <= max(0, paid + films - sum(back)) + len(back), (payments, worth, paid, films, back)
+
+
+def what_was_paid_back_whole_gives_no_access(world: World) -> None:
+    if world.policies.refund_access is RefundAccess.KEEPS:
+        return
+    disputed = {dispute.payment_id for dispute in world.account.disputes.values()}
+    for order_id, payments in paying_for(world).items():
+        ids = {payment.id for payment in payments}
+        if ids & disputed or any(payment.refunded < payment.amount.amount for payment in payments):
+            continue
+        held = world.account.entitlements.values()
+        assert not any(right.order_id == order_id and right.subscription_id is None for right in held)
+        assert not any(
+            period.order_id == order_id
+            and period.end > plan.clock(world.now)
+            and {source.payment_id for source in period.sources} <= ids
+            for plan in world.account.subscriptions.values()
+            for period in plan.paid
+            if plan.is_running
+        )
+
+
 def what_was_agreed_holds(world: World) -> None:
     """Access, dunning and the times of renewals are by the terms of the order that paid, whatever changed since."""
     lines = {(placed.order_id, line.resource): line.terms for placed in of(world, OrderPlaced) for line in placed.lines}
@@ -666,6 +742,8 @@ LAWS = (
     a_product_is_tried_once,
     what_waits_has_a_timer,
     lost_money_gives_no_access,
+    the_money_that_stays_pays_for_the_time_that_stays,
+    what_was_paid_back_whole_gives_no_access,
     what_was_agreed_holds,
     no_role_has_two_subscriptions,
     promo_codes_keep_their_limits,

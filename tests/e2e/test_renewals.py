@@ -113,25 +113,39 @@ def test_cancelled_in_time_is_not_charged(up: RunningUp, subscriber: Customer) -
     assert len(_payments(subscriber, "succeeded")) == 1
 
 
-def test_refunded_in_parts_and_never_more_than_paid(up: RunningUp) -> None:
+def test_refunded_in_parts_and_never_more_than_paid(up: RunningUp, subscriber: Customer) -> None:
+    (payment,) = _payments(subscriber, "succeeded")
+    path, paid = f"/v1/payments/{payment['id']}/refunds", payment["amount"]["amount"]
+    before = _subscription(subscriber)
+    part = paid * 6 // 10
+
+    def refund(amount: int, key: str) -> Any:
+        headers = {"idempotency-key": f"{subscriber.account}-{key}"}
+        return subscriber.http.post(path, json={"amount": amount}, headers=headers)
+
+    assert refund(part, "one").status_code == 201
+    wait_until(lambda: not _subscription(subscriber)["auto_renew"], what="a subscription that is shorter")
+    (shorter,) = subscriber.entitlements()
+    assert shorter["until"] == _subscription(subscriber)["period_end"] < before["period_end"]
+    assert refund(part, "two").json()["code"] == "refund_exceeds_payment"
+    assert refund(0, "nothing").json()["code"] == "refund_amount_invalid"
+    assert refund(paid - part, "rest").status_code == 201
+    wait_until(lambda: len(_payments(subscriber, "refunded")) == 1, what="all of it")
+    assert subscriber.entitlements() == []
+    assert refund(1, "more").json()["code"] == "nothing_to_refund"
+    assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
+
+
+def test_a_film_is_paid_back_whole(up: RunningUp) -> None:
     customer = Customer(up)
     order = customer.order("nosferatu:usd").json()
     customer.at_the_page("pay", order)
     customer.wait_for_status(order, "fulfilled")
-    path = f"/v1/payments/{order['payment']['id']}/refunds"
-
-    def refund(amount: int, key: str) -> Any:
-        headers = {"idempotency-key": f"{customer.account}-{key}"}
-        return customer.http.post(path, json={"amount": amount}, headers=headers)
-
-    assert refund(600, "one").status_code == 201
-    wait_until(lambda: len(_payments(customer, "partially_refunded")) == 1, what="a part that went back")
-    assert customer.entitlements() != [], "a part of the price takes nothing back"
-    assert refund(600, "two").json()["code"] == "refund_exceeds_payment"
-    assert refund(0, "nothing").json()["code"] == "refund_amount_invalid"
-    assert refund(399, "rest").status_code == 201
+    path, headers = f"/v1/payments/{order['payment']['id']}/refunds", {"idempotency-key": f"{customer.account}-part"}
+    assert (
+        customer.http.post(path, json={"amount": 600}, headers=headers).json()["code"] == "refund_partial_unavailable"
+    )
+    assert customer.http.post(path, json={}, headers={**headers, "idempotency-key": "all"}).status_code == 201
     wait_until(lambda: len(_payments(customer, "refunded")) == 1, what="all of it")
     assert customer.entitlements() == []
-    assert refund(1, "more").json()["code"] == "nothing_to_refund"
-    assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
     customer.http.close()

@@ -1,0 +1,253 @@
+"""What is left of money that was paid, of the time that it bought, and what a part that goes back takes of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.balance.state import payment_id_of
+from domain.payments.state import Succeeded
+from domain.policies.settings import RefundAccess
+from domain.refunds.state import UNDER_WAY, RefundedBy, RefundStatus
+from domain.subscriptions.state import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from domain.account.state import Account
+    from domain.ids import OrderId, PaymentId
+    from domain.payments.state import Payment
+    from domain.policies.settings import Policies
+    from domain.refunds.state import Refund
+    from domain.subscriptions.state import PaidPeriod, Subscription
+
+
+def left(payment: Payment) -> int:
+    """Return the minor units that were neither given back nor promised to be, and that no bank has taken."""
+    return max(0, payment.amount.amount - payment.refunded - payment.refunding - payment.disputed)
+
+
+def lost(account: Account, payment: Payment) -> int:
+    """Return the minor units that are gone for good by disputes."""
+    return sum(
+        dispute.withheld
+        for dispute in account.disputes.values()
+        if dispute.payment_id == payment.id and not dispute.is_open
+    )
+
+
+def is_whole(account: Account, payment: Payment, amount: int) -> bool:
+    """Tell whether nothing of all that an order was paid with would stay for it, with so much more of a payment."""
+    others = paid_beside(account, payment)
+    return _stays(account, payment) <= amount and all(_stays(account, other) <= 0 for other in others)
+
+
+def _stays(account: Account, payment: Payment) -> int:
+    """Return the minor units of a payment that have not gone and that paid for what its own order bought."""
+    gone = payment.refunded + lost(account, payment)
+    return payment.amount.amount - gone - carried_over(account, payment)
+
+
+def bought_something(account: Account, payment: Payment) -> bool:
+    """Tell whether the payment is what its order was paid with, and not money that came a second time for it."""
+    order = account.orders[payment.order_id]
+    return payment.id in {order.payment_id, payment_id_of(order.id)}
+
+
+def paid_beside(account: Account, payment: Payment) -> tuple[Payment, ...]:
+    """Return what paid for the payment's order besides it: the balance beside money, or money beside the balance.
+
+    None where the payment bought nothing.
+    """
+    if not bought_something(account, payment):
+        return ()
+    order = account.orders[payment.order_id]
+    paying = (order.payment_id, payment_id_of(order.id))
+    others = (account.payments.get(payment_id) for payment_id in paying if payment_id != payment.id)
+    return tuple(other for other in others if other is not None and isinstance(other.phase, Succeeded))
+
+
+def carried_over(account: Account, payment: Payment) -> int:
+    """Return the minor units of a payment that became credit of other orders."""
+    return sum(
+        source.amount
+        for subscription in account.subscriptions.values()
+        for period in subscription.paid
+        for source in period.sources
+        if source.payment_id == payment.id and period.order_id != payment.order_id
+    )
+
+
+def is_being_paid_back(account: Account, order_id: OrderId) -> bool:
+    """Tell whether money of what an order gave is on its way back."""
+    return any(refund.status in UNDER_WAY for refund in _asked(account, order_id))
+
+
+def was_paid_back_since(account: Account, order_id: OrderId, moment: datetime) -> bool:
+    """Tell whether money of what an order gave went back, or is on its way, by a wish of that moment or later."""
+    return any(
+        refund.status is not RefundStatus.FAILED and refund.requested_at >= moment
+        for refund in _asked(account, order_id)
+    )
+
+
+def _asked(account: Account, order_id: OrderId) -> list[Refund]:
+    """Return the refunds that somebody asked for; those that we make ourselves are of money that gives nothing."""
+    return [
+        refund
+        for refund in account.refunds.values()
+        if refund.order_id == order_id and refund.requested_by is not RefundedBy.POLICY
+    ]
+
+
+def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:
+    """Return the part of an amount for the rest of a period, rounded down: all before it begins, nothing after its end.
+
+    Counted in whole seconds.
+    """
+    if now >= end:
+        return 0
+    whole = int((end - start).total_seconds())
+    rest = int((end - max(start, now)).total_seconds())
+    return amount * rest // whole
+
+
+def unused_sources(
+    account: Account, subscription: Subscription, now: datetime, policies: Policies
+) -> tuple[Source, ...]:
+    """Return the money for the time that is left of a subscription, by payment, the oldest first.
+
+    Nothing of what is on its way back already, and never more than is left of a payment.
+    """
+    found: dict[PaymentId, int] = {}
+    for period in subscription.paid:
+        for source in period.sources:
+            part = prorated(source.amount, period.start, period.end, subscription.clock(now))
+            found[source.payment_id] = found.get(source.payment_id, 0) + part
+    sources = (
+        Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found, policies))
+        for payment_id in found
+    )
+    return tuple(source for source in sources if source.amount > 0)
+
+
+def unused_part(account: Account, payment: Payment, now: datetime, policies: Policies) -> int:
+    """Return the minor units for the time that is left of what the payment's own order bought."""
+    found: dict[PaymentId, int] = {}
+    for subscription, period in _periods(account, payment.order_id):
+        for source in period.sources:
+            part = prorated(source.amount, period.start, period.end, subscription.clock(now))
+            found[source.payment_id] = found.get(source.payment_id, 0) + part
+    return _not_gone(account, payment, found, policies)
+
+
+def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int], policies: Policies) -> int:
+    """Return what can still be given back of the unused money of a payment.
+
+    What goes back of the one beside it, beyond its own unused part, counts against this one: both bought the same time.
+    """
+    beyond = sum(
+        max(0, _still_counted(account, other, policies) - unused.get(other.id, 0))
+        for other in paid_beside(account, payment)
+    )
+    amount = unused.get(payment.id, 0) - _still_counted(account, payment, policies) - beyond
+    return max(0, min(amount, left(payment)))
+
+
+def _still_counted(account: Account, payment: Payment, policies: Policies) -> int:
+    """Return the minor units that went back or are to, and that the paid periods count all the same.
+
+    They are taken out of the periods when they have gone; never where access stays whatever goes back.
+    """
+    counted = UNDER_WAY
+    if policies.refund_access is RefundAccess.KEEPS:
+        counted = frozenset(RefundStatus) - {RefundStatus.FAILED}
+    return sum(
+        refund.amount.amount
+        for refund in _asked(account, payment.order_id)
+        if refund.payment_id == payment.id and refund.status in counted
+    )
+
+
+def shares(
+    account: Account, payment: Payment, amount: int, now: datetime
+) -> tuple[tuple[Subscription, PaidPeriod, tuple[Source, ...]], ...]:
+    """Split what goes back of a payment among the times that its order bought, in proportion to what is unused of each.
+
+    A part of the price counts against the whole price, whichever payment it goes back to: first against what this one
+    paid, then against what was paid beside it. No share is more than is unused: what is more pays back for something
+    else. Rounded so that the shares make the amount.
+    """
+    beside = {other.id for other in paid_beside(account, payment)}
+    times = _periods(account, payment.order_id)
+    own = [_paid_by(period, {payment.id}) for _, period in times]
+    unused = [
+        prorated(_paid_by(period, {payment.id} | beside), period.start, period.end, subscription.clock(now))
+        for subscription, period in times
+    ]
+    first = [min(paid, part) for paid, part in zip(own, unused, strict=True)]
+    shared = _in_proportion(amount, first)
+    rest = _in_proportion(amount - sum(shared), [whole - part for whole, part in zip(unused, first, strict=True)])
+    found: list[tuple[Subscription, PaidPeriod, tuple[Source, ...]]] = []
+    for (subscription, period), share, more in zip(times, shared, rest, strict=True):
+        sources = (
+            Source(payment_id=payment.id, amount=share),
+            *(Source(payment_id=other_id, amount=more) for other_id in beside),
+        )
+        if share or more:
+            found.append((subscription, period, tuple(source for source in sources if source.amount > 0)))
+    return tuple(found)
+
+
+def _paid_by(period: PaidPeriod, payment_ids: set[PaymentId]) -> int:
+    return sum(source.amount for source in period.sources if source.payment_id in payment_ids)
+
+
+def _in_proportion(amount: int, parts: list[int]) -> list[int]:
+    """Split at most the sum of some parts among them."""
+    whole = sum(parts)
+    amount, before = min(amount, whole), 0
+    found: list[int] = []
+    for part in parts:
+        found.append(0 if part == 0 else amount * (before + part) // whole - amount * before // whole)
+        before += part
+    return found
+
+
+def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
+    """Return all that can be given back of what paid for the payment's order besides it."""
+    amounts = ((other, left(other) - carried_over(account, other)) for other in paid_beside(account, payment))
+    return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)
+
+
+def unused_beside(account: Account, payment: Payment, now: datetime, policies: Policies) -> tuple[Source, ...]:
+    """Return what is unused of what paid for the payment's order besides it."""
+    amounts = (
+        (other, min(unused_part(account, other, now, policies), left(other) - carried_over(account, other)))
+        for other in paid_beside(account, payment)
+    )
+    return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)
+
+
+def credit_in(account: Account, payment: Payment, now: datetime | None) -> tuple[Source, ...]:
+    """Return the credit of earlier orders that paid for the payment's order: all of it, or what is unused now."""
+    found: dict[PaymentId, int] = {}
+    for subscription, period in _periods(account, payment.order_id):
+        for source in period.sources:
+            if account.payments[source.payment_id].order_id == payment.order_id:
+                continue
+            amount = source.amount
+            if now is not None:
+                amount = prorated(amount, period.start, period.end, subscription.clock(now))
+            found[source.payment_id] = found.get(source.payment_id, 0) + amount
+    amounts = {payment_id: min(amount, left(account.payments[payment_id])) for payment_id, amount in found.items()}
+    return tuple(Source(payment_id=payment_id, amount=amount) for payment_id, amount in amounts.items() if amount > 0)
+
+
+def _periods(account: Account, order_id: OrderId) -> list[tuple[Subscription, PaidPeriod]]:
+    return [
+        (subscription, period)
+        for subscription in account.subscriptions.values()
+        for period in subscription.paid
+        if period.order_id == order_id
+    ]
