@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from domain.orders.state import Order
 
 REASON_MAX = 200
-_ENDS = frozenset({OrderCancelled, OrderExpired, OrderFailed})
+_ENDS = (OrderCancelled, OrderExpired, OrderFailed)
 
 
 def grant(account: Account, asked: GrantCredit) -> tuple[CreditGranted, ...]:
@@ -83,13 +83,13 @@ def meet(account: Account, order: Order, paid: int) -> tuple[Order, tuple[Balanc
 
 def give_back_of_ended(account: Account, events: tuple[AccountEvent, ...]) -> tuple[AccountEvent, ...]:
     """Return the events with what orders that end unpaid give back: here, once, in whatever way they end."""
-    if _ENDS.isdisjoint([type(event) for event in events]):
+    if not any(isinstance(event, _ENDS) for event in events):
         return events
     found: list[AccountEvent] = []
     for event in events:
         found.append(event)
         account = evolve(account, event)
-        if not isinstance(event, OrderCancelled | OrderExpired | OrderFailed):
+        if not isinstance(event, _ENDS):
             continue
         order = account.orders[event.order_id]
         if order.balance_used:

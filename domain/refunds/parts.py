@@ -119,11 +119,7 @@ def unused_sources(
 
     Nothing of what is on its way back already, and never more than is left of a payment.
     """
-    found: dict[PaymentId, int] = {}
-    for period in subscription.paid:
-        for source in period.sources:
-            part = prorated(source.amount, period.start, period.end, subscription.clock(now))
-            found[source.payment_id] = found.get(source.payment_id, 0) + part
+    found = _unused([(subscription, period) for period in subscription.paid], now)
     sources = (
         Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found, policies))
         for payment_id in found
@@ -133,12 +129,17 @@ def unused_sources(
 
 def unused_part(account: Account, payment: Payment, now: datetime, policies: Policies) -> int:
     """Return the minor units for the time that is left of what the payment's own order bought."""
+    return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now), policies)
+
+
+def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[PaymentId, int]:
+    """Return the minor units for what is left of some times, by payment, the oldest first."""
     found: dict[PaymentId, int] = {}
-    for subscription, period in _periods(account, payment.order_id):
+    for subscription, period in times:
         for source in period.sources:
             part = prorated(source.amount, period.start, period.end, subscription.clock(now))
             found[source.payment_id] = found.get(source.payment_id, 0) + part
-    return _not_gone(account, payment, found, policies)
+    return found
 
 
 def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int], policies: Policies) -> int:
