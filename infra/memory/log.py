@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from infra.kafka.fenced_log import FencedError, Record, UnsureError
 from infra.memory.weather import GOOD_WEATHER, Weather
@@ -26,8 +26,7 @@ class Trouble(StrEnum):
     """It happens, and the writer is not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record as a reader gets it."""
 
     topic: str
@@ -62,14 +61,14 @@ class MemoryTopics:
     epochs: dict[str, int] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     """Taken one by one, by each commit that comes."""
-    listeners: list[Callable[[str], None]] = field(default_factory=list)
-    """Called with the topic whenever there may be something new to read on it."""
+    listeners: list[Callable[[str, int], None]] = field(default_factory=list)
+    """Called with topic and partition whenever there may be something new to read there."""
     _partitions: dict[tuple[str, int], _Partition] = field(default_factory=dict)
 
     def append(self, topic: str, partition: int, record: Record) -> int:
         """Add a record outside of any transaction and return its offset."""
         offset = self._add(self._partition(topic, partition), topic, partition, record)
-        self._tell(topic)
+        self._tell(topic, partition)
         return offset
 
     def append_in(self, transactional_id: str, epoch: int, topic: str, partition: int, record: Record) -> int:
@@ -83,14 +82,14 @@ class MemoryTopics:
     def end(self, transactional_id: str, epoch: int, *, is_committed: bool) -> None:
         """End the open transaction, where there is one. Raises FencedError."""
         self._require(transactional_id, epoch)
-        for (topic, _), held in self._partitions.items():
+        for (topic, partition), held in self._partitions.items():
             offsets = held.open.pop(transactional_id, None)
             if offsets is None:
                 continue
             if not is_committed:
                 self._abort(held, offsets)
             held.entries.append(None)
-            self._tell(topic)
+            self._tell(topic, partition)
 
     def fence(self, transactional_id: str) -> int:
         """Cut every earlier writer off, abort what it left open, and return the new writer's epoch."""
@@ -145,9 +144,9 @@ class MemoryTopics:
                 held.aborted[offset] = record
                 held.entries[offset] = None
 
-    def _tell(self, topic: str) -> None:
+    def _tell(self, topic: str, partition: int) -> None:
         for listener in self.listeners:
-            listener(topic)
+            listener(topic, partition)
 
 
 class MemoryLog:
