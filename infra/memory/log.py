@@ -104,9 +104,12 @@ class MemoryTopics:
         held = self._partitions.get((topic, partition))
         if held is None:
             return []
-        end = held.stable_end if limit is None else min(held.stable_end, first_offset + limit)
+        stable_end = held.stable_end if held.open else len(held.entries)
+        if first_offset >= stable_end:
+            return []
+        end = stable_end if limit is None else min(stable_end, first_offset + limit)
         records = [record for record in held.entries[first_offset:end] if record is not None]
-        if limit is not None and not records and end < held.stable_end:  # nothing but markers there
+        if limit is not None and not records and end < stable_end:  # nothing but markers there
             return self.read(topic, partition, end, limit)
         return records
 

@@ -68,6 +68,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers_made = 0
         self._tasks_made = 0
         self.steps = 0
+        self.frozen: set[Process | None] = set()
+        """Those whose steps are held back."""
 
     get_debug = bool  # every future asks: `bool()` is False, and no call of Python
 
@@ -121,11 +123,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """Run what is ready, in an order of its own; where nothing is, let time jump. Returns when the loop stops."""
-        ready, random, steps = self._ready, self._random, self.steps
+        ready, random = self._ready, self._random
         while not self._stopping:  # type: ignore[attr-defined]
             count = len(ready)
             if not count:
-                self.steps = steps
                 self._jump()
                 continue
             step = ready.pop()
@@ -136,18 +137,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
             callback, args, context = step
             if callback is None:
                 continue
-            process = context.get(PROCESS)
-            if process is not None and process.is_frozen:
+            if self.frozen and (process := context.get(PROCESS)) in self.frozen:
                 process.held.append(step)
                 continue
-            steps += 1
-            if steps > self._steps_max:
-                raise StuckError(f"{steps} steps were not enough: something runs in a circle")
+            self.steps += 1
+            if self.steps > self._steps_max:
+                raise StuckError(f"{self.steps} steps were not enough: something runs in a circle")
             try:
                 context.run(callback, *args)
             except (Exception, asyncio.CancelledError):
                 continue  # see `call_exception_handler`
-        self.steps = steps
 
     def _jump(self) -> None:
         """Go to the next timer."""

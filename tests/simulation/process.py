@@ -99,7 +99,6 @@ class Process:
     def __init__(self, loop: VirtualLoop, name: str, *, climate: Climate, random: Random) -> None:
         self.name = name
         self.is_dead = False
-        self.is_frozen = False
         self.held: list[Step] = []
         self.weather = LocalWeather(climate, random, self)
         self.on_death: list[Callable[[str], None]] = []
@@ -107,6 +106,11 @@ class Process:
         """Freeze it, and see to it that it goes on some time."""
         self._loop = loop
         self.tasks: list[asyncio.Task[Any]] = []
+
+    @property
+    def is_frozen(self) -> bool:
+        """Tell whether it stands still."""
+        return self in self._loop.frozen
 
     @property
     def is_at_work(self) -> bool:
@@ -138,10 +142,11 @@ class Process:
 
     def freeze(self) -> None:
         """Stand still."""
-        self.is_frozen = not self.is_dead
+        if not self.is_dead:
+            self._loop.frozen.add(self)
 
     def thaw(self) -> None:
         """Go on."""
-        self.is_frozen = False
+        self._loop.frozen.discard(self)
         held, self.held = self.held, []
         self._loop.resume(held)
