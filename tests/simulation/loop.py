@@ -85,6 +85,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._ready.append(step)
         return step
 
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there is no other thread
+
     def call_later(  # type: ignore[override]  # likewise
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
     ) -> Step:
