@@ -15,7 +15,9 @@ from domain.subscriptions.commands import EndPeriod
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
 from domain.subscriptions.state import period_ends
 from tests.domain.histories import (
+    FILM,
     METHOD_FIELDS,
+    ROLE,
     answered,
     bought,
     bought_too,
@@ -31,9 +33,7 @@ from tests.domain.histories import (
 )
 from tests.domain.spec import AGREED, DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
-FILM = Resource("film:solaris")
 RENTED = Resource("film:stalker")
-ROLE = Resource("role:cinema")
 FEBRUARY_END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -43,8 +43,12 @@ from domain.subscriptions.state import Source, SubscriptionStatus
 from tests.domain.histories import (
     CLOSED,
     DECLINED,
+    END,
+    FILM,
+    FIRST,
     METHOD,
     METHOD_FIELDS,
+    MIDDLE,
     OPENED,
     answered,
     charge,
@@ -60,11 +64,10 @@ from tests.domain.histories import (
 )
 from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
-FILM, ROLE = Resource("film:solaris"), Resource("role:cinema")
+if TYPE_CHECKING:
+    from datetime import datetime
+
 KEPT = payment_id_of(ORDER.order)
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
-MIDDLE = T0 + 14 * DAY
 
 
 def granted(amount: int) -> Spec:

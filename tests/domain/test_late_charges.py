@@ -24,13 +24,9 @@ from domain.records import replace
 from domain.refunds.events import RefundRequested
 from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt, ChangePlan, RenewSubscription
 from domain.subscriptions.state import SubscriptionStatus
-from tests.domain.histories import charge, due, subscribed, subscription, until
-from tests.domain.spec import DAY, HOUR, MINUTE, ORDER, POLICIES, T0, Decision, Spec, usd
+from tests.domain.histories import ACCESS_END, END, FIRST, PLAN, charge, due, subscribed, subscription, until
+from tests.domain.spec import DAY, HOUR, MINUTE, POLICIES, T0, Decision, Spec, usd
 
-PLAN = ORDER.subscription("cinema")
-END = subscription(subscribed()).period_end
-FIRST = END - 3 * DAY
-ACCESS_END = END + POLICIES.grace
 RENEW = RenewSubscription(subscription_id=PLAN, period_end=END, attempt=1)
 CANCEL = CancelSubscription(subscription_id=PLAN, at=CancelAt.NOW)
 

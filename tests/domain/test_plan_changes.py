@@ -44,7 +44,12 @@ from domain.subscriptions.events import (
 )
 from domain.subscriptions.state import PaidPeriod, Plan, Source, SubscriptionStatus
 from tests.domain.histories import (
+    END,
+    FIRST,
+    MIDDLE,
     OPENED,
+    PLAN,
+    ROLE,
     answer,
     answered,
     bought,
@@ -64,11 +69,6 @@ from tests.domain.spec import AGREED, DAY, HOUR, MONTH, ORDER, POLICIES, SECOND,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLAN = ORDER.subscription("cinema")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
-MIDDLE = T0 + 14 * DAY
 NEW_END = datetime(2030, 3, 14, 12, 30, tzinfo=UTC)
 CHANGE = Ids("change 1")
 CHARGE = EffectId(derive(CHANGE.payment, "charge"))

@@ -24,6 +24,11 @@ from domain.subscriptions.events import (
 )
 from domain.subscriptions.state import Plan, PlannedChange
 from tests.domain.histories import (
+    END,
+    FIRST,
+    MIDDLE,
+    PLAN,
+    ROLE,
     answer,
     answered,
     bought,
@@ -34,13 +39,7 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import DAY, HOUR, MONTH, ORDER, SECOND, T0, usd
-
-PLAN = ORDER.subscription("cinema")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
-MIDDLE = T0 + 14 * DAY
+from tests.domain.spec import DAY, HOUR, MONTH, SECOND, usd
 
 
 def change(price: str = "cinema-plus:month", at: ChangeAt = ChangeAt.NOW) -> ChangePlan:

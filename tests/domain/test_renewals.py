@@ -8,7 +8,7 @@ import pytest
 
 from domain.effects import AnswerStatus, ChargeMethod, ProviderAnswer
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
-from domain.ids import EffectId, OrderId, PaymentId, Resource, SubscriptionId, derive
+from domain.ids import EffectId, OrderId, PaymentId, SubscriptionId, derive
 from domain.orders.events import OrderFailed, OrderFulfilled, OrderPaid, OrderPlaced
 from domain.orders.state import OrderPurpose, OrderStatus
 from domain.payments.commands import AnswerCall, ReportPayment
@@ -34,7 +34,13 @@ from domain.subscriptions.events import (
 )
 from domain.subscriptions.state import PaidPeriod, Source, SubscriptionStatus
 from tests.domain.histories import (
+    ACCESS_END,
+    END,
+    FIRST,
     METHOD,
+    NEXT_END,
+    PLAN,
+    ROLE,
     charge,
     charge_answered,
     due,
@@ -45,12 +51,6 @@ from tests.domain.histories import (
 )
 from tests.domain.spec import AGREED, DAY, HOUR, MINUTE, ORDER, POLICIES, T0, Spec, given, usd
 
-PLAN = ORDER.subscription("cinema")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-NEXT_END = datetime(2030, 3, 31, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
-ACCESS_END = END + POLICIES.grace
 RENEW = RenewSubscription(subscription_id=PLAN, period_end=END, attempt=1)
 RENEWAL = OrderId(derive("renew 1", "order"))
 FIRST_CHARGE = PaymentId(derive(RENEWAL, "attempt 1"))
