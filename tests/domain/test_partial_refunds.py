@@ -38,9 +38,9 @@ from tests.domain.histories import (
     subscription,
     until,
 )
+from tests.domain.histories_of_balance import KEPT, ordering, paying
+from tests.domain.histories_of_plan_changes import CHANGE, change, changed, changing, told
 from tests.domain.spec import DAY, HOUR, MINUTE, ORDER, POLICIES, SECOND, T0, Ids, Spec, usd
-from tests.domain.test_balance import KEPT, ordering, paying
-from tests.domain.test_plan_changes import CHANGE, change, changed, changing, told
 
 if TYPE_CHECKING:
     from domain.refunds.state import Refund
