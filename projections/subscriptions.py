@@ -195,8 +195,7 @@ async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[SubscriptionView]:
     """Return the account's subscriptions, the latest begun first. Raises CursorInvalidError."""
-    where, sort = {subscriptions.c.account: account}, (subscriptions.c.anchor, subscriptions.c.id)
-    return await read_page(connection, select(subscriptions), where, sort, _view, limit=limit, cursor=cursor)
+    return await list_all(connection, account=account, limit=limit, cursor=cursor)
 
 
 async def find(connection: AsyncConnection, subscription_id: str) -> SubscriptionView | None:
