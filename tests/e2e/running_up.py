@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tests.stack import scratch_dir
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 READY_TIMEOUT_S = 150.0
@@ -86,9 +89,9 @@ class RunningUp:
         document: dict[str, Any] = json.loads(billing("doctor", "--json", data_dir=self.data_dir).stdout)
         return document
 
-    def token(self, account: str) -> str:
+    def token(self, account: str, role: str = "user") -> str:
         """`billing token`."""
-        return billing("token", "--account", account, data_dir=self.data_dir).stdout.strip()
+        return billing("token", "--account", account, "--role", role, data_dir=self.data_dir).stdout.strip()
 
     def pids(self) -> dict[str, int]:
         """Process ids by role, as the stack file has them."""
@@ -109,6 +112,18 @@ class RunningUp:
         """End it, however it is; for the end of a test."""
         if self._process is not None:
             self.signal(signal.SIGTERM)
+
+
+@contextmanager
+def running_up(*options: str, settings: dict[str, str] | None = None) -> Iterator[RunningUp]:
+    """One that is ready, in a data directory of its own, and is stopped in the end."""
+    with scratch_dir() as data_dir:
+        running = RunningUp(data_dir, *options, settings=settings)
+        running.start()
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 60.0) -> None:
