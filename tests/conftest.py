@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+
     from infra.embedded.kafka import EmbeddedKafka
     from infra.embedded.postgres import EmbeddedPostgres
-    from xdist.remote import Producer
 
 PARTITIONS = 4
 

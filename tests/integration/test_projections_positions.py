@@ -7,7 +7,6 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-import pytest
 from typer.testing import CliRunner
 
 from infra.kafka.topics import topics_of
@@ -19,6 +18,8 @@ from tests.integration.projections_harness import caught_up, projecting, publish
 from tests.sample_log import SampleLog
 
 if TYPE_CHECKING:
+    import pytest
+
     from infra.embedded.postgres import EmbeddedPostgres
     from infra.settings import Settings
 
