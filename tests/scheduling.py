@@ -31,7 +31,7 @@ def rank(nodeid: str) -> int:
     return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
-class Units(LoadFileScheduling):
+class Units(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
     """Work in units, in the order of collection."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 RECORD_PATH = "BILLING_RECORD_SANDBOX"
 """Name of a variable: where every answer is written, for the judges to look at."""
 

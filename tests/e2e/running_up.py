@@ -142,7 +142,7 @@ def running_up(*options: str, settings: dict[str, str] | None = None) -> Iterato
             running.stop()
 
 
-def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 120.0) -> None:
     """Poll for something that other processes bring about."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -31,7 +31,7 @@ async def move(writer: Writer, expected: int, reached: int, *, topic: str = TOPI
     await writer.write(Batch(), [Move(topic=topic, partition=partition, expected=expected, reached=reached)])
 
 
-def soon(seconds: float = 20.0) -> float:
+def soon(seconds: float = 60.0) -> float:
     return time.monotonic() + seconds
 
 
