@@ -49,6 +49,7 @@ class Proxy:
         self._clients: dict[asyncio.Task[None], StreamWriter] = {}
         self._held: tuple[StreamWriter, bytes] | None = None
         self._is_armed = False
+        self._steps_to_cut: int | None = None
         self.delays = 0
         """How many EndTxn requests arrived late so far."""
 
@@ -64,10 +65,33 @@ class Proxy:
 
     async def cut(self) -> None:
         """Cut every connection; new ones are taken."""
-        tasks = dict(self._clients)
-        for client in tasks.values():
-            client.transport.abort()
+        tasks = tuple(self._clients)
+        self._abort_all()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cut_at(self, step: int) -> None:
+        """Cut once, later: 0 is before the next request, 1 after it (its answer is lost), 2 before the second, …"""
+        self._steps_to_cut = step
+
+    def cancel_cut(self) -> bool:
+        """Whether the cut was still to come."""
+        steps, self._steps_to_cut = self._steps_to_cut, None
+        return steps is not None
+
+    def _abort_all(self) -> None:
+        for client in self._clients.values():
+            client.transport.abort()
+
+    def _cuts_now(self) -> bool:
+        """Count a step, and cut where it is the one."""
+        if self._steps_to_cut is None:
+            return False
+        if self._steps_to_cut > 0:
+            self._steps_to_cut -= 1
+            return False
+        self._steps_to_cut = None
+        self._abort_all()
+        return True
 
     def delay_next_end(self) -> None:
         """Hold the next EndTxn, break its connection, and release it after the next batch that is produced."""
@@ -99,12 +123,16 @@ class Proxy:
             head = await reader.readexactly(4)
             body = await reader.readexactly(struct.unpack(">i", head)[0])
             kind = struct.unpack(">h", body[:2])[0]
+            if self._cuts_now():
+                return
             if kind == END_TXN and self._is_armed:
                 self._is_armed, self._held = False, (upstream, head + body)
                 writer.close()  # the client sees a reset; the way to the broker stays open
                 return
             upstream.write(head + body)
             await upstream.drain()
+            if self._cuts_now():
+                return
             if kind == PRODUCE and self._held is not None:
                 await asyncio.sleep(ARRIVAL_S)  # until the broker has the batch
                 await self._release()
