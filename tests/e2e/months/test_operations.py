@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.e2e.running_up import RunningUp, billing, wait_until
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def _payments(customer: Customer) -> list[dict[str, Any]]:
     return items
 
 
+@pytest.mark.usefixtures("mended")
 def test_a_renewal_whose_charge_is_never_answered(up: RunningUp, subscriber: Customer, manager: httpx.Client) -> None:
     assert up.doctor()["ok"]
     assert _overdue(manager, subscriber.account) == []

@@ -202,6 +202,7 @@ def _migrate(up: RunningUp, ahead: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("mended")
 def test_a_charge_without_an_answer_is_not_made_after_the_access_has_ended(up: RunningUp) -> None:
     customer = Subscriber(up, "premium:monthly")
     faulty = ("--path", "/v1/payment_intents", "--status", "503")
