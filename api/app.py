@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +27,7 @@ from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
 from api.metrics import Metrics
+from api.parameters import known_parameters, require_known
 from api.problems import CONTENT_TYPE
 from api.routes import (
     commands,
@@ -103,7 +104,13 @@ def create_app(settings: Settings) -> FastAPI:
             return Edge(short, metrics, access_logger(settings.log_format))
 
     app = Application(
-        title="Billing", version=_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="Billing",
+        version=_VERSION,
+        lifespan=lifespan,
+        dependencies=[Depends(known_parameters)],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     for router in _ROUTERS:
         app.include_router(router)
@@ -123,7 +130,7 @@ class ShortWay:
     def __init__(self, routes: Iterable[object], app: ASGIApp) -> None:
         self._app = app
         self._routes = [
-            Route(route.path, route.endpoint, methods=sorted(route.methods or ()))
+            (Route(route.path, route.endpoint, methods=sorted(route.methods or ())), route)
             for route in routes
             if isinstance(route, APIRoute) and docs.reads_by_itself(route)
         ]
@@ -131,10 +138,11 @@ class ShortWay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the endpoint, and have it answer."""
         if scope["type"] == "http" and scope["method"] != "GET":
-            for route in self._routes:
-                match, found = route.matches(scope)
+            for short, route in self._routes:
+                match, found = short.matches(scope)
                 if match is Match.FULL:
                     scope.update(found, route=route)
+                    require_known(scope, route)
                     response: Response = await route.endpoint(Request(scope, receive))
                     await response(scope, receive, send)
                     return
