@@ -78,7 +78,6 @@ async def test_malformed_json(product: Product, content: bytes) -> None:
         ('{"items": [{"price_id": "a", "months": "3"}]}', "/items/0/months"),
         ('{"items": [{"price_id": "a", "months": 1.5}]}', "/items/0/months"),
         ('{"items": [{"price_id": "a", "months": 3.0}]}', "/items/0/months"),
-        (f'{{"items": [{{"price_id": "a", "months": 1{"0" * 400}}}]}}', "/items/0/months"),
         (f'{{"items": [{ITEM}], "account": "alice"}}', "/account"),
         (f'{{"items": [{ITEM}], "a~b/c": 1}}', "/a~0b~1c"),
         (f'{{"items": [{ITEM}], "auto_renew": 1}}', "/auto_renew"),
