@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 from api import docs
 from api.access_log import access_logger
 from api.admin import credits as admin_credits
+from api.admin import dead_letters as admin_dead_letters
 from api.admin import discounts as admin_discounts
 from api.admin import disputes as admin_disputes
 from api.admin import grants as admin_grants
@@ -21,6 +22,7 @@ from api.admin import ledger as admin_ledger
 from api.admin import overdue as admin_overdue
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
+from api.admin import provider_health as admin_provider_health
 from api.admin import reports as admin_reports
 from api.admin import sales as admin_sales
 from api.admin import subscriptions as admin_subscriptions
@@ -56,12 +58,14 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 _VERSION = "0.1.0"
-_ROUTERS = (
+ROUTERS = (
     orders.router,
     quotes.router,
     customer_credits.router,
     admin_products.router,
     admin_overdue.router,
+    admin_dead_letters.router,
+    admin_provider_health.router,
     admin_ledger.router,
     admin_reports.router,
     admin_discounts.router,
@@ -99,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         """FastAPI for queries and documents; commands go by a shorter way, and everything through the edge."""
 
         def build_middleware_stack(self) -> ASGIApp:
-            routes = (route for router in _ROUTERS for route in router.routes)
+            routes = (route for router in ROUTERS for route in router.routes)
             short = ShortWay(routes, super().build_middleware_stack())
             return Edge(short, metrics, access_logger(settings.log_format))
 
@@ -112,9 +116,9 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router)
-    for kind in EXPECTED:
+    for kind in (*EXPECTED, Exception):  # Exception too, or the framework answers a bug by itself, as plain text
         app.add_exception_handler(kind, _answer_problem)
     docs.install(app)
     return app

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from infra.kafka.tolerant_records import accept_any_header_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from aiokafka import ConsumerRecord
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 accept_any_header_name()
 LETTERS_MAX = 1_000
-"""Dead letters that are read at most; where there are more, they are counted only."""
+"""Dead letters that are read at most of each partition, the newest; older ones are only on their topic."""
 _READ_S_MAX = 2.0
 _POLL_MS = 200
 
@@ -42,6 +44,9 @@ class GroupStanding:
 class DeadLetterSeen:
     """A record that some role could not take, without its content."""
 
+    partition: int
+    offset: int
+    """Where the letter lies on its own topic."""
     at: datetime
     """By the broker's clock."""
     role: str
@@ -57,31 +62,46 @@ class Standing:
 
     groups: tuple[GroupStanding, ...]
     letters: tuple[DeadLetterSeen, ...]
-    """The dead letters of the time asked for, oldest first, LETTERS_MAX at most."""
+    """The dead letters of the time asked for, oldest first."""
 
 
 async def read_standing(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> Standing:
     """Ask the broker. Raises KafkaError, OSError; the caller sets the deadline."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    async with _consumer(bootstrap) as consumer:
+        roles = (
+            ("engine", f"{topics.prefix}-engine", topics.commands),
+            ("gateway", f"{topics.prefix}.gateway", topics.effects),
+        )
+        try:
+            await admin.start()
+            groups = [await _group(consumer, admin, *role) for role in roles]
+        finally:
+            await admin.close()
+        letters = await _letters(consumer, topics.dead_letters, letters_of)
+        return Standing(groups=tuple(groups), letters=letters)
+
+
+async def read_letters(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> tuple[DeadLetterSeen, ...]:
+    """Return the dead letters of the time before now, oldest first. Raises as `read_standing` does."""
+    async with _consumer(bootstrap) as consumer:
+        return await _letters(consumer, topics.dead_letters, letters_of)
+
+
+@asynccontextmanager
+async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A reader of what is committed, in no group."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await consumer.start()
-        await admin.start()
-        roles = (
-            ("engine", f"{topics.prefix}-engine", topics.commands),
-            ("gateway", f"{topics.prefix}.gateway", topics.effects),
-        )
-        groups = [await _group(consumer, admin, *role) for role in roles]
-        letters = await _letters(consumer, topics.dead_letters, letters_of)
-        return Standing(groups=tuple(groups), letters=letters)
+        yield consumer
     finally:
         await consumer.stop()
-        await admin.close()
 
 
 async def _group(consumer: Any, admin: Any, role: str, group: str, topic: str) -> GroupStanding:
@@ -114,10 +134,14 @@ async def _letters(consumer: Any, topic: str, letters_of: timedelta) -> tuple[De
     ends = await _ends(consumer, topic)
     since_ms = time.time_ns() // 1_000_000 - letters_of // timedelta(milliseconds=1)
     begins = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms)) if ends else {}
-    starts = {partition: found.offset for partition, found in begins.items() if found is not None}
+    starts = {
+        partition: max(found.offset, ends[partition] - LETTERS_MAX)
+        for partition, found in begins.items()
+        if found is not None
+    }
     records = await _read(consumer, starts, ends, each=LETTERS_MAX)
     letters = [_letter(record) for of_partition in records.values() for record in of_partition]
-    return tuple(sorted(letters, key=lambda letter: letter.at)[:LETTERS_MAX])
+    return tuple(sorted(letters, key=attrgetter("at", "partition", "offset")))
 
 
 async def _read(
@@ -154,6 +178,8 @@ async def _ends(consumer: Any, topic: str) -> dict[TopicPartition, int]:
 def _letter(record: ConsumerRecord[bytes, bytes]) -> DeadLetterSeen:
     told = {name: value.decode("utf-8", "replace") for name, value in record.headers if name.startswith("dead_letter_")}
     return DeadLetterSeen(
+        partition=record.partition,
+        offset=record.offset,
         at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         role=told.get("dead_letter_by", "somebody"),
         topic=told.get("dead_letter_topic", ""),

@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.problems import STATUS_BY_CODE, Problem
-from domain import errors
-from domain.errors import DomainError
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -290,17 +286,3 @@ async def test_client_that_stops_sending_is_told(product: Product, monkeypatch: 
 
     _is_problem(await _post(product, stalled()), 408, "body_too_slow")
     assert begun.is_set()
-
-
-def test_every_rule_of_the_domain_has_a_status() -> None:
-    codes = {
-        found.code
-        for found in vars(errors).values()
-        if isinstance(found, type) and issubclass(found, DomainError) and found is not DomainError
-    }
-    assert codes <= STATUS_BY_CODE.keys()
-
-
-def test_problem_can_say_what_no_json_can() -> None:
-    body = Problem("order_unknown", "There is no order '\ud800'.", extra={"errors": ["\udfff"]}).encoded("r")
-    assert b"order_unknown" in body
