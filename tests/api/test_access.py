@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import httpx
 
     from infra.settings import Settings
-
     from tests.api.product import Product
 
 OPEN = ["/v1/products", "/v1/payment-providers", "/health/live", "/health/ready", "/openapi.json", "/docs", "/metrics"]

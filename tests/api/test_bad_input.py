@@ -128,10 +128,11 @@ async def test_refunds(product: Product, manager: Manager, subscriber: Subscribe
 
 async def test_refund_of_a_failed_payment(product: Product, manager: Manager, subscriber: Subscriber) -> None:
     name = f"film-{uuid.uuid4().hex[:12]}"
-    dinars = {"id": f"{name}:buy", "amount": {"amount": 899, "currency": "KWD"}}
-    await product.define(name, {"kind": "film", "title": "A film", "prices": [dinars]})
+    dinars = {"amount": 899, "currency": "KWD"}
+    film = {"kind": "film", "title": "A film", "prices": [{"id": f"{name}:buy", "amount": dinars}]}
+    await product.define(name, film)
     product.provider.refused_currencies = frozenset({"KWD"})
-    order = (await product.order(dinars["id"], subscriber.account)).json()
+    order = (await product.order(f"{name}:buy", subscriber.account)).json()
     payment = await subscriber.until(f"/v1/payments/{order['payment']['id']}", "status", "failed")
     for ask in (
         subscriber.post(f"/v1/payments/{payment['id']}/refunds"),
