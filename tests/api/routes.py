@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from typing import Any
+
+from api.app import create_app
+from infra.settings import Settings
 
 SAMPLES = {"provider": "stripe", "account": "ada", "resource": "film:dune", "product_id": "dune", "code": "HALF"}
 """What stands for a name in an address where any will do; for all others, `1`."""
@@ -107,11 +112,18 @@ MANAGED = [
 ]
 
 
+@cache
+def document() -> dict[str, Any]:
+    """What OpenAPI says."""
+    return create_app(Settings(_env_file=None)).openapi()
+
+
 def address(path: str, **names: str) -> str:
     """The path with names in it."""
     return re.sub(r"{(\w+)(?::path)?}", lambda found: (SAMPLES | names).get(found[1], "1"), path)
 
 
+KNOWN = PUBLIC + SIGNED + OWN + EXPLAINED + MANAGED
 GUARDED = [(method, address(path)) for method, path in OWN + EXPLAINED + MANAGED]
 STAFF = [(method, address(path)) for method, path in MANAGED]
 COMMANDS = [

@@ -7,33 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.managing import Manager
-from tests.api.product import usd
-from tests.api.test_subscriptions import Subscriber, plans
+from tests.api.product import is_problem, usd
+from tests.api.subscribing import Subscriber, plans
 
 if TYPE_CHECKING:
-    import httpx
-
+    from tests.api.managing import Manager
     from tests.api.product import Product
 
 HUGE = 10**30
 """More than 64 bits hold."""
-
-
-def _is_refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    problem: dict[str, Any] = answer.json()
-    assert (answer.status_code, problem["code"]) == (status, code), answer.text
-    return problem
-
-
-@pytest.fixture
-def manager(product: Product) -> Manager:
-    return Manager(product)
-
-
-@pytest.fixture
-def subscriber(product: Product) -> Subscriber:
-    return Subscriber(product)
 
 
 @pytest.mark.parametrize("months", [0, -1, 37, 10_000, HUGE, -HUGE])
@@ -41,7 +23,7 @@ async def test_months(product: Product, months: int) -> None:
     body = {"items": [{"price_id": await product.plan(), "months": months}]}
     for path in ("/v1/quotes", "/v1/orders"):
         headers = product.headers(product.account(), key=uuid.uuid4().hex, wait=30)
-        _is_refused(await product.http.post(path, json=body, headers=headers), 422, "months_invalid")
+        is_problem(await product.http.post(path, json=body, headers=headers), 422, "months_invalid")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +49,7 @@ async def test_amounts(product: Product, manager: Manager, amount: dict[str, Any
         await manager.post(f"{credits_of}/take-back", {"amount": amount, "reason": "?"}),
     )
     for answer in answers:
-        _is_refused(answer, 422, code)
+        is_problem(answer, 422, code)
 
 
 async def test_numbers_of_what_managers_define(product: Product, manager: Manager, subscriber: Subscriber) -> None:
@@ -99,14 +81,14 @@ async def test_numbers_of_what_managers_define(product: Product, manager: Manage
             ),
         )
         for answer, code in rows:
-            _is_refused(answer, 422, code)
+            is_problem(answer, 422, code)
 
 
 async def test_refunds(product: Product, manager: Manager, subscriber: Subscriber) -> None:
     order = (await product.order(await product.film(), subscriber.account)).json()
     own, managers = (f"{root}/payments/{order['payment']['id']}/refunds" for root in ("/v1", "/v1/admin"))
     for ask in (subscriber.post(own), manager.post(managers, {})):
-        _is_refused(await ask, 409, "payment_not_refundable")
+        is_problem(await ask, 409, "payment_not_refundable")
     await subscriber.pay(order, order["total"])
     for amount, status, code in (
         (0, 422, "refund_amount_invalid"),
@@ -117,13 +99,13 @@ async def test_refunds(product: Product, manager: Manager, subscriber: Subscribe
         (-HUGE, 422, "amount_out_of_range"),
     ):
         for ask in (subscriber.post(own, {"amount": amount}), manager.post(managers, {"amount": amount})):
-            _is_refused(await ask, status, code)
+            is_problem(await ask, status, code)
     assert (await manager.post(managers, {"amount": 600})).status_code == 201
-    left = _is_refused(await manager.post(managers, {"amount": 600}), 409, "refund_exceeds_payment")
+    left = is_problem(await manager.post(managers, {"amount": 600}), 409, "refund_exceeds_payment")
     assert left["facts"]["left_amount"] == "399"
     assert (await manager.post(managers, {})).status_code == 201
     for ask in (subscriber.post(own), manager.post(managers, {})):
-        _is_refused(await ask, 409, "nothing_to_refund")
+        is_problem(await ask, 409, "nothing_to_refund")
 
 
 async def test_refund_of_a_failed_payment(product: Product, manager: Manager, subscriber: Subscriber) -> None:
@@ -138,7 +120,7 @@ async def test_refund_of_a_failed_payment(product: Product, manager: Manager, su
         subscriber.post(f"/v1/payments/{payment['id']}/refunds"),
         manager.post(f"/v1/admin/payments/{payment['id']}/refunds", {}),
     ):
-        assert _is_refused(await ask, 409, "payment_not_refundable")["facts"]["status"] == "failed"
+        assert is_problem(await ask, 409, "payment_not_refundable")["facts"]["status"] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -163,13 +145,13 @@ async def test_moments_that_there_are_not(manager: Manager, moment: str) -> None
     )
     for method, path, body in rows:
         ask = manager.put if method == "PUT" else manager.post
-        _is_refused(await ask(f"/v1/admin/{path}", body), 422, "moment_out_of_range")
+        is_problem(await ask(f"/v1/admin/{path}", body), 422, "moment_out_of_range")
 
 
 @pytest.mark.parametrize("moment", ["2026-01-01", "2026-01-01T00:00:00", "tomorrow", "", 1_800_000_000, None, "1e9"])
 async def test_what_is_no_moment_at_all(manager: Manager, moment: Any) -> None:
     body = {"price_id": "x:y", "effective_at": moment}
-    problem = _is_refused(await manager.post("/v1/admin/subscriptions/1/migrate", body), 422, "body_invalid")
+    problem = is_problem(await manager.post("/v1/admin/subscriptions/1/migrate", body), 422, "body_invalid")
     assert [error["pointer"] for error in problem["errors"]] == ["/effective_at"]
 
 
@@ -193,7 +175,7 @@ async def test_what_is_no_moment_at_all(manager: Manager, moment: Any) -> None:
     ],
 )
 async def test_dates_in_addresses(manager: Manager, path: str, parameter: str) -> None:
-    problem = _is_refused(await manager.get(f"/v1/admin/{path}"), 400, "query_invalid")
+    problem = is_problem(await manager.get(f"/v1/admin/{path}"), 400, "query_invalid")
     assert [error["parameter"] for error in problem["errors"]] == [parameter]
 
 
@@ -203,7 +185,7 @@ async def test_a_plan_changed_to_itself(product: Product, subscriber: Subscriber
     for at in ("now", "period_end"):
         wish = {"price_id": f"{name}:monthly", "at": at}
         answer = await subscriber.post(f"/v1/subscriptions/{held['id']}/change-plan", wish)
-        _is_refused(answer, 409, "plan_unchanged")
+        is_problem(answer, 409, "plan_unchanged")
 
 
 async def test_cancelled_and_taken_back_twice(product: Product, manager: Manager, subscriber: Subscriber) -> None:
@@ -211,17 +193,17 @@ async def test_cancelled_and_taken_back_twice(product: Product, manager: Manager
     order = (await product.order(await product.film(), subscriber.account)).json()
     cancel = f"/v1/orders/{order['id']}/cancel"
     assert (await subscriber.post(cancel)).status_code == 200
-    _is_refused(await subscriber.post(cancel), 409, "order_cancelled")
+    is_problem(await subscriber.post(cancel), 409, "order_cancelled")
 
     grants = f"/v1/admin/accounts/{subscriber.account}/grants"
     assert (await manager.post(grants, {"resource": "film:x", "reason": "?"})).status_code == 201
     assert (await manager.post(f"{grants}/film:x/revoke", {"reason": "?"})).status_code == 200
-    _is_refused(await manager.post(f"{grants}/film:x/revoke", {"reason": "?"}), 404, "grant_unknown")
+    is_problem(await manager.post(f"{grants}/film:x/revoke", {"reason": "?"}), 404, "grant_unknown")
 
     discount = (await manager.grant(subscriber.account, basis_points=1000, reason="?")).json()["id"]
     revoke = f"/v1/admin/accounts/{subscriber.account}/personal-discounts/{discount}/revoke"
     assert (await manager.post(revoke)).status_code == 200
-    _is_refused(await manager.post(revoke), 404, "discount_unknown")
+    is_problem(await manager.post(revoke), 404, "discount_unknown")
 
     held = await subscriber.subscribe(f"{await plans(product)}:monthly")
     for at, status in (("period_end", "active"), ("period_end", "active"), ("now", "ended"), ("now", "ended")):

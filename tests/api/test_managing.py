@@ -12,16 +12,11 @@ from urllib.parse import quote
 import pytest
 
 from tests.api import test_webhooks as webhooks
-from tests.api.managing import Manager
 from tests.api.product import usd
 
 if TYPE_CHECKING:
+    from tests.api.managing import Manager
     from tests.api.product import Product
-
-
-@pytest.fixture
-def manager(product: Product) -> Manager:
-    return Manager(product)
 
 
 async def bought(product: Product, account: str) -> dict[str, Any]:

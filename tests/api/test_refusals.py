@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
@@ -16,34 +15,13 @@ from domain.money import AMOUNT_MAX
 from infra.clock import SystemClock
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import topics_of
-from infra.policies import PREFIX
 from schemas.envelope import new_command
-from tests.api.managing import Manager
-from tests.api.product import running_product, usd
-from tests.api.test_subscriptions import Subscriber, plans
-from tests.stack import scratch_dir
+from tests.api.product import is_problem, usd
+from tests.api.subscribing import Subscriber, plans
 
 if TYPE_CHECKING:
-    import httpx
-
+    from tests.api.managing import Manager
     from tests.api.product import Product
-    from tests.stack import Stack
-
-
-def _is_refused(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    problem: dict[str, Any] = answer.json()
-    assert (answer.status_code, problem["code"]) == (status, code), answer.text
-    return problem
-
-
-@pytest.fixture
-def manager(product: Product) -> Manager:
-    return Manager(product)
-
-
-@pytest.fixture
-def subscriber(product: Product) -> Subscriber:
-    return Subscriber(product)
 
 
 async def test_more_than_what_waits_to_be_paid_is_another_order(product: Product) -> None:
@@ -51,23 +29,11 @@ async def test_more_than_what_waits_to_be_paid_is_another_order(product: Product
     order = (await product.order(price, account)).json()
     both = {"items": [{"price_id": price}, {"price_id": other}]}
     answer = await product.http.post("/v1/orders", json=both, headers=product.headers(account, key="both", wait=30))
-    assert _is_refused(answer, 409, "order_open")["facts"] == {"order_id": order["id"]}
+    assert is_problem(answer, 409, "order_open")["facts"] == {"order_id": order["id"]}
     cancel = f"/v1/orders/{order['id']}/cancel"
     await product.http.post(cancel, headers=product.headers(account, key="c", wait=30))
     again = await product.http.post("/v1/orders", json=both, headers=product.headers(account, key="again", wait=30))
     assert again.status_code == 201, again.text
-
-
-async def test_by_its_setting_a_second_click_is_refused(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"{PREFIX}REPEATED_ORDER", "reject")
-    with scratch_dir() as data_dir:
-        async with running_product(stack, data_dir) as product:
-            account, price = product.account(), await product.film()
-            first = (await product.order(price, account)).json()
-            second = await product.order(price, account)
-            assert _is_refused(second, 409, "order_open")["facts"] == {"order_id": first["id"]}
-            orders = await product.http.get("/v1/orders", headers=product.headers(account))
-            assert len(orders.json()["items"]) == 1
 
 
 async def test_one_order_has_one_currency(product: Product) -> None:
@@ -77,7 +43,7 @@ async def test_one_order_has_one_currency(product: Product) -> None:
     items = {"items": [{"price_id": await product.film()}, {"price_id": euros["id"]}]}
     headers = product.headers(product.account(), key=uuid.uuid4().hex, wait=30)
     for path in ("/v1/orders", "/v1/quotes"):
-        problem = _is_refused(await product.http.post(path, json=items, headers=headers), 422, "currency_mismatch")
+        problem = is_problem(await product.http.post(path, json=items, headers=headers), 422, "currency_mismatch")
         assert problem["facts"] == {"left": "USD", "right": "EUR"}
 
 
@@ -88,7 +54,7 @@ async def test_one_plan_gives_a_role(product: Product, subscriber: Subscriber) -
     price = {"id": f"{rival}:monthly", "amount": usd(2), "period": month}
     await product.define(rival, {"kind": "subscription", "title": "The same", "role": name, "prices": [price]})
     answer = await product.order(f"{rival}:monthly", subscriber.account)
-    assert _is_refused(answer, 409, "plan_change_needed")["facts"] == {"subscription_id": held["id"]}
+    assert is_problem(answer, 409, "plan_change_needed")["facts"] == {"subscription_id": held["id"]}
 
 
 async def test_a_plan_that_rests_is_not_changed_now(product: Product, subscriber: Subscriber) -> None:
@@ -97,7 +63,7 @@ async def test_a_plan_that_rests_is_not_changed_now(product: Product, subscriber
     path = f"/v1/subscriptions/{held['id']}"
     assert (await subscriber.post(f"{path}/pause")).status_code == 200
     answer = await subscriber.post(f"{path}/change-plan", {"price_id": f"{name}:dearer", "at": "now"})
-    assert "paused" in _is_refused(answer, 409, "plan_change_refused")["detail"]
+    assert "paused" in is_problem(answer, 409, "plan_change_refused")["detail"]
 
 
 async def test_what_has_ended_does_not_go_on(product: Product, subscriber: Subscriber, manager: Manager) -> None:
@@ -114,7 +80,7 @@ async def test_what_has_ended_does_not_go_on(product: Product, subscriber: Subsc
         manager.post(f"/v1/admin{path.removeprefix('/v1')}/extend", {"days": 1, "reason": "?"}),
     )
     for action in actions:
-        problem = _is_refused(await action, 409, "subscription_not_running")
+        problem = is_problem(await action, 409, "subscription_not_running")
         assert problem["facts"] == {"subscription_id": held["id"], "status": "ended"}
 
 
@@ -122,7 +88,7 @@ async def test_a_trial_is_not_paused(product: Product, subscriber: Subscriber) -
     name = await plans(product, trial_days=14)
     tried = (await subscriber.post("/v1/trials", {"price_id": f"{name}:monthly"})).json()
     answer = await subscriber.post(f"/v1/subscriptions/{tried['id']}/pause")
-    assert _is_refused(answer, 409, "subscription_not_pausable")["facts"]["status"] == "trialing"
+    assert is_problem(answer, 409, "subscription_not_pausable")["facts"]["status"] == "trialing"
 
 
 async def test_what_is_saved_nowhere_is_not_removed(product: Product, subscriber: Subscriber) -> None:
@@ -137,23 +103,23 @@ async def test_what_is_saved_nowhere_is_not_removed(product: Product, subscriber
         headers = product.headers(account, key=uuid.uuid4().hex, wait=30)
         answer = await product.http.delete(path, headers=headers)
         assert answer.status_code == status, answer.text
-    _is_refused(answer, 404, "payment_method_unknown")
+    is_problem(answer, 404, "payment_method_unknown")
 
 
 async def test_a_balance_has_its_bounds(product: Product, manager: Manager) -> None:
     path = f"/v1/admin/accounts/{product.account()}/credits"
     assert (await manager.post(path, {"amount": usd(AMOUNT_MAX), "reason": "?"})).status_code == 201
-    _is_refused(await manager.post(path, {"amount": usd(1), "reason": "?"}), 409, "balance_too_large")
+    is_problem(await manager.post(path, {"amount": usd(1), "reason": "?"}), 409, "balance_too_large")
 
 
 async def test_commands_that_nobody_sent_are_unknown(product: Product) -> None:
     for path in (f"/v1/commands/{uuid.uuid4()}", f"/v1/commands/{uuid.uuid4()}/explanation"):
-        _is_refused(await product.http.get(path, headers=product.headers("alice")), 404, "command_unknown")
+        is_problem(await product.http.get(path, headers=product.headers("alice")), 404, "command_unknown")
 
 
 async def test_webhooks_of_a_provider_that_is_not_configured(product: Product) -> None:
     for name in ("paypal", "stripe2", "STRIPE"):
-        _is_refused(await product.http.post(f"/v1/webhooks/{name}", content=b"{}"), 404, "webhook_provider_unknown")
+        is_problem(await product.http.post(f"/v1/webhooks/{name}", content=b"{}"), 404, "webhook_provider_unknown")
 
 
 async def test_a_command_that_its_topic_forgot_cannot_be_sent_again(product: Product, manager: Manager) -> None:
@@ -183,4 +149,4 @@ async def test_a_command_that_its_topic_forgot_cannot_be_sent_again(product: Pro
     finally:
         await sender.stop()
         await admin.close()
-    _is_refused(await manager.post(resume), 409, "command_expired")
+    is_problem(await manager.post(resume), 409, "command_expired")

@@ -11,13 +11,12 @@ from starlette.routing import Mount
 
 from api.app import ROUTERS, create_app
 from infra.settings import Settings
-from tests.api.routes import COMMANDS, EXPLAINED, MANAGED, OWN, PUBLIC, SIGNED, STAFF, address
-from tests.api.test_subscriptions import Subscriber, plans
+from tests.api.routes import COMMANDS, EXPLAINED, KNOWN, OWN, STAFF, address, document
+from tests.api.subscribing import Subscriber, plans
 
 if TYPE_CHECKING:
     from tests.api.product import Product
 
-KNOWN = PUBLIC + SIGNED + OWN + EXPLAINED + MANAGED
 OF_SOMEBODY = [(method, path) for method, path in OWN + EXPLAINED if "{" in path]
 
 
@@ -30,9 +29,7 @@ def test_every_route_is_in_the_table() -> None:
     assert len(routes) == sum(len(router.routes) for router in ROUTERS)
     found = [(method, route.path_format) for route in routes for method in route.methods or ()]
     assert sorted(found) == sorted(KNOWN)
-    documented = {
-        (method.upper(), path) for path, operations in app.openapi()["paths"].items() for method in operations
-    }
+    documented = {(method.upper(), path) for path, operations in document()["paths"].items() for method in operations}
     assert set(found) - documented == {("GET", "/metrics")}
 
 
@@ -121,7 +118,7 @@ async def test_a_command_needs_its_key(product: Product, method: str, path: str)
 
 
 def test_openapi_says_which_need_a_key() -> None:
-    paths = create_app(Settings(_env_file=None)).openapi()["paths"]
+    paths = document()["paths"]
     asking = {
         (method.upper(), address(path))
         for path, operations in paths.items()
