@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import pytest
 from domain.catalog.commands import DefineProduct
 from domain.catalog.state import ProductKind, StillCatalogue
 from domain.grants.commands import GiveGrant
-from domain.ids import PaymentId, ProductId, Resource
+from domain.ids import CommandId, OrderId, PaymentId, PriceId, ProductId, Resource
+from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import ExpirePayment
 from domain.policies.settings import Policies
 from domain.pricing.commands import GrantPersonalDiscount
@@ -21,14 +23,22 @@ from infra.memory.log import Trouble
 from infra.memory.store import MemoryStore
 from infra.rocksdb.store import RocksStore
 from processors.decisions import Incoming
-from schemas.codec import decode, encode
-from schemas.envelope import command_body, command_headers
+from schemas.codec import BODY_BYTES_MAX, decode, encode
+from schemas.envelope import command_body, command_headers, new_command
 from schemas.messages import PUBLIC, CommandRejected, EntitlementsRecord
-from tests.processors.kit import TOPICS, Bench, buy_dune, paid
+from tests.processors.kit import NOON, TOPICS, Bench, buy_dune, paid
 
 if TYPE_CHECKING:
     from processors.journal import Journal
 
+CANCEL = new_command(
+    command_id=CommandId("c0"),
+    key="a",
+    time=NOON,
+    source="test",
+    actor="a",
+    data=CancelOrder(order_id=OrderId("nobody's")),
+)
 FAR_EAST, FAR_WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-14))
 PLACED = ["order.placed", "payment.created", "command.accepted"]
 PAID = ["payment.succeeded", "order.paid", "entitlement.granted", "order.fulfilled", "command.accepted"]
@@ -95,6 +105,8 @@ async def test_the_same_id_with_another_body_is_kept_for_people_and_decided_once
         Incoming(TOPICS.commands, 0, 7, b"alice", b"\xff\x00", [("ce_type", b"billing.order.place")]),
         Incoming(TOPICS.commands, 0, 7, b"\xff", b"{}", [("ce_type", b"\xff")]),
         Incoming(TOPICS.commands, 0, 7, b"a" * 300, b"{}", []),
+        Incoming(TOPICS.commands, 0, 7, b"a\0", command_body(CANCEL), command_headers(CANCEL)),
+        Incoming(TOPICS.commands, 0, 7, b"a", command_body(CANCEL), [*command_headers(CANCEL), ("actor", b"a\0")]),
     ],
 )
 async def test_a_poison_record_is_kept_whole_and_holds_nothing_back(poison: Incoming) -> None:
@@ -113,8 +125,9 @@ async def test_a_poison_record_is_kept_whole_and_holds_nothing_back(poison: Inco
         GrantPersonalDiscount(basis_points=100, reason="?", valid_from=datetime(1, 1, 1, tzinfo=FAR_EAST)),
         GiveGrant(resource=Resource("film:dune"), reason="?", until=datetime(9999, 12, 31, 20, tzinfo=FAR_WEST)),
         RequestRefund(payment_id=PaymentId("nobody's"), amount=10**30, reason="?", by_manager=True),
+        RequestRefund(payment_id=PaymentId("nobody's"), amount=1, reason="\0", by_manager=True),
     ],
-    ids=["before the calendar", "after the calendar", "beyond 64 bits"],
+    ids=["before the calendar", "after the calendar", "beyond 64 bits", "the zero character"],
 )
 async def test_what_no_store_can_hold_is_a_dead_letter_and_stops_nobody(data: Any) -> None:
     bench = Bench()
@@ -125,6 +138,30 @@ async def test_what_no_store_can_hold_is_a_dead_letter_and_stops_nobody(data: An
     journal = await bench.opened(MemoryStore())
     await bench.handle(journal, bench.incoming(buy_dune(), command_id="c2"))
     assert bench.types()[-1] == "command.accepted"
+
+
+async def test_a_refusal_of_something_huge_is_small() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    huge = PlaceOrder(items=(OrderItem(price_id=PriceId("x" * (BODY_BYTES_MAX - 1000))),), provider="stripe")
+    await bench.handle(journal, bench.incoming(huge, command_id="c1"))
+    (refused,) = bench.events()
+    assert refused.data.code == "price_unknown"
+    assert len(refused.body) < 10_000
+    await bench.opened(MemoryStore())
+
+
+async def test_a_decision_that_no_record_can_hold_is_kept_for_people_and_stops_nobody() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    huge = replace(buy_dune(), return_url="https://cinema.example/" + "x" * (BODY_BYTES_MAX - 200))
+    await bench.handle(journal, bench.incoming(huge, command_id="c1"), bench.incoming(buy_dune(), command_id="c2"))
+    assert bench.types() == ["command.rejected", *PLACED]
+    assert bench.events()[0].data.code == "decision_failed"
+    (letter,) = bench.written(TOPICS.dead_letters)
+    assert letter.value == encode(huge)
+    assert len(bench.written(TOPICS.effects)) == 1
+    await bench.opened(MemoryStore())
 
 
 async def test_a_command_under_a_key_that_is_not_its_own_is_kept_for_people() -> None:
