@@ -12,7 +12,7 @@ from joserfc.jwk import OctKey
 
 from api.app import create_app
 from infra.oidc_keys import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
-from infra.settings import Settings
+from infra.settings import Settings, SettingsInvalidError
 from tests.api.product import serving
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ async def test_without_keys_nobody_is_judged(settings: Settings) -> None:
 
 async def test_production_has_no_development_tokens(settings: Settings) -> None:
     production = settings.model_copy(update={"environment": "production"})
-    with pytest.raises(ValueError, match="BILLING_OIDC_ISSUER"):
+    with pytest.raises(SettingsInvalidError, match="BILLING_OIDC_ISSUER"):
         async with serving(production):
             pass
 
