@@ -143,19 +143,12 @@ class TermsAnswer(AnswerModel):
         )
 
 
-class ManagedProductAnswer(AnswerModel):
+class ManagedProductAnswer(ProductAnswer):
     """A product, on sale or not, with every price that it ever had; `terms` are what it has of its own."""
 
-    id: str
-    kind: ProductKind
-    title: str
-    description: str
-    role: str | None
-    validity_days: int | None
     terms: TermsAnswer | None
     active: bool
     prices: tuple[ManagedPriceAnswer, ...]
-    updated_at: datetime
 
 
 class DefinedProductAnswer(AnswerModel):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli import catalog
-from cli.catalog import as_document, parse_amount, read_catalog, read_file
+from cli.amounts import parse_amount
+from cli.catalog import as_document, read_catalog, read_file
 from cli.catalog_discounts import months_document, promo_document
 from cli.catalog_terms import terms_document
 from cli.common import UsageError

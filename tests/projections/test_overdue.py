@@ -21,7 +21,7 @@ from infra.kafka.standing import DeadLetterSeen, GroupStanding, Standing
 from projections import overdue
 from projections.fold import Batch, Place
 from projections.overdue import OverdueKind, OverdueView
-from projections.verify import compare
+from projections.verify import compare_many
 from projections.writer import Move
 from schemas.codec import encode, type_of
 from schemas.envelope import EventRecord, new_command
@@ -163,7 +163,7 @@ async def test_uses_of_promo_codes_as_the_fold_has_them(
     events = (*asked.events, *later[:steps])
     await _project(writer, events)
     state: Account = reduce(evolve, events, INITIAL)
-    told = await compare(connection, "ann", state)
+    told = (await compare_many(connection, {"ann": state}))["ann"]
     assert [sentence for sentence in told if sentence.startswith("deadlines")] == []
 
 
