@@ -18,11 +18,13 @@ from domain.payments.commands import ExpirePayment
 from domain.policies.settings import Policies
 from domain.pricing.commands import GrantPersonalDiscount
 from domain.refunds.commands import RequestRefund
-from infra.kafka.fenced_log import FencedError, UnsureError
+from infra.kafka.fenced_log import FencedError, Record, UnsureError
 from infra.memory.log import Trouble
 from infra.memory.store import MemoryStore
 from infra.rocksdb.store import RocksStore
 from processors.decisions import Incoming
+from processors.journal import TIMERS_MAX
+from processors.partition import LogMismatchError
 from schemas.codec import BODY_BYTES_MAX, decode, encode
 from schemas.envelope import command_body, command_headers, new_command
 from schemas.messages import PUBLIC, CommandRejected, EntitlementsRecord
@@ -264,6 +266,31 @@ async def test_a_store_of_another_log_is_thrown_away() -> None:
     assert bench.types() == PLACED
 
 
+async def test_what_a_stranger_wrote_into_the_log_stops_nobody() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c1"))
+    for stranger in (Record(b"alice", b"nonsense", []), Record(None, None, [("ce_type", b"billing.order.paid")])):
+        bench.topics.append(TOPICS.events, 0, stranger)
+    for command_id, store in (("c2", bench.store), ("c3", MemoryStore())):
+        again = await bench.opened(store)
+        decided = await bench.handle(again, bench.incoming(buy_dune(), command_id=command_id, key="bob"))
+        assert decided.accepted
+    sequences = [dict(record.headers).get("sequence") for record in bench.written(TOPICS.events)]
+    assert sequences == [b"1", b"2", b"3", None, None, b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_an_event_that_was_damaged_opens_to_nobody() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c1"))
+    placed = bench.written(TOPICS.events)[0]
+    damaged = Bench()
+    damaged.topics.append(TOPICS.events, 0, Record(placed.key, b"nonsense", list(placed.headers)))
+    with pytest.raises(LogMismatchError):
+        await damaged.opened()
+
+
 async def test_timers_are_in_the_state_and_fire_with_the_same_id_after_a_restart() -> None:
     bench = Bench()
     journal = await bench.opened()
@@ -278,6 +305,21 @@ async def test_timers_are_in_the_state_and_fire_with_the_same_id_after_a_restart
     assert bench.types() == [*PLACED, "payment.call_repeated", "command.accepted"]
     assert journal.due_timers() == []
     assert len(bench.written(TOPICS.effects)) == 2
+
+
+async def test_timers_whose_commands_are_used_up_hold_nobody_back() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    stuck = TIMERS_MAX + 1
+    await bench.handle(journal, *(bench.incoming(buy_dune(), command_id=f"c{n}", key=f"s{n}") for n in range(stuck)))
+    bench.clock.advance(timedelta(seconds=20))
+    for count in (TIMERS_MAX, stuck - TIMERS_MAX):
+        due = journal.due_timers()
+        assert len(due) == count
+        await bench.handle(journal, *(bench.incoming(buy_dune(), command_id=each.id, key=each.key) for each in due))
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c", key="alice"))
+    bench.clock.advance(timedelta(seconds=20))
+    assert [command.key for command in journal.due_timers()] == ["alice"]
 
 
 async def test_a_timer_is_not_lost_to_an_owner_whose_clock_is_behind() -> None:
