@@ -24,6 +24,7 @@ from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
+from infra.kafka.log_reader import partition_of
 from processors.partition import Changes, evolve
 from processors.stream import Position, Stream
 from schemas.codec import WireError, encode, type_of
@@ -87,9 +88,10 @@ class Decided:
 class Decider:
     """Decides the commands of one partition against its state, batch by batch."""
 
-    def __init__(self, state: PartitionState, catalogue: Catalogue, policies: Policies) -> None:
-        """`catalogue` is the live view of what is on sale."""
+    def __init__(self, state: PartitionState, catalogue: Catalogue, policies: Policies, *, partitions: int = 1) -> None:
+        """`catalogue` is the live view of what is on sale, `partitions` how many there are of commands."""
         self._state = state
+        self._partitions = partitions
         self._catalogue = catalogue
         self._policies = policies
 
@@ -126,6 +128,10 @@ class Decider:
                 _bury(decided, incoming, "the command id was used before with another body")
             return False
         stream = decided.changes.streams.get(command.key) or self._state.stream(command.key)
+        if not stream.sequence and partition_of(command.key.encode(), self._partitions) != incoming.partition:
+            # Only looked for where there is no history: a client with another rule would begin a second one here.
+            _bury(decided, incoming, "the command stands in another partition than its key belongs to")
+            return False
         writer = _Writer(decided, command, incoming.offset, stream)
         outcome: CommandAccepted | CommandRejected
         try:

@@ -75,10 +75,12 @@ class Journal:
         clock: Clock,
         catalogue: Catalogue,
         policies: Policies,
+        partitions: int = 1,
         renewals_max: int = RENEWALS_MAX,
     ) -> None:
         """`open_store` opens the partition's store, or an empty one where its files cannot be read.
 
+        Of `partitions` that there are, a key belongs to one: a command elsewhere is kept for people.
         Of the renewals that are due, only so many are begun that `renewals_max` of the partition are under way.
         """
         self.partition = partition
@@ -88,6 +90,7 @@ class Journal:
         self._clock = clock
         self._catalogue = catalogue
         self._policies = policies
+        self._partitions = partitions
         self._renewals_max = renewals_max
         self._state: PartitionState | None = None
         self._must_discard = False
@@ -122,7 +125,8 @@ class Journal:
         if state is None:
             raise UnsureError("the journal is not open")
         try:
-            decided = Decider(state, self._catalogue, self._policies).decide(batch, self._clock.now())
+            decider = Decider(state, self._catalogue, self._policies, partitions=self._partitions)
+            decided = decider.decide(batch, self._clock.now())
             if not decided.is_empty:
                 await self._commit(state, decided)
         except ValueError:  # the store's files are damaged: the log has all of it

@@ -19,6 +19,7 @@ from domain.policies.settings import Policies
 from domain.pricing.commands import GrantPersonalDiscount
 from domain.refunds.commands import RequestRefund
 from infra.kafka.fenced_log import FencedError, Record, UnsureError
+from infra.kafka.log_reader import partition_of
 from infra.memory.log import Trouble
 from infra.memory.store import MemoryStore
 from infra.rocksdb.store import RocksStore
@@ -178,6 +179,18 @@ async def test_a_command_under_a_key_that_is_not_its_own_is_kept_for_people() ->
     )
     assert bench.types() == []
     assert len(bench.written(TOPICS.dead_letters)) == 3
+
+
+async def test_a_command_in_another_partition_than_its_key_begins_no_second_history() -> None:
+    bench = Bench(partitions=8)
+    journal = await bench.opened()
+    home = next(key for key in map(str, range(100)) if partition_of(key.encode(), 8) == 0)
+    stray = next(key for key in map(str, range(100)) if partition_of(key.encode(), 8) != 0)
+    orders = [bench.incoming(buy_dune(), command_id=key, key=key) for key in (stray, home)]
+    await bench.handle(journal, *orders)
+    assert {event.key for event in bench.events()} == {home}
+    (letter,) = bench.written(TOPICS.dead_letters)
+    assert letter.key == stray.encode()
 
 
 async def test_a_broken_rule_is_an_outcome() -> None:
