@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 accept_any_header_name()
 LETTERS_MAX = 1_000
-"""Dead letters that are read at most; where there are more, they are counted only."""
+"""Dead letters that are read at most of each partition, the newest; older ones are only on their topic."""
 _READ_S_MAX = 2.0
 _POLL_MS = 200
 
@@ -45,6 +45,9 @@ class GroupStanding:
 class DeadLetterSeen:
     """A record that some role could not take, without its content."""
 
+    partition: int
+    offset: int
+    """Where the letter lies on its own topic."""
     at: datetime
     """By the broker's clock."""
     role: str
@@ -60,7 +63,7 @@ class Standing:
 
     groups: tuple[GroupStanding, ...]
     letters: tuple[DeadLetterSeen, ...]
-    """The dead letters of the time asked for, oldest first, LETTERS_MAX at most."""
+    """The dead letters of the time asked for, oldest first."""
 
 
 async def read_standing(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> Standing:
@@ -68,14 +71,7 @@ async def read_standing(bootstrap: str, topics: Topics, *, letters_of: timedelta
 
     All offsets are asked for before anything is read: what is asked after a fetch waits behind it on the connection.
     """
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=_POLL_MS,
-    )
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer, admin = _consumer(bootstrap), AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await consumer.start()
         await admin.start()
@@ -94,6 +90,31 @@ async def read_standing(bootstrap: str, topics: Topics, *, letters_of: timedelta
     finally:
         await consumer.stop()
         await admin.close()
+
+
+async def read_letters(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> tuple[DeadLetterSeen, ...]:
+    """Return the dead letters of the last time, oldest first.
+
+    What cannot be read in a bounded time is left out. Raises KafkaError, OSError; the caller sets the deadline.
+    """
+    consumer = _consumer(bootstrap)
+    try:
+        await consumer.start()
+        letters = await _since(consumer, topics.dead_letters, letters_of, await consumer.topics())
+        return _letters(letters, await _read(consumer, letters))
+    finally:
+        await consumer.stop()
+
+
+def _consumer(bootstrap: str) -> AIOKafkaConsumer:
+    """A reader of what is committed, in no group."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=_POLL_MS,
+    )
 
 
 class _Stretch(NamedTuple):
@@ -121,14 +142,14 @@ async def _left(consumer: Any, admin: Any, group: str, topic: str, there: Collec
 
 
 async def _since(consumer: Any, topic: str, period: timedelta, there: Collection[str]) -> tuple[_Stretch, ...]:
-    """Return what came on a topic in the last time."""
+    """Return what came on a topic in the last time, the newest of each partition."""
     ends = await _ends(consumer, topic, there)
     if not ends:
         return ()
     since_ms = time.time_ns() // 1_000_000 - period // timedelta(milliseconds=1)
     begins = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
     return tuple(
-        _Stretch(partition, found.offset, ends[partition], LETTERS_MAX)
+        _Stretch(partition, max(found.offset, ends[partition] - LETTERS_MAX), ends[partition], LETTERS_MAX)
         for partition, found in begins.items()
         if found is not None and found.offset < ends[partition]
     )
@@ -177,12 +198,14 @@ def _standing(role: str, topic: str, left: Sequence[_Stretch], records: _Records
 
 def _letters(stretches: Sequence[_Stretch], records: _Records) -> tuple[DeadLetterSeen, ...]:
     letters = [_letter(record) for stretch in stretches for record in records[stretch.partition]]
-    return tuple(sorted(letters, key=attrgetter("at"))[:LETTERS_MAX])
+    return tuple(sorted(letters, key=attrgetter("at", "partition", "offset")))
 
 
 def _letter(record: ConsumerRecord[bytes, bytes]) -> DeadLetterSeen:
     told = {name: value.decode("utf-8", "replace") for name, value in record.headers if name.startswith("dead_letter_")}
     return DeadLetterSeen(
+        partition=record.partition,
+        offset=record.offset,
         at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         role=told.get("dead_letter_by", "somebody"),
         topic=told.get("dead_letter_topic", ""),

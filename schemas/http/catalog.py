@@ -22,7 +22,7 @@ from schemas.http.fields import (
     PeriodAnswer,
     PeriodRequest,
     RequestModel,
-    WideInteger,
+    Wide,
 )
 
 PRICES_MAX = 100
@@ -37,7 +37,7 @@ class PriceRequest(RequestModel):
     id: NameText
     amount: MoneyRequest
     period: PeriodRequest | None = None
-    trial_days: WideInteger | None = None
+    trial_days: Annotated[int, Wide("price_invalid")] | None = None
 
 
 class TermsRequest(RequestModel):
@@ -70,7 +70,7 @@ class DefineProductRequest(RequestModel):
     title: NameText
     description: Annotated[str, StringConstraints(max_length=5000, pattern=TEXT_PATTERN)] = ""
     role: NameText | None = None
-    validity_days: WideInteger | None = None
+    validity_days: Annotated[int, Wide("product_invalid")] | None = None
     terms: TermsRequest | None = None
     prices: Annotated[list[PriceRequest], Field(min_length=1, max_length=PRICES_MAX)]
 

@@ -21,7 +21,6 @@ from domain.errors import (
     AmountOutOfRange,
     BalanceTooLarge,
     CreditExceedsBalance,
-    CreditInvalid,
     CurrencyUnknown,
     NothingToRefund,
     RefundExceedsPayment,
@@ -83,11 +82,6 @@ class TestWhatManagersDo:
         for amount in (0, -1, AMOUNT_MAX + 1):
             granted(5).when(asked(amount=usd(amount), reason="?")).then_rejected(AmountOutOfRange)
         granted(5).when(asked(amount=Money(amount=1, currency="XXX"), reason="?")).then_rejected(CurrencyUnknown)
-
-    @pytest.mark.parametrize("reason", ["", "x" * 201])
-    def test_no_reason_that_says_nothing_or_too_much(self, reason: str) -> None:
-        given().when(GrantCredit(amount=usd(1), reason=reason)).then_rejected(CreditInvalid)
-        granted(5).when(TakeBackCredit(amount=usd(1), reason=reason)).then_rejected(CreditInvalid)
 
     def test_no_balance_without_bounds(self) -> None:
         full = granted(AMOUNT_MAX)
