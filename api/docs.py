@@ -12,50 +12,16 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from schemas.http.admin import GiveGrantRequest, RevokeGrantRequest
-from schemas.http.catalog import DefineProductRequest
 from schemas.http.commands import PendingAnswer
-from schemas.http.discounts import (
-    DefineMonthsDiscountsRequest,
-    DefinePromoCodeRequest,
-    GrantPersonalDiscountRequest,
-    QuoteRequest,
-)
 from schemas.http.fields import ProblemAnswer, RequestModel
-from schemas.http.orders import NoBody, PlaceOrderRequest
-from schemas.http.refunds import RequestRefundRequest
-from schemas.http.subscriptions import (
-    CancelForCustomerRequest,
-    CancelSubscriptionRequest,
-    ChangePlanRequest,
-    ExtendSubscriptionRequest,
-    MigratePriceRequest,
-    StartTrialRequest,
-)
+from schemas.http.orders import NoBody
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.routing import APIRoute
 
-_MODELS: tuple[type[BaseModel], ...] = (
-    PlaceOrderRequest,
-    NoBody,
-    DefineProductRequest,
-    RequestRefundRequest,
-    CancelSubscriptionRequest,
-    ChangePlanRequest,
-    StartTrialRequest,
-    ExtendSubscriptionRequest,
-    CancelForCustomerRequest,
-    MigratePriceRequest,
-    QuoteRequest,
-    DefineMonthsDiscountsRequest,
-    GrantPersonalDiscountRequest,
-    DefinePromoCodeRequest,
-    GiveGrantRequest,
-    RevokeGrantRequest,
-    ProblemAnswer,
-)
+_MODELS: dict[type[BaseModel], None] = {ProblemAnswer: None}
+"""What the document names and FastAPI does not see; the requests come with their routes."""
 _REFERENCE = "#/components/schemas/{model}"
 BEARER = "bearer"
 ASSETS_PATH = "/docs/assets"
@@ -128,17 +94,13 @@ def command(request: type[RequestModel], answer: type[BaseModel], *, status: int
         "openapi_extra": {
             "parameters": _COMMAND_PARAMETERS,
             "security": [{BEARER: []}],
-            "requestBody": {
-                "required": request is not NoBody,
-                "content": {"application/json": {"schema": {"$ref": _REFERENCE.format(model=request.__name__)}}},
-            },
+            "requestBody": _body(request),
         },
     }
 
 
 def question(request: type[RequestModel], answer: type[BaseModel]) -> dict[str, Any]:
     """Arguments of a route that is asked with a body and changes nothing."""
-    body = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=request.__name__)}}}
     return {
         "responses": {
             200: {"model": answer, "description": "The answer."},
@@ -147,9 +109,15 @@ def question(request: type[RequestModel], answer: type[BaseModel]) -> dict[str, 
         "openapi_extra": {
             "parameters": [POSITION_PARAMETER],
             "security": [{BEARER: []}],
-            "requestBody": {"required": True, "content": body},
+            "requestBody": _body(request),
         },
     }
+
+
+def _body(request: type[RequestModel]) -> dict[str, Any]:
+    _MODELS[request] = None
+    reference = {"$ref": _REFERENCE.format(model=request.__name__)}
+    return {"required": request is not NoBody, "content": {"application/json": {"schema": reference}}}
 
 
 def reads_by_itself(route: APIRoute) -> bool:

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.app import create_app
 from api.edge import new_request_id
 from api.problems import CONTENT_TYPE, Problem
+from infra.oidc_keys import require_identity
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,7 +26,8 @@ _GRACEFUL_SHUTDOWN_S = 5
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; what is under way is answered first."""
+    """Serve until SIGTERM or SIGINT; what is under way is answered first. Raises SettingsInvalidError."""
+    require_identity(settings)
     server = uvicorn.Server(config_of(settings))
     server.run()
     if not server.started:

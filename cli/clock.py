@@ -26,7 +26,11 @@ def advance(
 ) -> None:
     """Move the stack's time ahead."""
     clock = _clock(data_dir)
-    clock.advance(parse_duration(duration))
+    by = parse_duration(duration)
+    try:
+        clock.advance(by)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     _report(clock, as_json=as_json)
 
 

@@ -29,6 +29,7 @@ from domain.policies.settings import PoliciesInvalidError
 from infra.embedded.errors import EmbeddedError
 from infra.kafka.errors import WrongTopicError
 from infra.logging import configure_logging
+from infra.settings import SettingsInvalidError
 
 app = typer.Typer(
     name="billing",
@@ -63,7 +64,7 @@ def main() -> None:
     configure_logging(level="WARNING")
     try:
         app()
-    except (EmbeddedError, PoliciesInvalidError, UsageError, WrongTopicError) as error:
+    except (EmbeddedError, PoliciesInvalidError, SettingsInvalidError, UsageError, WrongTopicError) as error:
         typer.echo(f"billing: {error}", err=True)
         sys.exit(1)
 

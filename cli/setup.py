@@ -26,9 +26,11 @@ def setup(data_dir: DataDirOption = None) -> None:
 def create_tables_and_topics(settings: Settings) -> None:
     """Bring database and broker to what the roles expect.
 
-    Raises WrongTopicError where a topic has another number of partitions, UsageError where a server stays away.
+    Raises WrongTopicError where a topic has another number of partitions, UsageError where a server stays away, or has
+    tables of a newer version.
     """
     from aiokafka.errors import KafkaError
+    from alembic.util.exc import CommandError
     from sqlalchemy.exc import OperationalError
 
     from infra.kafka.topics import create_topics, topics_of
@@ -39,6 +41,8 @@ def create_tables_and_topics(settings: Settings) -> None:
         upgrade(settings.database_url)
     except OperationalError as error:
         raise UsageError(f"the database does not answer: {redact_text(str(error.orig)).strip()}") from error
+    except CommandError as error:
+        raise UsageError(f"the tables are of a newer version of the product: {error}") from error
     deadline = time.monotonic() + _BROKER_PATIENCE_S
     while True:
         try:

@@ -23,7 +23,8 @@ from cli.progress import JarProgress, say
 from cli.setup import create_tables_and_topics
 from cli.supervisor import Role, Supervisor
 from cli.token import signing_key
-from infra.embedded.data_dir import remembered_ports
+from infra.clock import clock_of
+from infra.embedded.data_dir import read_intact, remembered_ports
 from infra.embedded.errors import StartError
 from infra.embedded.kafka import EmbeddedKafka
 from infra.embedded.postgres import EmbeddedPostgres
@@ -125,6 +126,8 @@ class Stack:
         """Broker and database, then what must be in them."""
         settings = self._settings
         signing_key(settings)
+        if settings.clock_path.exists():
+            read_intact(settings.clock_path, lambda _: clock_of(settings).now())
         if self._kafka is not None:
             say("starting Kafka")
             self._supervisor.watch("kafka", self._kafka)
@@ -262,4 +265,4 @@ def _sandbox_keys(data_dir: Path) -> SandboxKeys:
     if not path.exists():
         keys = SandboxKeys(f"sk_test_{secrets.token_hex(24)}", f"whsec_{secrets.token_hex(24)}")
         write_private(path, msgspec.json.encode(keys))
-    return msgspec.json.decode(path.read_bytes(), type=SandboxKeys)
+    return read_intact(path, lambda content: msgspec.json.decode(content, type=SandboxKeys))

@@ -10,7 +10,9 @@ import orjson
 import typer
 
 from cli.common import DataDirOption, UsageError, settings_in
+from infra.embedded.data_dir import read_intact
 from infra.embedded.stack_file import write_private
+from infra.oidc import is_account
 
 if TYPE_CHECKING:
     from joserfc.jwk import ECKey
@@ -45,8 +47,10 @@ def token(
         raise UsageError("an identity provider is configured (BILLING_OIDC_ISSUER): get the token there")
     if settings.environment == "production":
         raise UsageError("in production there are no development tokens (BILLING_ENVIRONMENT)")
-    if not account or account.startswith("catalog/"):
-        raise UsageError("an account's id is not empty and does not begin with catalog/")
+    if not is_account(account):
+        raise UsageError(
+            "an account's id has 1 to 128 printable ASCII characters without spaces, no catalog/ before them"
+        )
     key = signing_key(settings)
     now = int(time.time())
     claims = {
@@ -70,7 +74,7 @@ def signing_key(settings: Settings) -> ECKey:
     if not path.exists():
         key = ECKey.generate_key("P-256", {"use": "sig", "alg": _ALGORITHM}, private=True, auto_kid=True)
         write_private(path, orjson.dumps(key.as_dict(private=True)))
-    key = ECKey.import_key(orjson.loads(path.read_bytes()))
+    key = read_intact(path, lambda content: ECKey.import_key(orjson.loads(content)))
     if not settings.dev_jwks_path.exists():
         write_private(settings.dev_jwks_path, orjson.dumps(KeySet([key]).as_dict(private=False)))
     return key

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+FACT_CHARACTERS_MAX = 1000
+
 
 class DomainError(Exception):
     """A command that breaks a rule of the business: recorded in the log as a rejection, never a crash."""
@@ -14,8 +16,11 @@ class DomainError(Exception):
 
     @property
     def facts(self) -> dict[str, str]:
-        """The typed fields of the rule that was broken, as text for the log and the client."""
-        return {field.name: str(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        """The typed fields of the rule that was broken, as text for the log and the client.
+
+        What a client wrote may be among them, of any length: it is cut.
+        """
+        return {field.name: str(getattr(self, field.name))[:FACT_CHARACTERS_MAX] for field in fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
 
     @property
     def detail(self) -> str:

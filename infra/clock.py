@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 
+AHEAD_MAX = timedelta(days=36_525)
+"""A hundred years: dates that are reckoned from there on still lie in the calendar."""
+
+
 class SystemClock:
     """The time of the machine."""
 
@@ -59,11 +63,14 @@ class DevelopmentClock:
     def advance(self, duration: timedelta) -> timedelta:
         """Move the clock ahead; returns the new offset.
 
-        Time never runs backwards in a log that is kept for ever, so a negative duration is refused with ValueError.
+        Time never runs backwards in a log that is kept for ever, so a negative duration is refused with ValueError, and
+        so is one that leads out of the calendar.
         """
         if duration < timedelta(0):
             raise ValueError("the clock only moves forward; `reset` returns to the time of the machine")
         offset = self.offset() + duration
+        if offset > AHEAD_MAX:
+            raise ValueError(f"the clock goes at most {AHEAD_MAX.days} days ahead of the machine's")
         write_private(self._path, f"{offset // timedelta(seconds=1)}\n".encode("ascii"))
         return offset
 

@@ -13,6 +13,7 @@ from joserfc.jwk import JWKRegistry, RSAKey
 
 from infra.logging import get_logger
 from infra.oidc import ALGORITHMS, KeysUnavailableError, TokenVerifier
+from infra.settings import SettingsInvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,8 +189,15 @@ def parse_keys(document: dict[str, Any]) -> dict[str, AsymmetricKey]:
     return keys
 
 
+def require_identity(settings: Settings) -> None:
+    """Raise SettingsInvalidError where production has no identity provider: anybody could make tokens there."""
+    if settings.environment == "production" and not settings.oidc_issuer:
+        raise SettingsInvalidError("production needs an identity provider: set BILLING_OIDC_ISSUER")
+
+
 def verifier_of(settings: Settings, clock: Clock) -> TokenVerifier:
-    """The verifier that these settings ask for. Raises ValueError where production has no identity provider."""
+    """The verifier that these settings ask for. Raises SettingsInvalidError."""
+    require_identity(settings)
     if settings.oidc_issuer:
         return TokenVerifier(
             issuer=settings.oidc_issuer,
@@ -197,8 +205,6 @@ def verifier_of(settings: Settings, clock: Clock) -> TokenVerifier:
             keys=KeysOfIssuer(issuer=settings.oidc_issuer, jwks_url=settings.oidc_jwks_url),
             clock=clock,
         )
-    if settings.environment == "production":
-        raise ValueError("production needs an identity provider: set BILLING_OIDC_ISSUER")
     return TokenVerifier(
         issuer=DEVELOPMENT_ISSUER,
         audience=DEVELOPMENT_AUDIENCE,

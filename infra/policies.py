@@ -76,14 +76,18 @@ def load_policies(**overrides: Any) -> Policies:
     try:
         settings = _model()(**overrides)
     except ValidationError as error:
-        told = (f"{PREFIX}{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors(include_url=False))
-        raise PoliciesInvalidError(tuple(told)) from None
+        raise PoliciesInvalidError(problems_in(error, PREFIX)) from None
     policies = Policies(**{policy.name: getattr(settings, policy.name) for policy in fields(Policies)})
     try:
         require_sound(policies)
     except PoliciesInvalidError as error:
         raise PoliciesInvalidError(tuple(_as_variable(problem) for problem in error.problems)) from None
     return policies
+
+
+def problems_in(error: ValidationError, prefix: str) -> tuple[str, ...]:
+    """Return what is wrong with each variable, without what it holds: that may be a secret."""
+    return tuple(f"{prefix}{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors(include_url=False))
 
 
 def _as_variable(problem: str) -> str:

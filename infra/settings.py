@@ -10,24 +10,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.policies.settings import Policies
 from infra.embedded.stack_file import read_stack_file
-from infra.policies import load_policies
+from infra.policies import load_policies, problems_in
+
+_PREFIX = "BILLING_"
+
+
+class SettingsInvalidError(Exception):
+    """Settings that cannot be, each named by its variable; the process must not start."""
 
 
 class Settings(BaseSettings):
     """The configuration of one process: each name in upper case, with `BILLING_` before it, is the variable."""
 
-    model_config = SettingsConfigDict(env_prefix="BILLING_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     environment: Literal["development", "production"] = "development"
     """In production the clock cannot be moved and development tokens are neither made nor accepted."""
     data_dir: Path = Path(".billing")
     """Where the embedded stack, local state (RocksDB), logs and the development clock live."""
-    log_level: str = "INFO"
+    log_level: str = Field(default="INFO", pattern="(?i)^(debug|info|warning|error|critical)$")
     log_format: Literal["console", "json"] = "console"
 
     # Broker. An empty bootstrap means the embedded broker of `billing up` in the data directory.
@@ -39,7 +45,7 @@ class Settings(BaseSettings):
     """Chosen once: a key must stay where its history is."""
 
     # Database. Empty means the embedded PostgreSQL of `billing up` in the data directory.
-    database_url: str = Field(default="", repr=False)
+    database_url: str = Field(default="", pattern="^(postgresql://.*)?$", repr=False)
 
     worker_id: str = Field(default="0", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
     """Tells the workers of one role and data directory apart: each has a store and a group membership of its own."""
@@ -86,6 +92,13 @@ class Settings(BaseSettings):
 
     # Policies of the business have variables of their own, BILLING_POLICY_<NAME>: see infra/policies.py.
     _policies: Policies = PrivateAttr(default_factory=load_policies)
+
+    def __init__(self, **given: Any) -> None:
+        """Read what is not given. Raises SettingsInvalidError, PoliciesInvalidError."""
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise SettingsInvalidError("; ".join(problems_in(error, _PREFIX))) from None
 
     @field_validator("stripe_webhook_secrets", mode="before")
     @classmethod

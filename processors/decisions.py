@@ -24,6 +24,7 @@ from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
+from infra.kafka.log_reader import partition_of
 from processors.partition import Changes, evolve
 from processors.stream import Position, Stream
 from schemas.codec import WireError, encode, type_of
@@ -87,9 +88,10 @@ class Decided:
 class Decider:
     """Decides the commands of one partition against its state, batch by batch."""
 
-    def __init__(self, state: PartitionState, catalogue: Catalogue, policies: Policies) -> None:
-        """`catalogue` is the live view of what is on sale."""
+    def __init__(self, state: PartitionState, catalogue: Catalogue, policies: Policies, *, partitions: int = 1) -> None:
+        """`catalogue` is the live view of what is on sale, `partitions` how many there are of commands."""
         self._state = state
+        self._partitions = partitions
         self._catalogue = catalogue
         self._policies = policies
 
@@ -126,21 +128,25 @@ class Decider:
                 _bury(decided, incoming, "the command id was used before with another body")
             return False
         stream = decided.changes.streams.get(command.key) or self._state.stream(command.key)
+        if not stream.sequence and partition_of(command.key.encode(), self._partitions) != incoming.partition:
+            # Only looked for where there is no history: a client with another rule would begin a second one here.
+            _bury(decided, incoming, "the command stands in another partition than its key belongs to")
+            return False
         writer = _Writer(decided, command, incoming.offset, stream)
         outcome: CommandAccepted | CommandRejected
         try:
             events = self._ask(stream.state, command, decided.at)
-            writer.reach(events)
+            writer.write(events)
         except DomainError as error:
             outcome = _rejection(command, error.code, error.detail, error.facts)
             decided.rejected += 1
         except Exception as error:  # a bug: the command is kept for people, its sender gets an answer, nothing stops
             log.exception("engine.decision.failed", command_type=command.type, command_id=command.id)
             _bury(decided, incoming, f"the decision failed: {type(error).__name__}")
+            writer = _Writer(decided, command, incoming.offset, stream)
             outcome = _rejection(command, "decision_failed", "The command could not be decided; it is kept.", {})
             decided.rejected += 1
         else:
-            writer.write()
             outcome = CommandAccepted(
                 command_type=command.type, body_hash=command.body_hash, resources=_resources(events)
             )
@@ -172,7 +178,7 @@ class Decider:
 
 
 class _Writer:
-    """Writes the events of one command onto the chain of its stream, with what follows from each."""
+    """Writes the events of one command onto the chain of its stream, with what follows from each, all or nothing."""
 
     def __init__(self, decided: Decided, command: CommandRecord, offset: int, stream: Stream) -> None:
         self._decided = decided
@@ -181,8 +187,11 @@ class _Writer:
         self._key = command.key.encode()
         self._sequence, self._chain_hash, self._state = stream.sequence, stream.chain_hash, stream.state
         self._places = stream.places
-        self._steps: list[tuple[Any, Any]] = []
-        self._has_access_changed = False
+        self._events: list[Record] = []
+        self._effects: list[Record] = []
+        self._entitlements: list[Record] = []
+        self._catalog: list[Record] = []
+        self._last_event_id = ""
         self._index = 0
         self._ids: Headers = [
             ("ce_source", SOURCE),
@@ -195,41 +204,42 @@ class _Writer:
         ]
         self._command_offset = ("command_offset", str(offset).encode())
 
-    def reach(self, events: tuple[Any, ...]) -> None:
-        """Reach the state after the events and all that follows from them, before anything is written.
+    def write(self, events: tuple[Any, ...]) -> None:
+        """Append the events, the effects that they ask for, and the public records that they change.
 
-        So a bug in a fold or in a policy leaves nothing half-done.
+        Where this raises, for a bug in a fold or in a policy, or for what no record can hold, the writer is of no more
+        use, and nothing of it has been handed over.
         """
-        state = self._state
-        steps: list[tuple[Any, Any]] = []
+        state, has_access_changed = self._state, False
         for event in events:
             state = evolve(state, event)
-            if isinstance(state, Account):
-                steps.append((event, react(state, event)))
-                self._has_access_changed = self._has_access_changed or changes_access(event)
-            else:
-                steps.append((event, entries.react(event)))
-        self._steps, self._state = steps, state
-
-    def write(self) -> None:
-        """Append the events, the effects that they ask for, and the public records that they change."""
-        for event, effect in self._steps:
             self._append(event)
+            if isinstance(state, Account):
+                effect = react(state, event)
+                has_access_changed = has_access_changed or changes_access(event)
+            else:
+                effect = entries.react(event)
             if effect is not None:
                 self._append_effect(effect)
-        if self._has_access_changed and isinstance(self._state, Account):
-            self._decided.entitlements.append(self._public(entitlements_record(self._state)))
-        if not isinstance(self._state, Account):
-            public = entries.public(self._state, tuple(event for event, _ in self._steps))
+        self._state = state
+        if not isinstance(state, Account):
+            public = entries.public(state, events)
             if public is not None:
-                self._decided.catalog.append(self._public(public))
+                self._catalog.append(self._public(public))
+        elif has_access_changed:
+            self._entitlements.append(self._public(entitlements_record(state)))
 
     def finish(self, outcome: CommandAccepted | CommandRejected) -> None:
-        """Append the outcome and hand the stream's new end over."""
+        """Append the outcome and hand all records and the stream's new end over."""
         self._append(outcome)
-        changes = self._decided.changes
-        changes.outcomes[self._command.id] = self._command.body_hash or ""
-        changes.streams[self._command.key] = Stream(
+        decided = self._decided
+        decided.events += self._events
+        decided.effects += self._effects
+        decided.entitlements += self._entitlements
+        decided.catalog += self._catalog
+        decided.last_event_id = self._last_event_id
+        decided.changes.outcomes[self._command.id] = self._command.body_hash or ""
+        decided.changes.streams[self._command.key] = Stream(
             sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, places=self._places
         )
 
@@ -248,15 +258,15 @@ class _Writer:
             ("chain_hash", self._chain_hash.encode()),
             self._command_offset,
         ]
-        self._decided.events.append(Record(self._key, body, headers))
-        self._decided.last_event_id = event_id
+        self._events.append(Record(self._key, body, headers))
+        self._last_event_id = event_id
 
     def _append_effect(self, effect: Any) -> None:
         if isinstance(effect, SendCommand):
             effect = relayed(effect)
         record_id = f"{effect.effect_id}.{effect.attempt}".encode()
         headers = [*headers_of_type(type_of(effect)), ("ce_id", record_id), *self._ids]
-        self._decided.effects.append(Record(self._key, encode(effect), headers))
+        self._effects.append(Record(self._key, encode(effect), headers))
 
     def _public(self, record: Any) -> Record:
         record_id = derive(self._command.id, "public").encode()

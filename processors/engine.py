@@ -180,6 +180,7 @@ class Engine:
             clock=self._clock,
             catalogue=self._catalogue,
             policies=settings.policies,
+            partitions=settings.partitions,
             renewals_max=max(1, settings.renewals_max // settings.partitions),
         )
         tp = TP(topics.commands, partition)

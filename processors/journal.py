@@ -22,7 +22,7 @@ from schemas.codec import WireError
 from schemas.envelope import new_command, read_step
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from domain.catalog.state import Catalogue
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from infra.kafka.topics import Topics
     from processors.decisions import Decided, Incoming
     from processors.partition import Store
-    from schemas.envelope import CommandRecord
+    from schemas.envelope import CommandRecord, EventStep
 
 log = structlog.get_logger(__name__)
 
 TIMERS_MAX = 500
-"""How many accounts are looked at in one round of timers."""
+"""How many timers of each kind are fired in one round."""
+LOOKED_AT_MAX = 5_000
+"""How many accounts are looked at for them."""
 RENEWALS_MAX = 64
 """How many renewals of a partition are under way at once, from the timer to the provider's answer."""
 ANSWER_MAX = timedelta(minutes=1)
@@ -73,10 +75,12 @@ class Journal:
         clock: Clock,
         catalogue: Catalogue,
         policies: Policies,
+        partitions: int = 1,
         renewals_max: int = RENEWALS_MAX,
     ) -> None:
         """`open_store` opens the partition's store, or an empty one where its files cannot be read.
 
+        Of `partitions` that there are, a key belongs to one: a command elsewhere is kept for people.
         Of the renewals that are due, only so many are begun that `renewals_max` of the partition are under way.
         """
         self.partition = partition
@@ -86,6 +90,7 @@ class Journal:
         self._clock = clock
         self._catalogue = catalogue
         self._policies = policies
+        self._partitions = partitions
         self._renewals_max = renewals_max
         self._state: PartitionState | None = None
         self._must_discard = False
@@ -120,7 +125,8 @@ class Journal:
         if state is None:
             raise UnsureError("the journal is not open")
         try:
-            decided = Decider(state, self._catalogue, self._policies).decide(batch, self._clock.now())
+            decider = Decider(state, self._catalogue, self._policies, partitions=self._partitions)
+            decided = decider.decide(batch, self._clock.now())
             if not decided.is_empty:
                 await self._commit(state, decided)
         except ValueError:  # the store's files are damaged: the log has all of it
@@ -149,27 +155,13 @@ class Journal:
 
     def _due_timers(self, state: PartitionState) -> list[CommandRecord]:
         now = self._clock.now()
-        commands: list[CommandRecord] = []
-        for key in state.due(now, TIMERS_MAX):
-            commands += _due_commands(state, key, now, are_renewals=False)
-        return commands + self._renewals(state, now)
-
-    def _renewals(self, state: PartitionState, now: datetime) -> list[CommandRecord]:
-        """Return the renewals for which there is room, the longest due first.
-
-        Those that were fired and are not decided are still due, so they are first, and take their room again. One that
-        is due although it was decided, which only a fault can bring about, must not take the others' for ever.
-        """
+        due = _undecided(state, state.due(now, LOOKED_AT_MAX), now, TIMERS_MAX, are_renewals=False)
         room = self._renewals_max - state.unanswered(now - ANSWER_MAX, self._renewals_max)
         if room <= 0:
-            return []
-        commands: list[CommandRecord] = []
-        for key in state.renewals_due(now, TIMERS_MAX):
-            due = _due_commands(state, key, now, are_renewals=True)
-            commands += [command for command in due if state.outcome(command.id) is None]
-            if len(commands) >= room:
-                break
-        return commands
+            return due
+        # Those that were fired and are not decided are still due, so they are first, and take their room again.
+        keys = state.renewals_due(now, LOOKED_AT_MAX)
+        return due + _undecided(state, keys, now, min(room, TIMERS_MAX), are_renewals=True)
 
     def forget(self) -> None:
         """Drop all that is believed; the store keeps what was committed."""
@@ -222,7 +214,7 @@ class Journal:
         last = state.position.last_offset
         is_known = last < 0
         async for records, next_offset in self._log.read(max(last, 0)):
-            events = [(record.offset, _event(record)) for record in records]
+            events = [(record.offset, event) for record in records if (event := _event(record)) is not None]
             if not is_known and events:
                 is_known = True
                 if events[0][0] != last or events[0][1].id.decode() != state.position.last_event_id:
@@ -233,6 +225,22 @@ class Journal:
         state.save()
         if not is_known:
             raise LogMismatchError("it is ahead of the log")
+
+
+def _undecided(
+    state: PartitionState, keys: Iterable[str], now: datetime, room: int, *, are_renewals: bool
+) -> list[CommandRecord]:
+    """Return the commands of what is due, the longest due first, and not many more than there is room for.
+
+    One that is due although it was decided, which only a fault can bring about, must not take the others' for ever.
+    """
+    commands: list[CommandRecord] = []
+    for key in keys:
+        due = _due_commands(state, key, now, are_renewals=are_renewals)
+        commands += [command for command in due if state.outcome(command.id) is None]
+        if len(commands) >= room:
+            break
+    return commands
 
 
 def _due_commands(state: PartitionState, key: str, now: datetime, *, are_renewals: bool) -> list[CommandRecord]:
@@ -252,8 +260,15 @@ def _due_commands(state: PartitionState, key: str, now: datetime, *, are_renewal
     ]
 
 
-def _event(record: Any) -> Any:
+def _event(record: Any) -> EventStep | None:
+    """Return the event; None where it is no link of a chain. What a stranger wrote between them is passed over, loudly.
+
+    Nothing of ours is lost so: after a link that was made unknowable the next one has the wrong sequence.
+    """
     try:
         return read_step(record.key, record.value, record.headers)
     except WireError as error:
-        raise LogMismatchError(f"offset {record.offset} holds no event of ours: {error}") from error
+        if any(name == "chain_hash" for name, _ in record.headers):
+            raise LogMismatchError(f"offset {record.offset} holds no event of ours: {error}") from error
+        log.error("journal.record.foreign", partition=record.partition, offset=record.offset)  # noqa: TRY400
+        return None

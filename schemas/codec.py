@@ -11,8 +11,10 @@ from schemas.messages import COMMANDS, MESSAGES, TYPE_OF
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BODY_BYTES_MAX = 256 * 1024
-"""No message comes near it; whatever is larger is refused at every door."""
+BODY_BYTES_MAX = 900_000
+"""What fits with its headers into a record of our topics. Nothing larger is written, or read at any door."""
+_ZERO = b"\\u0000"
+"""The zero character as JSON writes it; whoever writes it in front of a backslash is refused with the others."""
 
 _encoder = msgspec.json.Encoder()
 _store_encoder = msgspec.msgpack.Encoder()
@@ -29,8 +31,14 @@ def type_of(message: object) -> str:
 
 
 def encode(message: object) -> bytes:
-    """Return the one canonical body of a message: fields in the order of their definition, no spaces."""
-    return _encoder.encode(message)
+    """Return the one canonical body of a message: fields in the order of their definition, no spaces.
+
+    Raises WireError where no record could hold it.
+    """
+    body = _encoder.encode(message)
+    if len(body) > BODY_BYTES_MAX:
+        raise WireError(f"a {type_of(message)} would have {len(body)} bytes, more than {BODY_BYTES_MAX}")
+    return body
 
 
 def decode(wire_type: str, body: bytes | None, known: Mapping[str, type]) -> Any:
@@ -50,10 +58,12 @@ def decode(wire_type: str, body: bytes | None, known: Mapping[str, type]) -> Any
 def decode_command(wire_type: str, body: bytes | None) -> Any:
     """Return the command of a body: `decode`, and nothing in it that neither store nor database could hold.
 
-    JSON knows integers of any length, and moments that UTC has no day for. Once such a value stood in an event, the
-    account could never be folded again. Raises WireError.
+    JSON knows integers of any length, moments that UTC has no day for, and the zero character. Once such a value stood
+    in an event, the account could never be folded again, or no row could hold it. Raises WireError.
     """
     command = decode(wire_type, body, COMMANDS)
+    if body is not None and _ZERO in body:
+        raise WireError(f"the {wire_type} holds a zero character")
     try:
         _store_encoder.encode(command)
     except OverflowError as error:

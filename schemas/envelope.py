@@ -24,6 +24,7 @@ HEADERS_MAX = 64
 ID_BYTES_MAX = 512
 
 _NEXT = b"\n"
+_ZERO = "\0"
 _COMMAND_TEXTS = ("ce_type", "ce_time", "command_id", "ce_source", "actor", "correlation_id", "causation_id")
 _EVENT_TEXTS = (
     "ce_type",
@@ -257,10 +258,7 @@ def _key(key: bytes | None) -> str:
         raise WireError("the record has no key")
     if len(key) > KEY_BYTES_MAX:
         raise WireError(f"the key has {len(key)} bytes, more than {KEY_BYTES_MAX}")
-    try:
-        return key.decode()
-    except UnicodeDecodeError as error:
-        raise WireError("a header or key is not UTF-8") from error
+    return _decoded(key)
 
 
 def _text(fields: dict[str, bytes], name: str) -> str:
@@ -281,7 +279,7 @@ def _texts(fields: dict[str, bytes], names: tuple[str, ...]) -> list[str]:
     except (KeyError, UnicodeDecodeError):
         return [_text(fields, name) for name in names]
     texts = together.split(_NEXT.decode())
-    if len(texts) != len(names) or not all(texts) or len(together) > ID_BYTES_MAX:
+    if len(texts) != len(names) or not all(texts) or len(together) > ID_BYTES_MAX or _ZERO in together:
         return [_text(fields, name) for name in names]
     return texts
 
@@ -289,10 +287,17 @@ def _texts(fields: dict[str, bytes], names: tuple[str, ...]) -> list[str]:
 def _utf8(value: bytes) -> str:
     if len(value) > ID_BYTES_MAX:
         raise WireError(f"a header has {len(value)} bytes, more than {ID_BYTES_MAX}")
+    return _decoded(value)
+
+
+def _decoded(value: bytes) -> str:
     try:
-        return value.decode()
+        text = value.decode()
     except UnicodeDecodeError as error:
         raise WireError("a header or key is not UTF-8") from error
+    if _ZERO in text:
+        raise WireError("a header or key holds a zero character, which no database can store")
+    return text
 
 
 def _number(name: str, text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -15,8 +15,10 @@ from infra.embedded.stack_file import write_private
 from infra.logging import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+T = TypeVar("T")
 log = get_logger(__name__)
 
 FREE_BYTES_MIN = 512 * 1024 * 1024
@@ -76,6 +78,16 @@ def prepare_data_dir(data_dir: Path, *, free_bytes_min: int = FREE_BYTES_MIN) ->
             f"{free_bytes_min // 2**20} MiB are needed. Make room, or choose another --data-dir."
         )
     return data_dir.resolve()
+
+
+def read_intact(path: Path, understand: Callable[[bytes], T]) -> T:
+    """Return what is understood of a file of ours. Raises BrokenDataDirError where it is damaged."""
+    try:
+        return understand(path.read_bytes())
+    except Exception as error:  # whatever damaged bytes lead to
+        raise BrokenDataDirError(
+            f"{path} is damaged and cannot be read. Remove it to have a new one made, or choose another --data-dir."
+        ) from error
 
 
 def let_others_traverse(path: Path) -> None:

@@ -10,6 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from infra.oidc_keys import DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER
+from infra.settings import SettingsInvalidError
 from tests.api.product import serving
 from tests.api.routes import GUARDED, STAFF
 
@@ -87,7 +88,7 @@ async def test_without_keys_nobody_is_judged(settings: Settings) -> None:
 
 async def test_production_has_no_development_tokens(settings: Settings) -> None:
     production = settings.model_copy(update={"environment": "production"})
-    with pytest.raises(ValueError, match="BILLING_OIDC_ISSUER"):
+    with pytest.raises(SettingsInvalidError, match="BILLING_OIDC_ISSUER"):
         async with serving(production):
             pass
 

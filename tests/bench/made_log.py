@@ -72,7 +72,7 @@ def make(topics: Topics, commands: int, *, run: str) -> MadeLog:
         for start in range(0, len(lane), BATCH):
             batch = lane[start : start + BATCH]
             begin = time.perf_counter()
-            decided = Decider(state, catalogue, policies).decide(batch, datetime.now(UTC))
+            decided = Decider(state, catalogue, policies, partitions=PARTITIONS).decide(batch, datetime.now(UTC))
             made.deciding_s += time.perf_counter() - begin
             state.apply(decided.changes)
             assert decided.accepted == len(batch), "the workload is not as it should be"

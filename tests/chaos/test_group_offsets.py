@@ -1,4 +1,7 @@
-"""The consumer group's offsets are a hint: rewound or deleted, they change nothing. The log knows where it stands."""
+"""Offsets of commands are a hint: the group's may be rewound or deleted, and the commands themselves may be lost.
+
+The log knows where it stands, and by their ids which commands are decided.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +98,22 @@ async def delete(settings: Settings, topics: Topics, group: str) -> None:
     assert answer.results == [(group, 0)]
 
 
+async def lose_commands(settings: Settings, topics: Topics, group: str) -> None:
+    """Make the topic of commands anew, as a broker that lost it would: new commands stand before what the log knows."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+
+    async def is_gone() -> bool:
+        return topics.commands not in await admin.list_topics()
+
+    try:
+        await admin.delete_topics([topics.commands])
+        await eventually(is_gone, what="the end of the topic")
+    finally:
+        await admin.close()
+    await create_topics(settings.kafka_bootstrap, topics, partitions=settings.partitions)
+
+
 async def leave_group(settings: Settings, group: str) -> None:
     """A killed worker's membership ends with its session; only then may others touch the group."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
@@ -128,11 +147,12 @@ async def trial(settings: Settings, meddle: Callable[[Settings, Topics, str], Aw
             await send(commands, 0, COMMANDS)
             await settled(settings, topics, COMMANDS)
             await asyncio.to_thread(engine.stop)
-        await leave_group(settings, group)
-        before = await evidence(settings, topics)
+    await leave_group(settings, group)
+    before = await evidence(settings, topics)
 
-        await meddle(settings, topics, group)
+    await meddle(settings, topics, group)
 
+    async with sender(settings, topics) as commands:
         await send(commands, COMMANDS, 10)
         await send(commands, 0, 10)  # repeats
         with role(settings, "worker", "engine", name="engine-0") as engine:
@@ -146,10 +166,13 @@ async def trial(settings: Settings, meddle: Callable[[Settings, Topics, str], Aw
         assert check(after).faults == []
 
 
-async def test_offsets_of_the_group_change_nothing(settings: Settings, topics: Topics) -> None:
-    """Two engines with topics of their own, side by side: each trial waits for the end of a session."""
-    others = Topics(f"{topics.prefix}-deleted")
-    await create_topics(settings.kafka_bootstrap, others, partitions=settings.partitions)
-    other = settings.model_copy(update={"topic_prefix": others.prefix, "data_dir": settings.data_dir / "deleted"})
+async def test_offsets_change_nothing(settings: Settings, topics: Topics) -> None:
+    """Engines with topics of their own, side by side: each trial waits for the end of a session."""
 
-    await asyncio.gather(trial(settings, rewind), trial(other, delete))
+    async def beside(name: str, meddle: Callable[[Settings, Topics, str], Awaitable[None]]) -> None:
+        others = Topics(f"{topics.prefix}-{name}")
+        await create_topics(settings.kafka_bootstrap, others, partitions=settings.partitions)
+        changed = {"topic_prefix": others.prefix, "data_dir": settings.data_dir / name}
+        await trial(settings.model_copy(update=changed), meddle)
+
+    await asyncio.gather(trial(settings, rewind), beside("deleted", delete), beside("lost", lose_commands))

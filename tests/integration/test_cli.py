@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +68,14 @@ def test_clock_is_moved_for_every_reader(data_dir: Path) -> None:
     assert reader.offset() == timedelta(0)
 
 
+@pytest.mark.parametrize("duration", ["36526d", "9999999d"])
+def test_clock_stays_in_the_calendar(duration: str, data_dir: Path) -> None:
+    assert run("clock", "advance", "36525d", "--data-dir", data_dir).exit_code == 0
+    run("clock", "reset", "--data-dir", data_dir)
+    assert isinstance(run("clock", "advance", duration, "--data-dir", data_dir).exception, UsageError)
+    assert DevelopmentClock(data_dir / "clock").offset() == timedelta(0)
+
+
 def test_clock_does_not_move_in_production(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     DevelopmentClock(data_dir / "clock").advance(timedelta(days=1))
     settings = Settings(_env_file=None, environment="production", data_dir=data_dir)
@@ -102,9 +112,51 @@ def test_token_is_refused(name: str, value: str, data_dir: Path, monkeypatch: py
     assert not (data_dir / "dev-signing-key.json").exists()
 
 
-@pytest.mark.parametrize("account", ["", "catalog/product/1"])
+@pytest.mark.parametrize("account", ["", "catalog/product/1", "al ice", "\N{SNOWMAN}", "a" * 129])
 def test_token_for_what_is_no_account(account: str, data_dir: Path) -> None:
     assert isinstance(run("token", "--account", account, "--data-dir", data_dir).exception, UsageError)
+
+
+def in_a_process(data_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person does."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments, "--data-dir", data_dir],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "command"),
+    [
+        ("PARTITIONS", "many", "doctor"),
+        ("ENVIRONMENT", "prod", "up"),
+        ("LOG_LEVEL", "LOUD", "up"),
+        ("DATABASE_URL", "user:a-password@host", "setup"),
+        ("OIDC_ISSUER", "", "api"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(name: str, value: str, command: str, data_dir: Path) -> None:
+    reached = {"BILLING_KAFKA_BOOTSTRAP": "127.0.0.1:1", "BILLING_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
+    environment = {**reached, "BILLING_ENVIRONMENT": "production", f"BILLING_{name}": value}
+    ended = in_a_process(data_dir, command, **environment)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("billing: ")
+    assert f"BILLING_{name}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "a-password" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["sandbox-keys.json", "dev-signing-key.json", "clock"])
+def test_a_damaged_file_of_the_data_directory_is_named(name: str, data_dir: Path) -> None:
+    (data_dir / name).write_text('{"half')
+    ended = in_a_process(data_dir, "up", "--port", "0")
+    assert ended.returncode == 1
+    assert f"{data_dir / name} is damaged" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_doctor_finds_nothing_running(data_dir: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from domain.catalog.state import StillCatalogue
 from domain.ids import CommandId
 from domain.policies.settings import Policies
 from infra.kafka.fenced_log import Record
+from infra.kafka.log_reader import partition_of
 from infra.memory.log import MemoryLog, MemoryTopics
 from infra.memory.store import MemoryStore
 from processors.decisions import Incoming
@@ -43,7 +43,7 @@ class Cluster:
 
     def partition_of(self, key: str) -> int:
         """The partition of a key."""
-        return zlib.crc32(key.encode()) % self.partitions
+        return partition_of(key.encode(), self.partitions)
 
     def send(self, key: str, data: Any, command_id: str) -> None:
         """Write a command as the API does."""
@@ -130,6 +130,7 @@ class Cluster:
                 clock=self.clock,
                 catalogue=self.catalogue,
                 policies=Policies(),
+                partitions=self.partitions,
             )
             self.journals[partition] = journal
         if not journal.is_open:

@@ -63,6 +63,7 @@ class Bench:
     store: Store = field(default_factory=MemoryStore)
     catalogue: Catalogue = field(default_factory=lambda: StillCatalogue(prices=OFFERS))
     next_offset: int = 0
+    partitions: int = 1
     renewals_max: int = 64
 
     def journal(self, store: Store | None = None) -> Journal:
@@ -77,6 +78,7 @@ class Bench:
             clock=self.clock,
             catalogue=self.catalogue,
             policies=Policies(),
+            partitions=self.partitions,
             renewals_max=self.renewals_max,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +12,36 @@ import pytest
 from domain.catalog.commands import DefineProduct
 from domain.catalog.state import ProductKind, StillCatalogue
 from domain.grants.commands import GiveGrant
-from domain.ids import PaymentId, ProductId, Resource
+from domain.ids import CommandId, OrderId, PaymentId, PriceId, ProductId, Resource
+from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import ExpirePayment
 from domain.policies.settings import Policies
 from domain.pricing.commands import GrantPersonalDiscount
 from domain.refunds.commands import RequestRefund
-from infra.kafka.fenced_log import FencedError, UnsureError
+from infra.kafka.fenced_log import FencedError, Record, UnsureError
+from infra.kafka.log_reader import partition_of
 from infra.memory.log import Trouble
 from infra.memory.store import MemoryStore
 from infra.rocksdb.store import RocksStore
 from processors.decisions import Incoming
-from schemas.codec import decode, encode
-from schemas.envelope import command_body, command_headers
+from processors.journal import TIMERS_MAX
+from processors.partition import LogMismatchError
+from schemas.codec import BODY_BYTES_MAX, decode, encode
+from schemas.envelope import command_body, command_headers, new_command
 from schemas.messages import PUBLIC, CommandRejected, EntitlementsRecord
-from tests.processors.kit import TOPICS, Bench, buy_dune, paid
+from tests.processors.kit import NOON, TOPICS, Bench, buy_dune, paid
 
 if TYPE_CHECKING:
     from processors.journal import Journal
 
+CANCEL = new_command(
+    command_id=CommandId("c0"),
+    key="a",
+    time=NOON,
+    source="test",
+    actor="a",
+    data=CancelOrder(order_id=OrderId("nobody's")),
+)
 FAR_EAST, FAR_WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-14))
 PLACED = ["order.placed", "payment.created", "command.accepted"]
 PAID = ["payment.succeeded", "order.paid", "entitlement.granted", "order.fulfilled", "command.accepted"]
@@ -95,6 +108,8 @@ async def test_the_same_id_with_another_body_is_kept_for_people_and_decided_once
         Incoming(TOPICS.commands, 0, 7, b"alice", b"\xff\x00", [("ce_type", b"billing.order.place")]),
         Incoming(TOPICS.commands, 0, 7, b"\xff", b"{}", [("ce_type", b"\xff")]),
         Incoming(TOPICS.commands, 0, 7, b"a" * 300, b"{}", []),
+        Incoming(TOPICS.commands, 0, 7, b"a\0", command_body(CANCEL), command_headers(CANCEL)),
+        Incoming(TOPICS.commands, 0, 7, b"a", command_body(CANCEL), [*command_headers(CANCEL), ("actor", b"a\0")]),
     ],
 )
 async def test_a_poison_record_is_kept_whole_and_holds_nothing_back(poison: Incoming) -> None:
@@ -113,8 +128,9 @@ async def test_a_poison_record_is_kept_whole_and_holds_nothing_back(poison: Inco
         GrantPersonalDiscount(basis_points=100, reason="?", valid_from=datetime(1, 1, 1, tzinfo=FAR_EAST)),
         GiveGrant(resource=Resource("film:dune"), reason="?", until=datetime(9999, 12, 31, 20, tzinfo=FAR_WEST)),
         RequestRefund(payment_id=PaymentId("nobody's"), amount=10**30, reason="?", by_manager=True),
+        RequestRefund(payment_id=PaymentId("nobody's"), amount=1, reason="\0", by_manager=True),
     ],
-    ids=["before the calendar", "after the calendar", "beyond 64 bits"],
+    ids=["before the calendar", "after the calendar", "beyond 64 bits", "the zero character"],
 )
 async def test_what_no_store_can_hold_is_a_dead_letter_and_stops_nobody(data: Any) -> None:
     bench = Bench()
@@ -125,6 +141,30 @@ async def test_what_no_store_can_hold_is_a_dead_letter_and_stops_nobody(data: An
     journal = await bench.opened(MemoryStore())
     await bench.handle(journal, bench.incoming(buy_dune(), command_id="c2"))
     assert bench.types()[-1] == "command.accepted"
+
+
+async def test_a_refusal_of_something_huge_is_small() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    huge = PlaceOrder(items=(OrderItem(price_id=PriceId("x" * (BODY_BYTES_MAX - 1000))),), provider="stripe")
+    await bench.handle(journal, bench.incoming(huge, command_id="c1"))
+    (refused,) = bench.events()
+    assert refused.data.code == "price_unknown"
+    assert len(refused.body) < 10_000
+    await bench.opened(MemoryStore())
+
+
+async def test_a_decision_that_no_record_can_hold_is_kept_for_people_and_stops_nobody() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    huge = replace(buy_dune(), return_url="https://cinema.example/" + "x" * (BODY_BYTES_MAX - 200))
+    await bench.handle(journal, bench.incoming(huge, command_id="c1"), bench.incoming(buy_dune(), command_id="c2"))
+    assert bench.types() == ["command.rejected", *PLACED]
+    assert bench.events()[0].data.code == "decision_failed"
+    (letter,) = bench.written(TOPICS.dead_letters)
+    assert letter.value == encode(huge)
+    assert len(bench.written(TOPICS.effects)) == 1
+    await bench.opened(MemoryStore())
 
 
 async def test_a_command_under_a_key_that_is_not_its_own_is_kept_for_people() -> None:
@@ -139,6 +179,18 @@ async def test_a_command_under_a_key_that_is_not_its_own_is_kept_for_people() ->
     )
     assert bench.types() == []
     assert len(bench.written(TOPICS.dead_letters)) == 3
+
+
+async def test_a_command_in_another_partition_than_its_key_begins_no_second_history() -> None:
+    bench = Bench(partitions=8)
+    journal = await bench.opened()
+    home = next(key for key in map(str, range(100)) if partition_of(key.encode(), 8) == 0)
+    stray = next(key for key in map(str, range(100)) if partition_of(key.encode(), 8) != 0)
+    orders = [bench.incoming(buy_dune(), command_id=key, key=key) for key in (stray, home)]
+    await bench.handle(journal, *orders)
+    assert {event.key for event in bench.events()} == {home}
+    (letter,) = bench.written(TOPICS.dead_letters)
+    assert letter.key == stray.encode()
 
 
 async def test_a_broken_rule_is_an_outcome() -> None:
@@ -227,6 +279,31 @@ async def test_a_store_of_another_log_is_thrown_away() -> None:
     assert bench.types() == PLACED
 
 
+async def test_what_a_stranger_wrote_into_the_log_stops_nobody() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c1"))
+    for stranger in (Record(b"alice", b"nonsense", []), Record(None, None, [("ce_type", b"billing.order.paid")])):
+        bench.topics.append(TOPICS.events, 0, stranger)
+    for command_id, store in (("c2", bench.store), ("c3", MemoryStore())):
+        again = await bench.opened(store)
+        decided = await bench.handle(again, bench.incoming(buy_dune(), command_id=command_id, key="bob"))
+        assert decided.accepted
+    sequences = [dict(record.headers).get("sequence") for record in bench.written(TOPICS.events)]
+    assert sequences == [b"1", b"2", b"3", None, None, b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_an_event_that_was_damaged_opens_to_nobody() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c1"))
+    placed = bench.written(TOPICS.events)[0]
+    damaged = Bench()
+    damaged.topics.append(TOPICS.events, 0, Record(placed.key, b"nonsense", list(placed.headers)))
+    with pytest.raises(LogMismatchError):
+        await damaged.opened()
+
+
 async def test_timers_are_in_the_state_and_fire_with_the_same_id_after_a_restart() -> None:
     bench = Bench()
     journal = await bench.opened()
@@ -241,6 +318,21 @@ async def test_timers_are_in_the_state_and_fire_with_the_same_id_after_a_restart
     assert bench.types() == [*PLACED, "payment.call_repeated", "command.accepted"]
     assert journal.due_timers() == []
     assert len(bench.written(TOPICS.effects)) == 2
+
+
+async def test_timers_whose_commands_are_used_up_hold_nobody_back() -> None:
+    bench = Bench()
+    journal = await bench.opened()
+    stuck = TIMERS_MAX + 1
+    await bench.handle(journal, *(bench.incoming(buy_dune(), command_id=f"c{n}", key=f"s{n}") for n in range(stuck)))
+    bench.clock.advance(timedelta(seconds=20))
+    for count in (TIMERS_MAX, stuck - TIMERS_MAX):
+        due = journal.due_timers()
+        assert len(due) == count
+        await bench.handle(journal, *(bench.incoming(buy_dune(), command_id=each.id, key=each.key) for each in due))
+    await bench.handle(journal, bench.incoming(buy_dune(), command_id="c", key="alice"))
+    bench.clock.advance(timedelta(seconds=20))
+    assert [command.key for command in journal.due_timers()] == ["alice"]
 
 
 async def test_a_timer_is_not_lost_to_an_owner_whose_clock_is_behind() -> None:

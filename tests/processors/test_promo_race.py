@@ -123,7 +123,7 @@ async def test_an_order_that_dies_lets_another_in() -> None:
     await made.settle()
     buy(made, "cid")
     await made.settle()
-    assert [event.key for event in of(made.events(), PaymentCreated)] == ["ann", "cid"]
+    assert {event.key for event in of(made.events(), PaymentCreated)} == {"ann", "cid"}
 
 
 steps = st.one_of(

@@ -13,8 +13,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
+from cli.common import UsageError
+from cli.setup import create_tables_and_topics
 from infra.postgres.engine import sqlalchemy_url
 from infra.postgres.migrations import configuration, upgrade
+from infra.settings import Settings
 from projections.fold import READ_MODELS
 from projections.model import metadata
 from projections.positions import positions
@@ -46,6 +49,14 @@ def test_many_at_once_migrate_once(database_url: str) -> None:
             done.result()
     with psycopg.connect(database_url) as connection:
         assert len(connection.execute("SELECT * FROM billing.migrations").fetchall()) == 1
+
+
+def test_tables_of_a_newer_version_are_left_alone(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute("UPDATE billing.migrations SET version_num = 'r9999'")
+    settings = Settings(_env_file=None, database_url=migrated_url, kafka_bootstrap="127.0.0.1:1")
+    with pytest.raises(UsageError, match="newer version"):
+        create_tables_and_topics(settings)
 
 
 def test_down_and_up_again(migrated_url: str) -> None:

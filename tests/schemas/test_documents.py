@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -59,6 +60,12 @@ def test_asyncapi_names_only_what_there_is(generated: dict[str, dict[str, Any]])
     for message in messages.values():
         assert message["payload"]["$ref"].removeprefix("./") in generated
     assert all("sequence" in messages[name]["headers"]["properties"] for name in EVENTS)
+
+
+def test_openapi_names_only_what_there_is(generated: dict[str, dict[str, Any]]) -> None:
+    document = generated["openapi.json"]
+    named = set(re.findall(rb'"\$ref":"#/components/schemas/([^"]+)"', orjson.dumps(document)))
+    assert {name.decode() for name in named} == document["components"]["schemas"].keys()
 
 
 def test_no_amount_is_a_float(generated: dict[str, dict[str, Any]]) -> None:

@@ -9,6 +9,8 @@ import msgspec
 
 from infra.memory.store import MemoryStore
 from processors.partition import LogMismatchError, PartitionState
+from schemas.codec import WireError
+from schemas.envelope import read_step
 from tests.simulation.roles import EngineRole
 from tests.simulation.tables import Tables, fold
 
@@ -179,14 +181,13 @@ def _believed(world: World) -> dict[str, Stream]:
 
 
 def _fold_anew(world: World, number: int) -> dict[str, Stream]:
-    from processors.journal import _event
-
     state = PartitionState(MemoryStore())
     records = world.topics.read(world.names.events, number)
     try:
-        state.fold(((record.offset, _event(record)) for record in records), len(records))
+        steps = ((record.offset, read_step(record.key, record.value, record.headers)) for record in records)
+        state.fold(steps, len(records))
         state.save()
-    except LogMismatchError:  # what cannot be folded differs from whatever is believed
+    except (LogMismatchError, WireError):  # what cannot be folded differs from whatever is believed
         return {}
     return _streams(world, state)
 

@@ -121,6 +121,7 @@ class EngineRole:
             clock=self._clock,
             catalogue=self._catalogue,
             policies=Policies(),
+            partitions=world.settings.partitions,
             renewals_max=world.settings.renewals_max,
         )
 
