@@ -38,7 +38,7 @@ class CurrencyMismatch(DomainError):
     left: str
     right: str
     code: ClassVar[str] = "currency_mismatch"
-    sentence: ClassVar[str] = "{left} and {right} cannot be in one order; place an order for each currency."
+    sentence: ClassVar[str] = "{left} and {right} do not mix: an order, like a subscription, is of one currency."
 
 
 @dataclass(eq=False, kw_only=True)

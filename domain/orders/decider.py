@@ -8,6 +8,7 @@ from domain.balance import decider as balance
 from domain.catalog.state import ProductKind
 from domain.errors import (
     AlreadyEntitled,
+    CurrencyMismatch,
     OrderIsCancelled,
     OrderNotCancellable,
     OrderOpen,
@@ -188,13 +189,16 @@ def _is_same(earlier: Order, order: PlaceOrder, quoted: Quote) -> bool:
 def _joined(account: Account, line: OrderLine) -> OrderLine:
     """Return the line with the running subscription that it adds periods to, where there is one.
 
-    Raises PlanChangeNeeded when another plan already gives the role, SubscriptionIsPaused when it rests.
+    Raises PlanChangeNeeded when another plan already gives the role, CurrencyMismatch when its periods are paid in
+    another currency (what is left of them is reckoned in one), SubscriptionIsPaused when it rests.
     """
     subscription = holder_of(account, line.resource)
     if subscription is None:
         return line
     if subscription.product_id != line.product_id:
         raise PlanChangeNeeded(subscription_id=subscription.id)
+    if subscription.price.currency != line.unit_price.currency:
+        raise CurrencyMismatch(left=subscription.price.currency, right=line.unit_price.currency)
     if subscription.paused_at is not None:
         raise SubscriptionIsPaused(subscription_id=subscription.id)
     return replace(line, subscription_id=subscription.id)
