@@ -175,12 +175,16 @@ def still_fits(account: Account, order: Order) -> bool:
 
 
 def still_renews(account: Account, order: Order) -> bool:
-    """Tell whether a renewal is of the plan that the subscription has or is to have, and its role is nobody else's."""
+    """Tell whether a renewal is of the plan that the subscription has or is to have, and its role is nobody else's.
+
+    The renewal that is being paid is as it was agreed, whatever price was announced since.
+    """
     subscription, line = _of(account, order), order.lines[0]
     if subscription is None or holder_of(account, line.resource, besides=subscription.id) is not None:
         return False
-    planned = subscription.planned
-    return line.price_id == subscription.price_id or (planned is not None and line.price_id == planned.plan.price_id)
+    if order.id == subscription.renewal_order_id or line.price_id == subscription.price_id:
+        return True
+    return subscription.planned is not None and line.price_id == subscription.planned.plan.price_id
 
 
 def changed(
