@@ -56,4 +56,3 @@ def test_what_was_announced_since_comes_in_its_time() -> None:
     assert charge(spec).amount == usd(1499)
     held = subscription(charge_answered(spec, AnswerStatus.SUCCEEDED, at=NEXT_END - 3 * DAY))
     assert (held.price, held.planned) == (usd(1499), None)
-
