@@ -1,4 +1,4 @@
-"""A renewal that is declined lets go of the balance: it is the customer's until the next attempt takes what is there."""
+"""A renewal that is declined lets go of the balance: it is the customer's until the next attempt takes some of it."""
 
 from __future__ import annotations
 
