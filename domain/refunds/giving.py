@@ -16,7 +16,7 @@ from domain.payments.state import CloseReason
 from domain.policies.settings import RefundAccess
 from domain.refunds import parts, rules
 from domain.refunds.events import RefundSucceeded
-from domain.refunds.state import RefundedBy
+from domain.refunds.state import CREDIT, RefundedBy
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded
 
@@ -97,11 +97,11 @@ def _take_back(account: Account, refund: Refund, command: Command[object]) -> tu
     payment, amount = account.payments[refund.payment_id], refund.amount.amount
     if refund.access is RefundAccess.KEEPS or not parts.bought_something(account, payment):
         return ()
-    is_whole = parts.is_whole(account, payment, amount)
+    is_whole = parts.is_whole(account, payment, amount, is_credit=refund.rule == CREDIT)
     if is_whole or refund.ends_access:
         ends_all = refund.access is RefundAccess.ENDS and refund.ends_access and refund.rule != rules.UNUSED
         return take_back(account, payment, command, is_whole=is_whole or ends_all)
-    if refund.requested_by is RefundedBy.POLICY or refund.rule == rules.CREDIT:
+    if refund.is_for_nothing:
         return ()
     events: list[AccountEvent] = []
     for subscription, period, paid_back in parts.shares(account, payment, amount, command.at):

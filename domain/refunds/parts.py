@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.balance.state import payment_id_of
 from domain.payments.state import Succeeded
 from domain.policies.settings import RefundAccess
-from domain.refunds.state import UNDER_WAY, RefundedBy, RefundStatus
+from domain.refunds.state import OWED_WITHOUT_ACCESS, UNDER_WAY, RefundedBy, RefundStatus
 from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
@@ -36,10 +36,14 @@ def lost(account: Account, payment: Payment) -> int:
     )
 
 
-def is_whole(account: Account, payment: Payment, amount: int) -> bool:
-    """Tell whether nothing of all that an order was paid with would stay for it, with so much more of a payment."""
+def is_whole(account: Account, payment: Payment, amount: int, *, is_credit: bool) -> bool:
+    """Tell whether nothing of all that an order was paid with would stay for it, with so much more of a payment.
+
+    Credit that goes back is no money that had stayed for the order that it came from.
+    """
     others = paid_beside(account, payment)
-    return _stays(account, payment) <= amount and all(_stays(account, other) <= 0 for other in others)
+    credit = min(amount, carried_over(account, payment)) if is_credit else 0
+    return _stays(account, payment) <= amount - credit and all(_stays(account, other) <= 0 for other in others)
 
 
 def _stays(account: Account, payment: Payment) -> int:
@@ -96,7 +100,9 @@ def _asked(account: Account, order_id: OrderId) -> list[Refund]:
     return [
         refund
         for refund in account.refunds.values()
-        if refund.order_id == order_id and refund.requested_by is not RefundedBy.POLICY
+        if refund.order_id == order_id
+        and refund.requested_by is not RefundedBy.POLICY
+        and refund.rule != OWED_WITHOUT_ACCESS
     ]
 
 
