@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.account.state import Account
-    from domain.ids import OrderId, PaymentId
+    from domain.ids import OrderId, PaymentId, SubscriptionId
     from domain.payments.state import Payment
     from domain.policies.settings import Policies
     from domain.refunds.state import Refund
@@ -80,6 +80,34 @@ def carried_over(account: Account, payment: Payment) -> int:
         for source in period.sources
         if source.payment_id == payment.id and period.order_id != payment.order_id
     )
+
+
+def credit_gone(account: Account, payment: Payment, amount: int) -> int:
+    """Return the minor units of a payment's credit in other orders that go with a refund which is under way.
+
+    What else is on its way back is money of the payment's own order.
+    """
+    others = payment.refunding - amount
+    return min(max(0, amount + others - _stays(account, payment)), carried_over(account, payment))
+
+
+def credit_shares(
+    account: Account, payment: Payment, amount: int, now: datetime
+) -> list[tuple[SubscriptionId, OrderId, Source]]:
+    """Split an amount of a payment's credit among the times that it bought in other orders, at most what is unused."""
+    times = [
+        (subscription, period, source)
+        for subscription in account.subscriptions.values()
+        for period in subscription.paid
+        for source in period.sources
+        if source.payment_id == payment.id and period.order_id != payment.order_id
+    ]
+    unused = [prorated(source.amount, each.start, each.end, held.clock(now)) for held, each, source in times]
+    return [
+        (held.id, each.order_id, Source(payment_id=payment.id, amount=share))
+        for (held, each, _), share in zip(times, _in_proportion(amount, unused), strict=True)
+        if share > 0
+    ]
 
 
 def is_being_paid_back(account: Account, order_id: OrderId) -> bool:
