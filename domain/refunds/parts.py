@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from domain.account.state import Account
     from domain.ids import OrderId, PaymentId, SubscriptionId
     from domain.payments.state import Payment
-    from domain.policies.settings import Policies
     from domain.refunds.state import Refund
     from domain.subscriptions.state import PaidPeriod, Subscription
 
@@ -146,24 +145,22 @@ def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:
     return amount * rest // whole
 
 
-def unused_sources(
-    account: Account, subscription: Subscription, now: datetime, policies: Policies
-) -> tuple[Source, ...]:
+def unused_sources(account: Account, subscription: Subscription, now: datetime) -> tuple[Source, ...]:
     """Return the money for the time that is left of a subscription, by payment, the oldest first.
 
     Nothing of what is on its way back already, and never more than is left of a payment.
     """
     found = _unused([(subscription, period) for period in subscription.paid], now)
     sources = (
-        Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found, policies))
+        Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found))
         for payment_id in found
     )
     return tuple(source for source in sources if source.amount > 0)
 
 
-def unused_part(account: Account, payment: Payment, now: datetime, policies: Policies) -> int:
+def unused_part(account: Account, payment: Payment, now: datetime) -> int:
     """Return the minor units for the time that is left of what the payment's own order bought."""
-    return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now), policies)
+    return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now))
 
 
 def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[PaymentId, int]:
@@ -176,31 +173,32 @@ def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict
     return found
 
 
-def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int], policies: Policies) -> int:
+def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int]) -> int:
     """Return what can still be given back of the unused money of a payment.
 
     What goes back of the one beside it, beyond its own unused part, counts against this one: both bought the same time.
     """
     beyond = sum(
-        max(0, _still_counted(account, other, policies) - unused.get(other.id, 0))
-        for other in paid_beside(account, payment)
+        max(0, _still_counted(account, other) - unused.get(other.id, 0)) for other in paid_beside(account, payment)
     )
-    amount = unused.get(payment.id, 0) - _still_counted(account, payment, policies) - beyond
+    amount = unused.get(payment.id, 0) - _still_counted(account, payment) - beyond
     return max(0, min(amount, left(payment)))
 
 
-def _still_counted(account: Account, payment: Payment, policies: Policies) -> int:
+def _still_counted(account: Account, payment: Payment) -> int:
     """Return the minor units that went back or are to, and that the paid periods count all the same.
 
-    They are taken out of the periods when they have gone; never where access stays whatever goes back.
+    They are taken out of the periods when they have gone; never where the policy that they were asked for under lets
+    access stay whatever goes back.
     """
-    counted = UNDER_WAY
-    if policies.refund_access is RefundAccess.KEEPS:
-        counted = frozenset(RefundStatus) - {RefundStatus.FAILED}
     return sum(
         refund.amount.amount
         for refund in _asked(account, payment.order_id)
-        if refund.payment_id == payment.id and refund.status in counted
+        if refund.payment_id == payment.id
+        and (
+            refund.status in UNDER_WAY
+            or (refund.status is RefundStatus.SUCCEEDED and refund.access is RefundAccess.KEEPS)
+        )
     )
 
 
@@ -255,10 +253,10 @@ def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
     return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)
 
 
-def unused_beside(account: Account, payment: Payment, now: datetime, policies: Policies) -> tuple[Source, ...]:
+def unused_beside(account: Account, payment: Payment, now: datetime) -> tuple[Source, ...]:
     """Return what is unused of what paid for the payment's order besides it."""
     amounts = (
-        (other, min(unused_part(account, other, now, policies), left(other) - carried_over(account, other)))
+        (other, min(unused_part(account, other, now), left(other) - carried_over(account, other)))
         for other in paid_beside(account, payment)
     )
     return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)

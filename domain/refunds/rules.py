@@ -93,13 +93,13 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
         beside, credit = parts.beside(account, payment), parts.credit_in(account, payment, None)
         return Allowance(amount=free, rule=WINDOW, ends_access=True, beside=beside, credit=credit)
-    unused = min(free, parts.unused_part(account, payment, now, policies)) if policies.refund_unused else 0
+    unused = min(free, parts.unused_part(account, payment, now)) if policies.refund_unused else 0
     missing = owed(account, payment)
     if missing.amount > (0 if missing.rule == OWED_WITHOUT_ACCESS else unused):
         return missing
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
-    beside = parts.unused_beside(account, payment, now, policies)
+    beside = parts.unused_beside(account, payment, now)
     credit = parts.credit_in(account, payment, now)
     return Allowance(amount=unused, rule=UNUSED, ends_access=True, beside=beside, credit=credit)
 
@@ -179,7 +179,7 @@ def require_divisible(
     if command.policies.refund_access is not RefundAccess.FOLLOWS or allowed.rule != WINDOW:
         return
     has_film = any(line.kind is ProductKind.FILM for line in account.orders[payment.order_id].lines)
-    if has_film and amount > parts.unused_part(account, payment, command.at, command.policies):
+    if has_film and amount > parts.unused_part(account, payment, command.at):
         whole = allowed.amount + sum(source.amount for source in allowed.beside)
         raise RefundPartialUnavailable(payment_id=payment.id, amount=amount, allowed_amount=whole)
 

@@ -138,7 +138,7 @@ def now(
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     line = line_of(plan, subscription.id, terms_now(plan, command.prices, command.policies, None))
     quoted = quote((line,), candidates, command.at)
-    unused = parts.unused_sources(account, subscription, command.at, command.policies)
+    unused = parts.unused_sources(account, subscription, command.at)
     rest = sum(source.amount for source in unused)
     placed = OrderPlaced(
         order_id=OrderId(derive(command.id, "order")),
@@ -201,7 +201,7 @@ def changed(
     end = end_of(start, one_unit(line.period.unit), units)
     policies = under(line.terms, command.policies)
     access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=policies)
-    unused = parts.unused_sources(account, subscription, start, command.policies)
+    unused = parts.unused_sources(account, subscription, start)
     carried, rest = _split(unused, order.credit.amount)
     begun = SubscriptionRenewed(
         subscription_id=subscription.id,
