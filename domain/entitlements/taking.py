@@ -58,7 +58,8 @@ def _periods_of(subscription: Subscription, stays: tuple[PaidPeriod, ...], now: 
 
 
 def _stays_whole(period: PaidPeriod, kept: PaidPeriod | None) -> bool:
-    return kept is not None and kept.end - kept.start == period.end - period.start
+    """Tell whether a period stays with all of its money; it may have moved."""
+    return kept is not None and kept.sources == period.sources
 
 
 def _part_taken(period: PaidPeriod, stays: PaidPeriod | None) -> PaidPeriod:
