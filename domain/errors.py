@@ -227,6 +227,16 @@ class OrderNotCancellable(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class OrderIsRenewal(DomainError):
+    order_id: str
+    subscription_id: str
+    code: ClassVar[str] = "order_is_renewal"
+    sentence: ClassVar[str] = (
+        "The order {order_id!r} renews the subscription {subscription_id!r}; cancel the subscription instead."
+    )
+
+
+@dataclass(eq=False, kw_only=True)
 class PaymentUnknown(DomainError):
     payment_id: str
     code: ClassVar[str] = "payment_unknown"

@@ -10,6 +10,7 @@ from domain.errors import (
     AlreadyEntitled,
     CurrencyMismatch,
     OrderIsCancelled,
+    OrderIsRenewal,
     OrderNotCancellable,
     OrderOpen,
     OrderUnknown,
@@ -91,7 +92,9 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
 def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Give up an open order: the provider is asked to close the payment first, so that it cannot be paid afterwards.
 
-    Asked again before that is done, it changes nothing. Raises OrderUnknown, OrderIsCancelled, OrderNotCancellable.
+    Asked again before that is done, it changes nothing. The order of a renewal is the subscription's, which would try
+    to collect it again: it is given up with the subscription. Raises OrderUnknown, OrderIsCancelled,
+    OrderNotCancellable, OrderIsRenewal.
     """
     order = account.orders.get(cancel_order.order_id)
     if order is None:
@@ -100,6 +103,8 @@ def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]
         raise OrderIsCancelled(order_id=order.id)
     if order.status not in OPEN_STATUSES:
         raise OrderNotCancellable(order_id=order.id, status=order.status)
+    if order.purpose is OrderPurpose.RENEWAL:
+        raise OrderIsRenewal(order_id=order.id, subscription_id=str(order.lines[0].subscription_id))
     payment = account.payments.get(order.payment_id)
     if payment is None:
         return (OrderCancelled(order_id=order.id), *promo_uses.release(account, order.id, command))
