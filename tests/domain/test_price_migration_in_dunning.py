@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
-from domain.catalog.state import Offer
 from domain.effects import AnswerStatus
 from domain.ids import PriceId
 from domain.subscriptions.commands import MigratePrice
 from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import charge, charge_answered, subscribed, subscription, until
-from tests.domain.spec import DAY, MONTH, OFFERS, ORDER, T0, Spec, price, product, usd
+from tests.domain.spec import DAY, ORDER, T0, Spec, usd
 
-NEWER = product("cinema", price("cinema:newer", usd(1499), MONTH), role="cinema")
-PRICES = {**OFFERS, **{each.id: Offer(product=NEWER, price=each) for each in NEWER.prices.values()}}
-SOLD: dict[str, Any] = {"prices": PRICES}
 PLAN = ORDER.subscription("cinema")
 FIRST_END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
 END = datetime(2030, 3, 31, 12, 30, tzinfo=UTC)
@@ -28,21 +23,21 @@ def migrate(name: str, effective_at: datetime) -> MigratePrice:
 
 
 def declined_at_the_new_price() -> Spec:
-    spec = subscribed().when(migrate("cinema:new", T0 + 30 * DAY), **SOLD).happens()
-    spec = until(spec, FIRST_END - 3 * DAY, **SOLD)
+    spec = subscribed().when(migrate("cinema:new", T0 + 30 * DAY)).happens()
+    spec = until(spec, FIRST_END - 3 * DAY)
     spec = charge_answered(spec, AnswerStatus.SUCCEEDED, at=FIRST_END - 3 * DAY)
-    spec = until(spec, END - 3 * DAY, **SOLD)
+    spec = until(spec, END - 3 * DAY)
     assert charge(spec).amount == usd(1299)
     return charge_answered(spec, AnswerStatus.DECLINED, at=END - 3 * DAY, decline_reason="no money")
 
 
 def announced_again() -> Spec:
     again = migrate("cinema:newer", END + 28 * DAY)
-    return declined_at_the_new_price().when(again, at=END - 2 * DAY, **SOLD).happens()
+    return declined_at_the_new_price().when(again, at=END - 2 * DAY).happens()
 
 
 def test_the_renewal_stays_as_it_was_agreed_and_renews() -> None:
-    spec = until(announced_again(), END - DAY, **SOLD)
+    spec = until(announced_again(), END - DAY)
     assert charge(spec).amount == usd(1299)
     spec = charge_answered(spec, AnswerStatus.SUCCEEDED, at=END - DAY)
     held = subscription(spec)
@@ -51,8 +46,8 @@ def test_the_renewal_stays_as_it_was_agreed_and_renews() -> None:
 
 
 def test_what_was_announced_since_comes_in_its_time() -> None:
-    spec = charge_answered(until(announced_again(), END - DAY, **SOLD), AnswerStatus.SUCCEEDED, at=END - DAY)
-    spec = until(spec, NEXT_END - 3 * DAY, **SOLD)
+    spec = charge_answered(until(announced_again(), END - DAY), AnswerStatus.SUCCEEDED, at=END - DAY)
+    spec = until(spec, NEXT_END - 3 * DAY)
     assert charge(spec).amount == usd(1499)
     held = subscription(charge_answered(spec, AnswerStatus.SUCCEEDED, at=NEXT_END - 3 * DAY))
     assert (held.price, held.planned) == (usd(1499), None)
