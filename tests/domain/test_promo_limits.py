@@ -8,8 +8,8 @@ from domain.errors import PromoCodeInvalid
 from domain.ids import OrderId
 from domain.promo.commands import ArchivePromoCode, DefinePromoCode, SettlePromoCode
 from domain.promo.events import PromoCodeDefined
-from tests.domain.spec import PromoSpec
-from tests.domain.test_promo_codes import HALF, LIMITED, refused, reserve
+from tests.domain.spec import HALF, LIMITED, PromoSpec
+from tests.domain.test_promo_code_uses import refused, reserve
 
 
 def test_a_code_without_a_limit_gets_none_later() -> None:
