@@ -32,6 +32,7 @@ from infra.embedded.stack_file import StackFile, write_private, write_stack_file
 from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 from infra.logging import redact_text
 from infra.settings import Settings
+from infra.trust import authorities
 from projections.commands import CommandView
 
 _READY_TIMEOUT_S = 120.0
@@ -191,7 +192,7 @@ class Stack:
         while time.monotonic() < deadline and not self._supervisor.hopeless(_DEATHS_MAX):
             self._supervisor.poll()
             with suppress(httpx.HTTPError):
-                response = httpx.get(url, timeout=5.0)
+                response = httpx.get(url, timeout=5.0, verify=authorities())
                 if response.is_success:
                     return
                 answer = response.text

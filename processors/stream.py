@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from datetime import timedelta
 
 import msgspec
@@ -50,9 +51,22 @@ class Position:
     """The offset in `billing.commands` of the newest command that has an outcome in the log."""
 
 
+def _is_plain(kind: type) -> bool:
+    """Tell whether msgspec can make a value and all of its parts, in a fraction of the time.
+
+    It can where no part may be one of several dataclasses, as the phase of a payment may.
+    """
+    try:
+        msgspec.msgpack.Decoder(kind)
+    except TypeError:
+        return False
+    return is_dataclass(kind)
+
+
 _encoder = msgspec.msgpack.Encoder()
 _converter = make_converter()
 _converter.register_structure_hook(timedelta, msgspec.convert)
+_converter.register_structure_hook_func(_is_plain, msgspec.convert)
 _position_decoder = msgspec.msgpack.Decoder(Position)
 
 

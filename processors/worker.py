@@ -215,6 +215,8 @@ class PartitionWorker:
             if not await self._with_retries(lambda found=due: self._find_due(found)):  # type: ignore[misc]
                 return
             commands = [command for command in due if command.id not in self._fired]
+            if not commands:
+                continue
             results = await asyncio.gather(
                 *(self._sender.send(command) for command in commands), return_exceptions=True
             )

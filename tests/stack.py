@@ -45,11 +45,11 @@ class Stack:
     """An empty database to start from; take `fresh_database()` for tables of your own."""
 
     @contextmanager
-    def fresh_database(self) -> Iterator[str]:
-        """The address of an empty database, dropped in the end."""
+    def fresh_database(self, template: str = "template1") -> Iterator[str]:
+        """The address of a database as the template is (the usual one is empty), dropped in the end."""
         name = f"test_{uuid.uuid4().hex}"
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            connection.execute(f"create database {name}".encode())
+            connection.execute(f"create database {name} template {template}".encode())
         try:
             yield with_database(self.database_url, name)
         finally:
@@ -63,6 +63,11 @@ def with_database(url: str, name: str) -> str:
     rebuilt = urlunsplit(parts._replace(path=f"/{name}"))
     # An address without a host (a unix socket in the query) loses its empty authority's slashes otherwise.
     return rebuilt if "://" in rebuilt else rebuilt.replace(":/", ":///", 1)
+
+
+def database_of(url: str) -> str:
+    """The name of the database in a server's address."""
+    return urlsplit(url).path.lstrip("/")
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def embedded_kafka() -> Iterator[EmbeddedKafka]:
 def embedded_postgres() -> Iterator[EmbeddedPostgres]:
     """A database server of one's own, running."""
     with scratch_dir() as data_dir:
-        postgres = EmbeddedPostgres(data_dir)
+        postgres = EmbeddedPostgres(data_dir, durable=False)
         postgres.start()
         try:
             yield postgres

@@ -26,6 +26,8 @@ _START_TIMEOUT_S = 90.0
 _FORMAT_TIMEOUT_S = 60.0
 _CLASS_CACHE_TIMEOUT_S = 120.0
 _STARTED = "Kafka Server started"
+_SHORT_LIVED = "-XX:TieredStopAtLevel=1"
+"""Whoever runs for a second does not earn back what the optimising compiler costs."""
 _NO_SPACE = "No space left on device"
 
 _SERVER_PROPERTIES = """\
@@ -143,7 +145,7 @@ class EmbeddedKafka:
         jars = classpath(progress=self._progress)
         options = self._class_cache_options(jars)
         if not self._home.exists():
-            self._format(jars)
+            self._format(jars, () if self._class_cache_output else options)
         if not (self._home / "data" / "meta.properties").is_file():
             raise BrokenDataDirError(
                 f"{self._home} is not a complete broker directory (data/meta.properties is missing). "
@@ -185,7 +187,7 @@ class EmbeddedKafka:
     def _has_started(self) -> bool:
         return _STARTED in self._running().log_since_start()
 
-    def _format(self, jars: Sequence[Path]) -> None:
+    def _format(self, jars: Sequence[Path], options: Sequence[str]) -> None:
         """Format the storage beside its place and move it there in one step, so that half of it is never used."""
         partial = self._home.with_name("kafka.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -194,7 +196,7 @@ class EmbeddedKafka:
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(properties)]  # an id may begin with a dash
         result = subprocess.run(  # noqa: S603  the command is ours
-            [*java_command(partial, jars), "kafka.tools.StorageTool", *arguments],
+            [*java_command(partial, jars, _SHORT_LIVED, *options), "kafka.tools.StorageTool", *arguments],
             capture_output=True,
             text=True,
             timeout=_FORMAT_TIMEOUT_S,

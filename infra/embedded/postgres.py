@@ -54,7 +54,9 @@ _SETTINGS = {
 class EmbeddedPostgres:
     """One database server with a database `billing`. It may be stopped, killed and started again: the address stays."""
 
-    def __init__(self, data_dir: Path, *, log_path: Path | None = None) -> None:
+    def __init__(self, data_dir: Path, *, log_path: Path | None = None, durable: bool = True) -> None:
+        """What is not `durable` survives the death of the server, and not that of the machine: enough for tests."""
+        self._durable = durable
         self._parent_dir = data_dir
         self._home = data_dir.resolve() / "postgres"
         self._log_path = log_path or data_dir / "logs" / "postgres.log"
@@ -99,7 +101,8 @@ class EmbeddedPostgres:
             raise BrokenDataDirError(f"{self._home} was written by PostgreSQL {version}, this is {_VERSION}")
         self._wait_for_leftovers()
         socket_dir = self._prepare_socket_dir(user)
-        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        chosen = _SETTINGS if self._durable else {**_SETTINGS, "fsync": "off"}
+        settings = [f"--{name}={value}" for name, value in chosen.items()]
         self._child = ChildProcess(
             [str(binaries / "postgres"), "-D", str(self._home), "-k", str(socket_dir), *settings],
             log_path=self._log_path,
@@ -170,6 +173,7 @@ class EmbeddedPostgres:
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
                 "--locale=C",
+                *(() if self._durable else ("--no-sync",)),
             ],
             capture_output=True,
             text=True,

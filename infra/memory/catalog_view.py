@@ -22,7 +22,7 @@ class MemoryCatalogView(CatalogView):
         self._offsets = dict.fromkeys(range(partitions), 0)
         self._changed = asyncio.Event()
 
-    def _hear(self, topic: str) -> None:
+    def _hear(self, topic: str, partition: int) -> None:
         if topic == self._topic:
             self._changed.set()
 

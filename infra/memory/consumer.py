@@ -101,8 +101,7 @@ class MemoryConsumer:
         self._patience_s = patience_s
         self._positions: dict[TopicPartition, int] = {}
         self._generation = -1
-        self._changed = asyncio.Event()
-        self._names = {partition.topic for partition in group.partitions}
+        self._waiter: asyncio.Future[bool] | None = None
 
     async def start(self) -> None:
         """Join the group."""
@@ -128,7 +127,8 @@ class MemoryConsumer:
 
     def wake(self) -> None:
         """Something happened that `getmany` may have waited for."""
-        self._changed.set()
+        if self._waiter is not None:
+            _end(self._waiter, has_changed=True)
 
     def assignment(self) -> set[TopicPartition]:
         """Return what is read at present."""
@@ -164,11 +164,7 @@ class MemoryConsumer:
             await self._rejoin()
         found = self._take(max_records)
         if not found:
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(deadline_s):
-                    await self._changed.wait()
-            except TimeoutError:
+            if not await self._wait(deadline_s):
                 return {}
             await self._weather.pause("consumer.fetched")
             if self._generation == self._group.generation:
@@ -195,10 +191,9 @@ class MemoryConsumer:
         if self not in self._group.members:
             self._group.join(self)
         while (assigned := self._assigned()) is None:
-            self._changed.clear()
             self._group.settle(self)
             if self._assigned() is None:
-                await self._changed.wait()
+                await self._wait(None)
                 await self._weather.pause("consumer.rejoin")
                 if self not in self._group.members:
                     self._group.join(self)
@@ -209,6 +204,25 @@ class MemoryConsumer:
     def _assigned(self) -> list[TopicPartition] | None:
         return self._group.assigned_to(self)
 
-    def _hear(self, topic: str) -> None:
-        if topic in self._names:
-            self._changed.set()
+    async def _wait(self, timeout_s: float | None) -> bool:
+        """Wait for `wake`; tell whether it came in time."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiter = waiter
+        timer = None if timeout_s is None else loop.call_later(timeout_s, _end, waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _hear(self, topic: str, partition: int) -> None:
+        """A broker answers a fetch when there is something on a partition that was asked for."""
+        if self._waiter is not None and (topic, partition) in self._positions:
+            self.wake()
+
+
+def _end(waiter: asyncio.Future[bool], *, has_changed: bool = False) -> None:
+    if not waiter.done():
+        waiter.set_result(has_changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from infra.kafka.fenced_log import FencedError, Record, UnsureError
 from infra.memory.weather import GOOD_WEATHER, Weather
@@ -26,8 +26,7 @@ class Trouble(StrEnum):
     """It happens, and the writer is not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record as a reader gets it."""
 
     topic: str
@@ -62,14 +61,14 @@ class MemoryTopics:
     epochs: dict[str, int] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     """Taken one by one, by each commit that comes."""
-    listeners: list[Callable[[str], None]] = field(default_factory=list)
-    """Called with the topic whenever there may be something new to read on it."""
+    listeners: list[Callable[[str, int], None]] = field(default_factory=list)
+    """Called with topic and partition whenever there may be something new to read there."""
     _partitions: dict[tuple[str, int], _Partition] = field(default_factory=dict)
 
     def append(self, topic: str, partition: int, record: Record) -> int:
         """Add a record outside of any transaction and return its offset."""
         offset = self._add(self._partition(topic, partition), topic, partition, record)
-        self._tell(topic)
+        self._tell(topic, partition)
         return offset
 
     def append_in(self, transactional_id: str, epoch: int, topic: str, partition: int, record: Record) -> int:
@@ -83,14 +82,14 @@ class MemoryTopics:
     def end(self, transactional_id: str, epoch: int, *, is_committed: bool) -> None:
         """End the open transaction, where there is one. Raises FencedError."""
         self._require(transactional_id, epoch)
-        for (topic, _), held in self._partitions.items():
+        for (topic, partition), held in self._partitions.items():
             offsets = held.open.pop(transactional_id, None)
             if offsets is None:
                 continue
             if not is_committed:
                 self._abort(held, offsets)
             held.entries.append(None)
-            self._tell(topic)
+            self._tell(topic, partition)
 
     def fence(self, transactional_id: str) -> int:
         """Cut every earlier writer off, abort what it left open, and return the new writer's epoch."""
@@ -105,9 +104,12 @@ class MemoryTopics:
         held = self._partitions.get((topic, partition))
         if held is None:
             return []
-        end = held.stable_end if limit is None else min(held.stable_end, first_offset + limit)
+        stable_end = held.stable_end if held.open else len(held.entries)
+        if first_offset >= stable_end:
+            return []
+        end = stable_end if limit is None else min(stable_end, first_offset + limit)
         records = [record for record in held.entries[first_offset:end] if record is not None]
-        if limit is not None and not records and end < held.stable_end:  # nothing but markers there
+        if limit is not None and not records and end < stable_end:  # nothing but markers there
             return self.read(topic, partition, end, limit)
         return records
 
@@ -145,9 +147,9 @@ class MemoryTopics:
                 held.aborted[offset] = record
                 held.entries[offset] = None
 
-    def _tell(self, topic: str) -> None:
+    def _tell(self, topic: str, partition: int) -> None:
         for listener in self.listeners:
-            listener(topic)
+            listener(topic, partition)
 
 
 class MemoryLog:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from schemas.envelope import CommandRecord
 
 
+@lru_cache(65_536)
+def _partition_of(key: bytes, partitions: int) -> int:
+    numbers = list(range(partitions))
+    return int(DefaultPartitioner()(key, numbers, numbers))
+
+
 class MemoryCommandSender:
     """Appends commands to their partitions."""
 
@@ -26,16 +32,17 @@ class MemoryCommandSender:
         self._topics = topics
         self._topic = topic
         self._weather = weather
-        numbers = list(range(partitions))
-        partitioner = DefaultPartitioner()
-        self.partition_of = lru_cache(65_536)(lambda key: int(partitioner(key, numbers, numbers)))
-        """The partition of a key in bytes, the same as on Kafka."""
+        self._partitions = partitions
 
     def start(self) -> None:
         """Nothing to connect to."""
 
     async def stop(self) -> None:
         """Nothing to disconnect from."""
+
+    def partition_of(self, key: bytes) -> int:
+        """Return the partition of a key, the same as on Kafka."""
+        return _partition_of(key, self._partitions)
 
     async def send(self, command: CommandRecord) -> CommandPosition:
         """Return when the topic has the command. Raises SendRefusedError, SendUnknownError."""

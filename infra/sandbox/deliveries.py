@@ -17,6 +17,7 @@ import structlog
 
 from infra.sandbox.faults import Kind, Switches
 from infra.sandbox.ledger import LedgerClosedError
+from infra.trust import authorities
 
 if TYPE_CHECKING:
     from infra.sandbox.ledger import Ledger
@@ -70,7 +71,9 @@ class Sender:
         limits = httpx.Limits(
             max_connections=settings.webhook_concurrency, max_keepalive_connections=settings.webhook_concurrency
         )
-        self._client = httpx.AsyncClient(timeout=settings.webhook_timeout_s, limits=limits, follow_redirects=False)
+        self._client = httpx.AsyncClient(
+            timeout=settings.webhook_timeout_s, limits=limits, follow_redirects=False, verify=authorities()
+        )
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import stripe
 
+from infra.trust import authorities
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,9 +47,8 @@ class BoundedHttpClient(stripe.HTTPClient):
         limits = httpx.Limits(
             max_connections=CONNECTIONS_MAX_PER_POOL, max_keepalive_connections=CONNECTIONS_MAX_PER_POOL
         )
-        trusted = httpx.create_ssl_context()
         self._pools = [
-            Pool(httpx.AsyncClient(timeout=timeout_s, limits=limits, follow_redirects=False, verify=trusted))
+            Pool(httpx.AsyncClient(timeout=timeout_s, limits=limits, follow_redirects=False, verify=authorities()))
             for _ in range(POOLS)
         ]
 

@@ -19,7 +19,7 @@ from infra.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

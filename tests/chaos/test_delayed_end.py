@@ -26,7 +26,7 @@ RECORD_BYTES = 300_000
 RECORDS = 6
 """A transaction of so many such records needs several batches, each in a request of its own."""
 TOPICS = Topics("torn")
-SETTLE_DEADLINE_S = 30
+SETTLE_DEADLINE_S = 60
 
 
 class UnguardedLog(FencedLog):

@@ -34,7 +34,6 @@ async def bench_on(kafka: EmbeddedKafka, data_dir: Path) -> Bench:
 async def test_a_commit_that_freezes_is_resolved_from_the_log(
     private_kafka: EmbeddedKafka, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fenced_log, "COMMIT_DEADLINE_S", 1.0)
     bench = await bench_on(private_kafka, data_dir)
     unsure = 0
     async with bench.journal() as journal:
@@ -42,16 +41,18 @@ async def test_a_commit_that_freezes_is_resolved_from_the_log(
             batch = bench.orders(number * COMMANDS, COMMANDS)
             if not journal.is_open:
                 await journal.open()
-            commit = asyncio.create_task(journal.handle(batch))
-            await asyncio.sleep(pause_s)
-            private_kafka.freeze()
-            try:
-                await commit
-            except (FencedError, UnsureError):
-                unsure += 1
-                assert not journal.is_open
-            finally:
-                private_kafka.thaw()
+            with monkeypatch.context() as impatient:
+                impatient.setattr(fenced_log, "COMMIT_DEADLINE_S", 1.0)
+                commit = asyncio.create_task(journal.handle(batch))
+                await asyncio.sleep(pause_s)
+                private_kafka.freeze()
+                try:
+                    await commit
+                except (FencedError, UnsureError):
+                    unsure += 1
+                    assert not journal.is_open
+                finally:
+                    private_kafka.thaw()
             if not journal.is_open:
                 await journal.open()
             await journal.handle([bench.again(incoming) for incoming in batch])
@@ -63,17 +64,18 @@ async def test_a_commit_that_freezes_is_resolved_from_the_log(
 async def test_a_commit_that_is_killed_is_resolved_from_the_log(
     private_kafka: EmbeddedKafka, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fenced_log, "COMMIT_DEADLINE_S", 2.0)
     bench = await bench_on(private_kafka, data_dir)
     async with bench.journal() as journal:
         await journal.open()
         await journal.handle(bench.orders(0, COMMANDS))
         batch = bench.orders(COMMANDS, COMMANDS)
-        commit = asyncio.create_task(journal.handle(batch))
-        await asyncio.sleep(0.004)
-        await asyncio.to_thread(private_kafka.kill)
-        with suppress(FencedError, UnsureError):
-            await commit
+        with monkeypatch.context() as impatient:
+            impatient.setattr(fenced_log, "COMMIT_DEADLINE_S", 2.0)
+            commit = asyncio.create_task(journal.handle(batch))
+            await asyncio.sleep(0.004)
+            await asyncio.to_thread(private_kafka.kill)
+            with suppress(FencedError, UnsureError):
+                await commit
         await asyncio.to_thread(private_kafka.start)
         if not journal.is_open:
             await journal.open()

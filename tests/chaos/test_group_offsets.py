@@ -105,7 +105,7 @@ async def leave_group(settings: Settings, group: str) -> None:
         return description[2] in {"Empty", "Dead"}
 
     try:
-        await eventually(is_empty, what="the end of the session", deadline_s=30)
+        await eventually(is_empty, what="the end of the session")
     finally:
         await admin.close()
 

@@ -20,6 +20,7 @@ import stripe
 
 from infra.sandbox.app import create_app, server
 from infra.sandbox.settings import DEFAULT_SECRET_KEY, DEFAULT_WEBHOOK_SECRET, SandboxSettings
+from infra.trust import authorities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 RECORD_PATH = "BILLING_RECORD_SANDBOX"
 """Name of a variable: where every answer is written, for the judges to look at."""
 
@@ -178,7 +179,7 @@ class SandboxUnderTest:
         self.clock = clock
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
-        self.http = httpx.Client(base_url=settings.base_url, timeout=DEADLINE_S)
+        self.http = httpx.Client(base_url=settings.base_url, timeout=DEADLINE_S, verify=authorities())
         self.client = client_of(settings.base_url)
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import stripe
 
+from infra.trust import authorities
 from tests.contracts.sandbox_kit import client_of, free_port, receiving, wait_for
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Process:
     def _answers(self) -> bool:
         assert self._process.poll() is None
         try:
-            return httpx.get(f"{self.url}/_sandbox/health", timeout=2).is_success
+            return httpx.get(f"{self.url}/_sandbox/health", timeout=2, verify=authorities()).is_success
         except httpx.TransportError:
             return False
 
@@ -123,7 +124,9 @@ def test_killed_again_and_again_under_load(tmp_path: Path) -> None:
                 assert again.id == intent_id
             booked = read_books(process.url)
             wait_for(
-                lambda: not httpx.get(f"{process.url}/_sandbox/health").json()["webhooks_waiting"],
+                lambda: (
+                    not httpx.get(f"{process.url}/_sandbox/health", verify=authorities()).json()["webhooks_waiting"]
+                ),
                 what="the webhooks go out",
                 deadline_s=60,
             )

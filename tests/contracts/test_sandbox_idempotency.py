@@ -162,7 +162,7 @@ def test_silence_and_resets_leave_the_truth_to_the_key(sandbox: SandboxUnderTest
             "/v1/payment_intents",
             data={"amount": "1000", "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true"},
             headers={"Authorization": f"Bearer {sandbox.settings.secret_key}", "Idempotency-Key": "key-1"},
-            timeout=1.0,
+            timeout=2.0,
         )
     assert isinstance(caught.value, httpx.ReadTimeout if kind.startswith("timeout") else httpx.ReadError)
     assert len(sandbox.charges()) == charges

@@ -158,7 +158,7 @@ async def test_a_payment_is_found_without_its_reference(sandbox: SandboxUnderTes
     "kind", ["refuse", "error", "error_after", "timeout", "timeout_before", "reset", "reset_after"]
 )
 async def test_trouble_is_unknown_and_the_repeat_opens_one_page(sandbox: SandboxUnderTest, kind: str) -> None:
-    hasty = provider_of(sandbox, deadline_s=1.0)
+    hasty = provider_of(sandbox, deadline_s=2.0)
     effect = checkout(sandbox.clock.now())
     sandbox.fault(kind, count=1)
     first = await hasty.create_checkout(effect, account=ACCOUNT)

@@ -69,7 +69,7 @@ async def test_trouble_on_the_way_to_the_owner(world: StripeWorld, kind: str, st
 @pytest.mark.parametrize("kind", ["error", "error_after", "timeout", "timeout_before"])
 async def test_trouble_with_a_charge(world: StripeWorld, kind: str) -> None:
     effect = charge(world.now(), *await saved(world))
-    hasty = provider_of(world.sandbox, deadline_s=1.0)
+    hasty = provider_of(world.sandbox, deadline_s=2.0)
     world.sandbox.fault(kind, count=1)
     assert (await hasty.charge(effect, account=ACCOUNT)).status is AnswerStatus.UNKNOWN
     await hasty.close()
@@ -81,7 +81,7 @@ async def test_trouble_with_a_charge(world: StripeWorld, kind: str) -> None:
 async def test_trouble_with_a_refund(world: StripeWorld, kind: str) -> None:
     payment_id, paid = await paid_page(world)
     effect = refund(world.now(), payment_id, str(paid.reference))
-    hasty = provider_of(world.sandbox, deadline_s=1.0)
+    hasty = provider_of(world.sandbox, deadline_s=2.0)
     world.sandbox.fault(kind, count=1)
     assert (await hasty.refund(effect, account=ACCOUNT)).status is RefundAnswerStatus.UNKNOWN
     await hasty.close()

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from infra.trust import authorities
 from tests.e2e.running_up import billing, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.running_up import RunningUp
+
+WAIT_S = 60
+
+
+def client(up: RunningUp, account: str, role: str = "user") -> httpx.Client:
+    """HTTP as somebody, who waits for answers."""
+    headers = {"authorization": f"Bearer {up.token(account, role)}", "prefer": "wait=30"}
+    return httpx.Client(base_url=up.url, headers=headers, timeout=WAIT_S, verify=authorities())
 
 
 class Customer:
@@ -20,8 +29,7 @@ class Customer:
     def __init__(self, up: RunningUp) -> None:
         self.account = f"customer-{uuid.uuid4().hex[:8]}"
         self._up = up
-        headers = {"authorization": f"Bearer {up.token(self.account)}", "prefer": "wait=10"}
-        self.http = httpx.Client(base_url=up.url, headers=headers, timeout=20)
+        self.http = client(up, self.account)
 
     def order(self, price: str, *, key: str = "first") -> httpx.Response:
         """Place an order for one thing."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.e2e.customer import Customer
-from tests.e2e.running_up import RunningUp, billing, wait_until
-from tests.stack import scratch_dir
+from tests.e2e.running_up import billing, running_up, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.e2e.customer import Customer
+    from tests.e2e.running_up import RunningUp
 
 REFUND_BOUNCES_CARD = "4000000000005126"
 SETTINGS = {"BILLING_GATEWAY_SWEEP_INTERVAL_S": "1", "BILLING_POLICY_REPEATED_ORDER": "reject"}
@@ -23,23 +24,11 @@ SETTINGS = {"BILLING_GATEWAY_SWEEP_INTERVAL_S": "1", "BILLING_POLICY_REPEATED_OR
 @pytest.fixture(scope="module")
 def up() -> Iterator[RunningUp]:
     """A product of which no webhook about disputes and refunds arrives, and that asks every second."""
-    with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "1", settings=SETTINGS)
-        running.start()
-        try:
-            for prefix in ("charge.", "refund."):
-                done = billing("sandbox", "faults", "add", "webhook_lost", "--path", prefix, data_dir=data_dir)
-                assert done.returncode == 0, done.stderr
-            yield running
-        finally:
-            running.stop()
-
-
-@pytest.fixture
-def customer(up: RunningUp) -> Iterator[Customer]:
-    found = Customer(up)
-    yield found
-    found.http.close()
+    with running_up(settings=SETTINGS) as running:
+        for prefix in ("charge.", "refund."):
+            done = billing("sandbox", "faults", "add", "webhook_lost", "--path", prefix, data_dir=running.data_dir)
+            assert done.returncode == 0, done.stderr
+        yield running
 
 
 def _bought(customer: Customer, *options: str) -> dict[str, Any]:
@@ -54,7 +43,7 @@ def _wait_for_payment(customer: Customer, order: dict[str, Any], status: str) ->
     wait_until(lambda: customer.http.get(path).json()["status"] == status, what=f"a payment that is {status}")
 
 
-def test_a_dispute_from_its_beginning_to_its_end(up: RunningUp, customer: Customer) -> None:
+def test_a_dispute_from_its_beginning_to_its_end(up: RunningUp, customer: Customer, manager: httpx.Client) -> None:
     order = _bought(customer)
     page = str(order["payment"]["confirmation_url"]).rpartition("/")[2]
     reference = json.loads(billing("sandbox", "dispute", page, data_dir=up.data_dir).stdout)["id"]
@@ -65,12 +54,7 @@ def test_a_dispute_from_its_beginning_to_its_end(up: RunningUp, customer: Custom
     assert httpx.post(f"{sandbox}/_sandbox/faults", json=broken).status_code == 200
     billing("sandbox", "verdict", reference, "lost", data_dir=up.data_dir)
     wait_until(lambda: customer.entitlements() == [], what="the end of the access")
-    token = billing("token", "--account", "boss", "--role", "manager", data_dir=up.data_dir).stdout.strip()
-    found = httpx.get(
-        f"{up.url}/v1/admin/disputes",
-        params={"account": customer.account},
-        headers={"authorization": f"Bearer {token}"},
-    ).json()["items"]
+    found = manager.get("/v1/admin/disputes", params={"account": customer.account}).json()["items"]
     assert [(item["reference"], item["status"]) for item in found] == [(reference, "lost")]
     assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
 

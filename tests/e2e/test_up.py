@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from infra.embedded.process import LOOPBACK
+from infra.trust import authorities
 from tests.e2e.running_up import billing, environment, is_gone, wait_until
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ROLES = {"postgres", "kafka", "sandbox-0", "engine-0", "engine-1", "gateway-0", 
 
 def is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health/ready", timeout=5).is_success
+        return httpx.get(f"{url}/health/ready", timeout=5, verify=authorities()).is_success
     except httpx.HTTPError:
         return False
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
     from schemas.envelope import CommandRecord
 
-WAIT_S = 40.0
+WAIT_S = 60.0
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 
 

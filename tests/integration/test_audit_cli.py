@@ -24,7 +24,6 @@ from domain.pricing.state import MonthsStep, PromoCode
 from domain.promo.commands import DefinePromoCode
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.topics import Topics, create_topics, topics_of
-from infra.postgres.migrations import upgrade
 from infra.settings import Settings
 from tests.chaos.roles import environment
 from tests.integration.projections_harness import caught_up, projecting, publish
@@ -79,12 +78,18 @@ async def audit_process(settings: Settings, *arguments: str) -> Ran:
     return Ran(process.returncode or 0, out.decode(), err.decode())
 
 
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    """With all tables already: these tests are many."""
+    return migrated_url
+
+
 @pytest.fixture(scope="module")
-async def sound(stack: Stack) -> AsyncIterator[tuple[Settings, SampleLog]]:
+async def sound(stack: Stack, migrated_template: str) -> AsyncIterator[tuple[Settings, SampleLog]]:
     """Two customers who bought, in a log and in read models that these tests only look at."""
     topics = Topics(f"audit-{uuid.uuid4().hex[:8]}")
     await create_topics(stack.kafka_bootstrap, topics, partitions=PARTITIONS)
-    with stack.fresh_database() as database_url, scratch_dir() as data_dir:
+    with stack.fresh_database(migrated_template) as database_url, scratch_dir() as data_dir:
         settings = Settings(
             _env_file=None,
             kafka_bootstrap=stack.kafka_bootstrap,
@@ -112,7 +117,6 @@ async def written(settings: Settings) -> SampleLog:
 
 
 async def project(settings: Settings, records: Sequence[Any]) -> None:
-    await asyncio.to_thread(upgrade, settings.database_url)
     await publish(settings, records)
     async with projecting(settings):
         await caught_up(settings)

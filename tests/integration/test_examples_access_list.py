@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "access_list.py"
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from domain.reports import ProviderReport
     from schemas.envelope import CommandRecord
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @dataclass

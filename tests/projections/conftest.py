@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.postgres.engine import create_engine
-from infra.postgres.migrations import upgrade
 from projections.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sqlalchemy.ext.asyncio import AsyncConnection
-
-
-@pytest.fixture
-def migrated_url(database_url: str) -> str:
-    """The address of a database with all tables, empty."""
-    upgrade(database_url)
-    return database_url
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,13 +19,26 @@ if TYPE_CHECKING:
 
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 """The process that a step belongs to; None for the world outside of all processes."""
-CANCELLED_TIMERS_MAX = 2_000
+TIMERS_LOOKED_THROUGH = 2_000
 TASK_BITS = 24
 """Room for the numbers of the tasks of one history: asyncio keeps the tasks of all of them in one set."""
 
 
 class StuckError(Exception):
     """Nothing can happen any more, or far too much happens."""
+
+
+class Step(list[Any]):
+    """What is to be called: callback, arguments and context; no callback once it is cancelled.
+
+    Every turn of a task is one, so it is what costs least to make: `asyncio.Handle` took four times as long.
+    """
+
+    __slots__ = ()
+
+    def cancel(self) -> None:
+        """Do nothing when its turn comes."""
+        self[0] = None
 
 
 class NumberedTask(asyncio.Task[Any]):
@@ -49,13 +62,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now_s = 0.0
         self._random = random.random
         self._steps_max = steps_max
-        self._ready: list[asyncio.Handle] = []
-        self._scheduled: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: list[Step] = []
+        self._scheduled: list[tuple[float, int, Step]] = []
+        self._scheduled_max = TIMERS_LOOKED_THROUGH
         self._timers_made = 0
-        self._timers_cancelled = 0
         self._tasks_made = 0
         self.steps = 0
-        self.set_task_factory(self._make_task)
+        self.frozen: set[Process | None] = set()
+        """Those whose steps are held back."""
+
+    get_debug = bool  # every future asks: `bool()` is False, and no call of Python
 
     def time(self) -> float:
         """Return the virtual time in seconds."""
@@ -63,89 +79,94 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]  # the types of the arguments belong to the callback
         self, callback: Any, *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> Step:
         """Let it be ready. There is one thread and no debugging, so nothing has to be checked."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        step = Step((callback, args, copy_context() if context is None else context))
+        self._ready.append(step)
+        return step
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there is no other thread
+
+    def call_later(  # type: ignore[override]  # likewise
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Step:
+        """Let it be ready after so many seconds."""
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]  # likewise
         self, when: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> Step:
         """Let it be ready at that time, behind what is due then already."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        step = Step((callback, args, copy_context() if context is None else context))
         self._timers_made += 1
-        heapq.heappush(self._scheduled, (when, self._timers_made, timer))
-        timer._scheduled = True  # type: ignore[attr-defined]
-        return timer
+        heapq.heappush(self._scheduled, (when, self._timers_made, step))
+        if len(self._scheduled) > self._scheduled_max:
+            self._forget_cancelled()
+        return step
 
-    def resume(self, handles: list[asyncio.Handle]) -> None:
-        """Let steps that were held back be ready."""
-        self._ready.extend(handles)
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Whoever died leaves exceptions behind that nobody takes; they say nothing."""
-
-    def _make_task(
-        self, loop: asyncio.AbstractEventLoop, coro: Any, context: Context | None = None
+    def create_task(  # type: ignore[override]  # likewise
+        self, coro: Any, *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[Any]:
+        """Begin a task. It belongs to the process that begins it."""
         self._tasks_made += 1
-        task = NumberedTask(coro, number=self._first_task + self._tasks_made, loop=loop, context=context)
+        number = self._first_task + self._tasks_made
+        task = NumberedTask(coro, number=number, loop=self, name=name or "task", context=context)
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
             process.adopt(task)
         return task
 
+    def resume(self, steps: list[Step]) -> None:
+        """Let steps that were held back be ready."""
+        self._ready.extend(steps)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Whoever died leaves exceptions behind that nobody takes; they say nothing."""
+
     def _run_once(self) -> None:
-        """Run what is ready, in an order of its own, until nothing is; then let time jump."""
+        """Run what is ready, in an order of its own; where nothing is, let time jump. Returns when the loop stops."""
         ready, random = self._ready, self._random
-        if not ready:
-            self._jump()
-        while ready and not self._stopping:  # type: ignore[attr-defined]
+        while not self._stopping:  # type: ignore[attr-defined]
             count = len(ready)
-            handle = ready.pop()
+            if not count:
+                self._jump()
+                continue
+            step = ready.pop()
             if count > 1:
                 index = int(random() * count)
                 if index < count - 1:
-                    ready[index], handle = handle, ready[index]
-            if handle._cancelled:
+                    ready[index], step = step, ready[index]
+            callback, args, context = step
+            if callback is None:
                 continue
-            context = handle._context  # type: ignore[attr-defined]
-            process = context.get(PROCESS)
-            if process is not None and process.is_frozen:
-                process.held.append(handle)
+            if self.frozen and (process := context.get(PROCESS)) in self.frozen:
+                process.held.append(step)
                 continue
             self.steps += 1
+            if self.steps > self._steps_max:
+                raise StuckError(f"{self.steps} steps were not enough: something runs in a circle")
             try:
-                context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+                context.run(callback, *args)
             except (Exception, asyncio.CancelledError):
                 continue  # see `call_exception_handler`
-        if self.steps > self._steps_max:
-            raise StuckError(f"{self.steps} steps were not enough: something runs in a circle")
 
     def _jump(self) -> None:
         """Go to the next timer."""
         scheduled = self._scheduled
-        while scheduled and scheduled[0][2]._cancelled:
-            heapq.heappop(scheduled)[2]._scheduled = False  # type: ignore[attr-defined]
-            self._timers_cancelled -= 1
+        while scheduled and scheduled[0][2][0] is None:
+            heapq.heappop(scheduled)
         if not scheduled:
             raise StuckError("nothing is left that could ever happen")
         now = self._now_s = scheduled[0][0]
         while scheduled and scheduled[0][0] <= now:
-            timer = heapq.heappop(scheduled)[2]
-            timer._scheduled = False  # type: ignore[attr-defined]
-            self._ready.append(timer)
+            self._ready.append(heapq.heappop(scheduled)[2])
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+    def _forget_cancelled(self) -> None:
         """Forget cancelled timers before they are most of all."""
-        self._timers_cancelled += 1
         scheduled = self._scheduled
-        if self._timers_cancelled > CANCELLED_TIMERS_MAX and 2 * self._timers_cancelled > len(scheduled):
-            kept = [entry for entry in scheduled if not entry[2]._cancelled]
-            heapq.heapify(kept)
-            scheduled[:] = kept
-            self._timers_cancelled = 0
+        scheduled[:] = [entry for entry in scheduled if entry[2][0] is not None]
+        heapq.heapify(scheduled)
+        self._scheduled_max = max(TIMERS_LOOKED_THROUGH, 2 * len(scheduled))
 
     def _process_events(self, event_list: Any) -> None:
         """There are no sockets."""

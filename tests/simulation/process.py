@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from random import Random
 
-    from tests.simulation.loop import VirtualLoop
+    from tests.simulation.loop import Step, VirtualLoop
 
 TASKS_LOOKED_THROUGH = 512
 PAUSE_S_MAX = 45.0
@@ -66,10 +66,11 @@ class LocalWeather(Weather):
         """Wait as the climate says, or die here. Whoever is dead goes no further."""
         process, climate = self._process, self._climate
         if process is not None:
-            process.require_alive()
+            if process.is_dead:
+                raise asyncio.CancelledError
             if climate.crash and self._random() < climate.crash:
                 process.kill(place)
-                process.require_alive()
+                raise asyncio.CancelledError
             if climate.freeze and self._random() < climate.freeze:
                 process.stall()
                 await asyncio.sleep(0)
@@ -83,8 +84,8 @@ class LocalWeather(Weather):
             if climate.long_delay and self._random() < climate.long_delay:
                 mean_s *= 100
             await asyncio.sleep(min(PAUSE_S_MAX, self._exponential(1 / mean_s)))
-        if process is not None:
-            process.require_alive()
+        if process is not None and process.is_dead:
+            raise asyncio.CancelledError
 
     def strikes(self, place: str) -> bool:
         """Tell whether the fault strikes."""
@@ -98,14 +99,18 @@ class Process:
     def __init__(self, loop: VirtualLoop, name: str, *, climate: Climate, random: Random) -> None:
         self.name = name
         self.is_dead = False
-        self.is_frozen = False
-        self.held: list[asyncio.Handle] = []
+        self.held: list[Step] = []
         self.weather = LocalWeather(climate, random, self)
         self.on_death: list[Callable[[str], None]] = []
         self.stall: Callable[[], None] = self.freeze
         """Freeze it, and see to it that it goes on some time."""
         self._loop = loop
         self.tasks: list[asyncio.Task[Any]] = []
+
+    @property
+    def is_frozen(self) -> bool:
+        """Tell whether it stands still."""
+        return self in self._loop.frozen
 
     @property
     def is_at_work(self) -> bool:
@@ -137,15 +142,11 @@ class Process:
 
     def freeze(self) -> None:
         """Stand still."""
-        self.is_frozen = not self.is_dead
+        if not self.is_dead:
+            self._loop.frozen.add(self)
 
     def thaw(self) -> None:
         """Go on."""
-        self.is_frozen = False
+        self._loop.frozen.discard(self)
         held, self.held = self.held, []
         self._loop.resume(held)
-
-    def require_alive(self) -> None:
-        """Raise where there is nobody any more."""
-        if self.is_dead:
-            raise asyncio.CancelledError

@@ -7,6 +7,7 @@ do with a batch what the statements of `projections.statements` do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from projections import commands
@@ -16,6 +17,8 @@ from schemas.envelope import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from sqlalchemy import Table
 
     from infra.memory.log import StoredRecord
     from projections.fold import Row
@@ -55,8 +58,7 @@ class Tables:
         present = table.get(key)
         if present is None:
             if row.creates:
-                names = (column.name for column in model.table.primary_key.columns)
-                table[key] = {**dict(zip(names, key, strict=True)), **row.values}
+                table[key] = {**dict(zip(_key_names(model.table), key, strict=True)), **row.values}
                 account = table[key].get("account", key[0])
                 self.by_account.setdefault((model.table.name, account), {})[key] = table[key]
             return
@@ -66,6 +68,11 @@ class Tables:
                 present[column] = present[column] + value
             elif how is Merge.SET or present.get(column) is None:
                 present[column] = value
+
+
+@cache
+def _key_names(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key.columns)
 
 
 def fold(records: Iterable[StoredRecord]) -> Batch:

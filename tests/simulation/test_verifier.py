@@ -50,7 +50,7 @@ def change(evidence: Evidence, kind: str, tamper: Callable[[dict[str, Any]], Non
     entry = events(evidence)[index]
     body = deepcopy(entry.body)
     tamper(body)
-    events(evidence)[index] = replace(entry, body=body)
+    events(evidence)[index] = entry._replace(body=body)
 
 
 def remove(evidence: Evidence, kind: str) -> None:

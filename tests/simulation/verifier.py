@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.account.state import Account
 from domain.policies.reactions import pending
@@ -15,9 +15,10 @@ from tests.simulation.story import ORDER_ENDS, PAYMENT_ENDS, Story, moment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.simulation.evidence import Entry, Evidence
+    from tests.simulation.evidence import Evidence
 
 OUTCOMES = {"billing.command.accepted", "billing.command.rejected"}
+FAULT_CHARACTERS_MAX = 500
 PATIENCE = timedelta(minutes=90)
 """How long something may be due at rest: the longest time between two repeats of a call, and a bit."""
 PAYMENT_LIFE = timedelta(hours=26)
@@ -32,11 +33,11 @@ class Finding:
     checked: int = 0
     faults: list[str] = field(default_factory=list)
 
-    def require(self, holds: bool, fault: str) -> None:  # noqa: FBT001  reads like an assertion
-        """Count one thing looked at, and what is wrong with it."""
+    def require(self, holds: bool, fault: str, *parts: Any) -> None:  # noqa: FBT001  reads like an assertion
+        """Count one thing looked at, and what is wrong with it: `parts` go into it where it is told."""
         self.checked += 1
         if not holds:
-            self.faults.append(fault)
+            self.faults.append(fault.format(*parts)[:FAULT_CHARACTERS_MAX] if parts else fault)
 
 
 def verify(evidence: Evidence) -> list[Finding]:
@@ -78,10 +79,10 @@ def commands_have_one_outcome(evidence: Evidence, story: Story) -> Finding:
     """Whoever gave the command, and however often it was sent."""
     finding = Finding("every command has exactly one outcome")
     outcomes = Counter(entry.command_id for entry in evidence.events if entry.kind in OUTCOMES)
-    sent = {entry.command_id: entry for entry in evidence.commands}
-    for command_id, entry in sent.items():
+    sent = {entry.command_id: (entry.key, entry.kind) for entry in evidence.commands}
+    for command_id, (key, kind) in sent.items():
         count = outcomes[command_id]
-        finding.require(count == 1, f"{entry.key}: the command {entry.kind} {command_id} has {count} outcomes")
+        finding.require(count == 1, f"{key}: the command {kind} {command_id} has {count} outcomes")
     for command_id in outcomes.keys() - sent.keys():
         finding.require(False, f"an outcome of the command {command_id}, which nobody sent")  # noqa: FBT003
     for command_id in evidence.accepted:
@@ -269,13 +270,14 @@ def _unanswered(evidence: Evidence) -> list[str]:
         if "effect_id" in entry.body and "answer" in entry.body
     }
     relayed = {entry.headers["causation_id"].decode() for entry in evidence.commands}
-    newest: dict[str, Entry] = {}
+    newest: dict[str, tuple[str, str, int, str]] = {}
     for entry in evidence.effects:
-        newest[entry.body["effect_id"]] = entry
+        ce_id = entry.headers["ce_id"].decode()
+        newest[entry.body["effect_id"]] = (entry.key, entry.kind, entry.body["attempt"], ce_id)
     return [
-        f"{entry.key}: nobody answered {entry.kind} {effect_id} attempt {entry.body['attempt']}"
-        for effect_id, entry in newest.items()
-        if (effect_id, entry.body["attempt"]) not in answered and entry.headers["ce_id"].decode() not in relayed
+        f"{key}: nobody answered {kind} {effect_id} attempt {attempt}"
+        for effect_id, (key, kind, attempt, ce_id) in newest.items()
+        if (effect_id, attempt) not in answered and ce_id not in relayed
     ]
 
 
@@ -300,7 +302,7 @@ def state_is_the_fold(evidence: Evidence, story: Story) -> Finding:
     finding = Finding("the state of the engines is the fold of the log")
     for key in evidence.folded.keys() | evidence.believed.keys():
         folded, believed = evidence.folded.get(key), evidence.believed.get(key)
-        finding.require(folded == believed, f"{key}: {believed} is believed, the log gives {folded}"[:500])
+        finding.require(folded == believed, "{}: {} is believed, the log gives {}", key, believed, folded)
     return finding
 
 
@@ -311,7 +313,7 @@ def read_models_are_the_fold(evidence: Evidence, story: Story) -> Finding:
         shown, anew = evidence.tables.rows.get(model, {}), evidence.tables_anew.rows.get(model, {})
         for key in shown.keys() | anew.keys():
             there, told = shown.get(key), anew.get(key)
-            finding.require(there == told, f"{model} {key} is {there}, the log gives {told}"[:500])
+            finding.require(there == told, "{} {} is {}, the log gives {}", model, key, there, told)
     rows = evidence.tables.rows
     for order_id, order in story.orders.items():
         status = rows.get("orders", {}).get((order_id,), {}).get("status")
@@ -324,7 +326,8 @@ def read_models_are_the_fold(evidence: Evidence, story: Story) -> Finding:
         row = rows.get("payments", {}).get((payment_id,), {})
         finding.require(
             (row.get("refunded"), row.get("disputed")) == (payment.refunded, payment.disputed),
-            f"{payment_id}: {payment.refunded} went back, {payment.disputed} is in dispute, and shown is {row}",
+            "{}: {} went back, {} is in dispute, and shown is {}",
+            *(payment_id, payment.refunded, payment.disputed, row),
         )
     return finding
 

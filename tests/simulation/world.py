@@ -397,8 +397,8 @@ def _climate(random: Random) -> Climate:
         delay_s=random.choice((0.01, 0.1, 1.0)),
         long_delay=random.choice((0.0, 0.0, 0.02)),
         strikes={fault: random.choice(rates) for fault in faults},
-        crash=random.choice((0.0, 0.001, 0.005)),
-        freeze=random.choice((0.0, 0.002, 0.02)),
+        crash=random.choice((0.0, 0.0011, 0.0055)),
+        freeze=random.choice((0.0, 0.0022, 0.022)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 from processors.journal import RENEWALS_MAX
@@ -12,6 +13,8 @@ from tests.simulation.world import Settings, World
 DAY_S = 86_400.0
 DEEDS_A_YEAR = 4
 SHOWN_EVERY_S = 5.0
+SELDOM = (50_000, 20, 100)
+"""How often garbage is looked for. A log of years is none, and looking through it was an eighth of the time."""
 
 
 def settings_of(years: float, customers: int) -> Settings:
@@ -42,6 +45,7 @@ def settings_of(years: float, customers: int) -> Settings:
 def live_for_years(years: float, customers: int, seed: int) -> int:
     """Run it, tell how far it is, and what was found; 1 where something was."""
     begin = time.monotonic()
+    gc.set_threshold(*SELDOM)
     result = run(seed, settings_of(years, customers), watch=_tell_progress)
     seconds = time.monotonic() - begin
     print(  # noqa: T201

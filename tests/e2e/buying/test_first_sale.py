@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.e2e.customer import Customer
 from tests.e2e.running_up import billing, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.e2e.customer import Customer
     from tests.e2e.running_up import RunningUp
 
 CARD_WITH_3D_SECURE = "4000002760003184"
 DECLINED_CARD = "4000000000000002"
-
-
-@pytest.fixture
-def customer(up: RunningUp) -> Iterator[Customer]:
-    customer = Customer(up)
-    yield customer
-    customer.http.close()
 
 
 def test_film_is_bought_paid_and_may_be_watched(up: RunningUp, customer: Customer) -> None:

@@ -5,48 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from tests.e2e.customer import Customer
 from tests.e2e.running_up import RunningUp, billing, wait_until
-from tests.stack import scratch_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import httpx
 
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[RunningUp]:
-    """A product of its own: its clock is moved, and its provider has bad days."""
-    with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "1")
-        running.start()
-        try:
-            yield running
-        finally:
-            running.stop()
-
-
-@pytest.fixture
-def subscriber(up: RunningUp) -> Iterator[Customer]:
-    """Somebody who bought a month of the plan, with a card that may be charged again."""
-    customer = Customer(up)
-    order = customer.order("premium:monthly").json()
-    customer.at_the_page("pay", order)
-    customer.wait_for_status(order, "fulfilled")
-    wait_until(lambda: bool(customer.http.get("/v1/payment-methods").json()["items"]), what="a saved card")
-    yield customer
-    customer.http.close()
-
-
-@pytest.fixture
-def manager(up: RunningUp) -> Iterator[httpx.Client]:
-    """Somebody who looks after the system."""
-    token = billing("token", "--account", "boss", "--role", "manager", data_dir=up.data_dir).stdout.strip()
-    headers = {"authorization": f"Bearer {token}", "prefer": "wait=10"}
-    with httpx.Client(base_url=up.url, headers=headers, timeout=30) as client:
-        yield client
+    from tests.e2e.customer import Customer
 
 
 def _run(up: RunningUp, *arguments: str) -> None:
@@ -75,6 +41,7 @@ def _payments(customer: Customer) -> list[dict[str, Any]]:
     return items
 
 
+@pytest.mark.usefixtures("mended")
 def test_a_renewal_whose_charge_is_never_answered(up: RunningUp, subscriber: Customer, manager: httpx.Client) -> None:
     assert up.doctor()["ok"]
     assert _overdue(manager, subscriber.account) == []

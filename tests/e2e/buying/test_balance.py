@@ -5,32 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import pytest
-
-from tests.e2e.customer import Customer
 from tests.e2e.running_up import billing, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import httpx
 
+    from tests.e2e.customer import Customer
     from tests.e2e.running_up import RunningUp
-
-
-@pytest.fixture
-def manager(up: RunningUp) -> Iterator[httpx.Client]:
-    """Somebody who is sorry."""
-    token = billing("token", "--account", "boss", "--role", "manager", data_dir=up.data_dir).stdout.strip()
-    headers = {"authorization": f"Bearer {token}", "prefer": "wait=10"}
-    with httpx.Client(base_url=up.url, headers=headers, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture
-def customer(up: RunningUp) -> Iterator[Customer]:
-    found = Customer(up)
-    yield found
-    found.http.close()
 
 
 def usd(amount: int) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
-import pytest
 import yaml
 
 from infra.settings import load_settings
@@ -16,26 +15,10 @@ from projections.audit.books import Charge, read_books
 from tests.api.product import token
 from tests.e2e.customer import Customer
 from tests.e2e.running_up import RunningUp, billing, wait_until
-from tests.stack import scratch_dir
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 USES = 10
 BUYERS = 100
 WAIT_S = 60
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[RunningUp]:
-    """A product with four engine workers."""
-    with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "4")
-        running.start()
-        try:
-            yield running
-        finally:
-            running.stop()
 
 
 def manage(up: RunningUp, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

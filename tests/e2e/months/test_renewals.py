@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import Any
 
 from tests.e2e.customer import Customer
 from tests.e2e.running_up import RunningUp, billing, wait_until
-from tests.stack import scratch_dir
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[RunningUp]:
-    """A product of its own: its clock is moved."""
-    with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "1")
-        running.start()
-        try:
-            yield running
-        finally:
-            running.stop()
-
-
-@pytest.fixture
-def subscriber(up: RunningUp) -> Iterator[Customer]:
-    """Somebody who bought a month of the plan, with a card that may be charged again."""
-    customer = Customer(up)
-    order = customer.order("premium:monthly").json()
-    customer.at_the_page("pay", order)
-    customer.wait_for_status(order, "fulfilled")
-    wait_until(lambda: bool(_methods(customer)), what="a saved card")
-    yield customer
-    customer.http.close()
 
 
 def _methods(customer: Customer) -> list[dict[str, Any]]:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import httpx
 import pytest
 
-from tests.e2e.customer import Customer
+from tests.e2e.customer import Customer, client
 from tests.e2e.running_up import RunningUp, billing, wait_until
-from tests.stack import scratch_dir
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CATALOG = """
 products:
@@ -33,17 +28,9 @@ DEARER = (
 )
 
 
-@pytest.fixture(scope="module")
-def up() -> Iterator[RunningUp]:
-    """A product of its own: its clock is moved."""
-    with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "1")
-        running.start()
-        try:
-            _bring_in(running, CATALOG)
-            yield running
-        finally:
-            running.stop()
+@pytest.fixture(autouse=True, scope="module")
+def _plans(up: RunningUp) -> None:
+    _bring_in(up, CATALOG)
 
 
 def _bring_in(up: RunningUp, catalog: str) -> None:
@@ -67,7 +54,7 @@ class Subscriber(Customer):
     def look_again(self, up: RunningUp) -> None:
         """Go on with a product that was started anew, at another address."""
         self.http.close()
-        self.http = httpx.Client(base_url=up.url, headers=self.http.headers, timeout=20)
+        self.http = client(up, self.account)
 
     def items(self, path: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.http.get(path).json()["items"]
@@ -215,6 +202,7 @@ def _migrate(up: RunningUp, ahead: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("mended")
 def test_a_charge_without_an_answer_is_not_made_after_the_access_has_ended(up: RunningUp) -> None:
     customer = Subscriber(up, "premium:monthly")
     faulty = ("--path", "/v1/payment_intents", "--status", "503")

@@ -7,46 +7,14 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import pytest
-
 from tests.e2e.customer import Customer
 from tests.e2e.running_up import RunningUp, billing, wait_until
-from tests.stack import scratch_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import httpx
 
 REFUND_BOUNCES_CARD = "4000000000005126"
 DISPUTED_AT_ONCE_CARD = "4000000000000259"
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[RunningUp]:
-    """A product of its own: its clock is moved."""
-    with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "1")
-        running.start()
-        try:
-            yield running
-        finally:
-            running.stop()
-
-
-@pytest.fixture
-def manager(up: RunningUp) -> Iterator[httpx.Client]:
-    """Somebody who looks after disputes."""
-    token = billing("token", "--account", "boss", "--role", "manager", data_dir=up.data_dir).stdout.strip()
-    headers = {"authorization": f"Bearer {token}", "prefer": "wait=10"}
-    with httpx.Client(base_url=up.url, headers=headers, timeout=20) as client:
-        yield client
-
-
-@pytest.fixture
-def customer(up: RunningUp) -> Iterator[Customer]:
-    found = Customer(up)
-    yield found
-    found.http.close()
 
 
 def _bought(customer: Customer, price: str, *options: str) -> dict[str, Any]:
