@@ -83,6 +83,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "refund_amount_invalid": 422,
     "order_cancelled": 409,
     "order_not_cancellable": 409,
+    "order_is_renewal": 409,
     "price_changed": 409,
     "price_immutable": 409,
     "amount_out_of_range": 422,

@@ -43,7 +43,7 @@ class CurrencyMismatch(DomainError):
     left: str
     right: str
     code: ClassVar[str] = "currency_mismatch"
-    sentence: ClassVar[str] = "{left} and {right} cannot be in one order; place an order for each currency."
+    sentence: ClassVar[str] = "{left} and {right} do not mix: an order, like a subscription, is of one currency."
 
 
 @dataclass(eq=False, kw_only=True)
@@ -229,6 +229,16 @@ class OrderNotCancellable(DomainError):
     status: str
     code: ClassVar[str] = "order_not_cancellable"
     sentence: ClassVar[str] = "The order {order_id!r} is {status} and can no longer be cancelled."
+
+
+@dataclass(eq=False, kw_only=True)
+class OrderIsRenewal(DomainError):
+    order_id: str
+    subscription_id: str
+    code: ClassVar[str] = "order_is_renewal"
+    sentence: ClassVar[str] = (
+        "The order {order_id!r} renews the subscription {subscription_id!r}; cancel the subscription instead."
+    )
 
 
 @dataclass(eq=False, kw_only=True)

@@ -19,6 +19,7 @@ from domain.ids import OrderId, PaymentId, PriceId, ProductId, RefundId, Resourc
 from domain.money import Money
 from domain.orders.state import Order, OrderLine
 from domain.payments.state import Payment, PaymentStatus, Succeeded
+from domain.policies.settings import RefundAccess
 from domain.refunds import rules
 from domain.refunds.state import Refund, RefundedBy, RefundStatus
 from domain.subscriptions.state import PaidPeriod, Subscription, SubscriptionStatus
@@ -179,5 +180,6 @@ def _refund(row: Any) -> Refund:
         reference=row.reference,
         call=None,
         rule=row.rule,
+        access=RefundAccess(row.access),
         reversed_at=utc_or_none(row.reversed_at),
     )

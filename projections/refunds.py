@@ -54,6 +54,7 @@ refunds = Table(
     Column("reference", Text),
     Column("failure_reason", Text),
     Column("ends_access", Boolean, nullable=False),
+    Column("access", Text, nullable=False),
     Column("requested_at", Moment, nullable=False),
     Column("reversed_at", Moment),
     Column("updated_at", Moment, nullable=False),
@@ -139,6 +140,7 @@ def _requested(account: str, requested: RefundRequested) -> dict[str, Any]:
         "reference": None,
         "failure_reason": None,
         "ends_access": requested.ends_access,
+        "access": requested.access,
         "requested_at": requested.requested_at,
         "reversed_at": None,
     }

@@ -73,7 +73,7 @@ def decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountE
     events = _decide(account, command)
     if isinstance(command.data, ResumeOverdue):
         return events  # each of what it fires was decided here by itself
-    return balance.give_back_of_ended(account, events)
+    return balance.let_go(account, events)
 
 
 def _decide(account: Account, command: Command[AccountCommand]) -> tuple[AccountEvent, ...]:  # one return a command

@@ -11,6 +11,7 @@ from domain.errors import BalanceTooLarge, CreditExceedsBalance
 from domain.money import AMOUNT_MAX, Money, checked
 from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
 from domain.records import replace
+from domain.subscriptions.events import RenewalFailed
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from domain.balance.commands import GrantCredit, TakeBackCredit
     from domain.orders.state import Order
 
-_ENDS = (OrderCancelled, OrderExpired, OrderFailed)
+_LETS_GO = (OrderCancelled, OrderExpired, OrderFailed, RenewalFailed)
 
 
 def grant(account: Account, asked: GrantCredit) -> tuple[CreditGranted, ...]:
@@ -59,8 +60,9 @@ def use(account: Account, order: Order) -> tuple[Order, tuple[BalanceUsed, ...]]
 def meet(account: Account, order: Order, paid: int) -> tuple[Order, tuple[BalanceUsed | BalanceReturned, ...]] | None:
     """Let an order hold exactly what the money that came leaves to be paid; None where the balance has too little.
 
-    The order of a payment that comes late gave back what it had held; an earlier attempt to charge for a renewal may
-    have asked for more than a later one, for which there was more on the balance.
+    The order of a payment that comes late gave back what it had held, and so did a renewal's when it was declined; an
+    earlier attempt to charge for a renewal may have asked for more than a later one, for which there was more on the
+    balance.
     """
     lacking = order.due.amount - paid
     if lacking == 0:
@@ -74,19 +76,32 @@ def meet(account: Account, order: Order, paid: int) -> tuple[Order, tuple[Balanc
     return met, (BalanceUsed(order_id=order.id, amount=amount),)
 
 
-def give_back_of_ended(account: Account, events: tuple[AccountEvent, ...]) -> tuple[AccountEvent, ...]:
-    """Return the events with what orders that end unpaid give back: here, once, in whatever way they end."""
-    if not any(isinstance(event, _ENDS) for event in events):
+def let_go(account: Account, events: tuple[AccountEvent, ...]) -> tuple[AccountEvent, ...]:
+    """Return the events with what orders hold no more: here, once, in whatever way it comes about.
+
+    An order holds a part of the balance while it can be paid: not when it ended unpaid, and not while a renewal that
+    was declined waits for its next attempt, which takes what is there then.
+    """
+    if not any(isinstance(event, _LETS_GO) for event in events):
         return events
     found: list[AccountEvent] = []
     for event in events:
         found.append(event)
         account = evolve(account, event)
-        if not isinstance(event, _ENDS):
-            continue
-        order = account.orders[event.order_id]
-        if order.balance_used:
+        order = _let_go_by(account, event)
+        if order is not None and order.balance_used:
             amount = Money(amount=order.balance_used, currency=order.total.currency)
             found.append(BalanceReturned(order_id=order.id, amount=amount))
             account = evolve(account, found[-1])
     return tuple(found)
+
+
+def _let_go_by(account: Account, event: AccountEvent) -> Order | None:
+    match event:
+        case OrderCancelled() | OrderExpired() | OrderFailed():
+            return account.orders[event.order_id]
+        case RenewalFailed():
+            order_id = account.subscriptions[event.subscription_id].renewal_order_id
+            return None if order_id is None else account.orders[order_id]
+        case _:
+            return None

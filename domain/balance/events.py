@@ -35,7 +35,7 @@ class BalanceUsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceReturned:
-    """The order does not need what it held: it ended unpaid, or more money came for it than it still needed."""
+    """The order holds it no more: it ended unpaid, its renewal was declined, or more money came than it needed."""
 
     order_id: OrderId
     amount: Money

@@ -79,7 +79,7 @@ def catch_up(account: Account, payment_id: PaymentId, command: Command[object]) 
                     told_at=dispute.told_at,
                     access=command.policies.dispute_access,
                     disputed=_money(payment, payment.disputed),
-                    taken=taken_by(account, payment.order_id, gone, command.at),
+                    taken=taken_by(account, gone, command.at),
                 )
             )
         account = reduce(evolve, (*gone, *forgotten), account)
@@ -132,7 +132,7 @@ def _open(
         told_at=said.told_at,
         access=command.policies.dispute_access,
         disputed=_money(payment, disputed),
-        taken=taken_by(account, payment.order_id, gone, command.at),
+        taken=taken_by(account, gone, command.at),
     )
     if not ends_at_once:
         return (opened, *gone)
@@ -160,7 +160,7 @@ def _update(
         told_at=said.told_at,
         access=command.policies.dispute_access,
         disputed=_money(payment, disputed),
-        taken=(*known.taken, *taken_by(account, payment.order_id, gone, command.at)),
+        taken=(*known.taken, *taken_by(account, gone, command.at)),
     )
     return (updated, *gone)
 
@@ -180,7 +180,7 @@ def _end(
             told_at=said.told_at,
             access=command.policies.dispute_access,
             disputed=_money(payment, disputed),
-            taken=(*known.taken, *taken_by(account, payment.order_id, gone, command.at)),
+            taken=(*known.taken, *taken_by(account, gone, command.at)),
         )
         return (lost, *gone, *_forget_method(account, payment, command))
     kind = DisputeWon if said.status is DisputeStatus.WON else DisputeClosed
@@ -200,6 +200,7 @@ def _access_that_goes(
 ) -> tuple[AccountEvent, ...]:
     """Return what the payment bought and loses now: all or nothing, since a bank disputes the payment, not its lines.
 
+    What it bought as credit of another order is the part of the time there that its money paid for.
     Money that only partly left, by disputes and refunds together, takes nothing back.
     """
     when = command.policies.dispute_access
@@ -208,7 +209,9 @@ def _access_that_goes(
     is_paid = isinstance(payment.phase, Succeeded) and parts.bought_something(account, payment)
     if not (is_time and is_whole and is_paid):
         return ()
-    return giving.take_back(account, payment, command, is_whole=True)
+    gone = giving.take_back(account, payment, command, is_whole=True)
+    credit = parts.carried_over(account, payment)
+    return (*gone, *giving.take_credit(reduce(evolve, gone, account), payment, credit, command))
 
 
 def _forget_method(account: Account, payment: Payment, command: Command[object]) -> tuple[AccountEvent, ...]:

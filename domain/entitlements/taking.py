@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.account.evolve import evolve
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
 from domain.payments.closing import close_renewal
@@ -25,36 +26,40 @@ if TYPE_CHECKING:
     from domain.subscriptions.state import PaidPeriod, Subscription
 
 
-def taken_by(
-    account: Account, order_id: OrderId, events: tuple[AccountEvent, ...], now: datetime
-) -> tuple[TakenAccess, ...]:
-    """Return what these events take back of an order. `account` is the state before them."""
+def taken_by(account: Account, events: tuple[AccountEvent, ...], now: datetime) -> tuple[TakenAccess, ...]:
+    """Return what these events take back. `account` is the state before them."""
     found: list[TakenAccess] = []
     for event in events:
         if isinstance(event, SubscriptionShortened | SubscriptionEnded):
             stays = event.paid if isinstance(event, SubscriptionShortened) else ()
-            found += _period_of(account.subscriptions[event.subscription_id], order_id, stays, now)
+            found += _periods_of(account.subscriptions[event.subscription_id], stays, now)
         elif isinstance(event, EntitlementEnded):
             held = account.entitlements[event.resource]
             if held.subscription_id is None:
                 found.append(TakenAccess(resource=event.resource, taken_at=now, until=held.until))
+        account = evolve(account, event)
     return tuple(found)
 
 
-def _period_of(
-    subscription: Subscription, order_id: OrderId, stays: tuple[PaidPeriod, ...], now: datetime
-) -> list[TakenAccess]:
+def _periods_of(subscription: Subscription, stays: tuple[PaidPeriod, ...], now: datetime) -> list[TakenAccess]:
+    """Return what is left of the paid periods that do not stay, or of the part of one that does not."""
     at = subscription.clock(now)
+    kept = {period.order_id: period for period in stays}
     return [
         TakenAccess(
             resource=subscription.resource,
             taken_at=at,
             subscription_id=subscription.id,
-            period=_part_taken(period, next((kept for kept in stays if kept.order_id == order_id), None)),
+            period=_part_taken(period, kept.get(period.order_id)),
         )
         for period in subscription.paid
-        if period.order_id == order_id and period.end > at
+        if period.end > at and not _stays_whole(period, kept.get(period.order_id))
     ]
+
+
+def _stays_whole(period: PaidPeriod, kept: PaidPeriod | None) -> bool:
+    """Tell whether a period stays with all of its money; it may have moved."""
+    return kept is not None and kept.sources == period.sources
 
 
 def _part_taken(period: PaidPeriod, stays: PaidPeriod | None) -> PaidPeriod:

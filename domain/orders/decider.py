@@ -8,7 +8,9 @@ from domain.balance import decider as balance
 from domain.catalog.state import ProductKind
 from domain.errors import (
     AlreadyEntitled,
+    CurrencyMismatch,
     OrderIsCancelled,
+    OrderIsRenewal,
     OrderNotCancellable,
     OrderOpen,
     OrderUnknown,
@@ -88,7 +90,9 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
 def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Give up an open order: the provider is asked to close the payment first, so that it cannot be paid afterwards.
 
-    Asked again before that is done, it changes nothing. Raises OrderUnknown, OrderIsCancelled, OrderNotCancellable.
+    Asked again before that is done, it changes nothing. The order of a renewal is the subscription's, which would try
+    to collect it again: it is given up with the subscription. Raises OrderUnknown, OrderIsCancelled,
+    OrderNotCancellable, OrderIsRenewal.
     """
     order = account.orders.get(cancel_order.order_id)
     if order is None:
@@ -97,6 +101,8 @@ def cancel(account: Account, cancel_order: CancelOrder, command: Command[object]
         raise OrderIsCancelled(order_id=order.id)
     if order.status not in OPEN_STATUSES:
         raise OrderNotCancellable(order_id=order.id, status=order.status)
+    if order.purpose is OrderPurpose.RENEWAL:
+        raise OrderIsRenewal(order_id=order.id, subscription_id=str(order.lines[0].subscription_id))
     payment = account.payments.get(order.payment_id)
     if payment is None:
         return (OrderCancelled(order_id=order.id), *promo_uses.release(account, order.id, command))
@@ -186,13 +192,16 @@ def _is_same(earlier: Order, order: PlaceOrder, quoted: Quote) -> bool:
 def _joined(account: Account, line: OrderLine) -> OrderLine:
     """Return the line with the running subscription that it adds periods to, where there is one.
 
-    Raises PlanChangeNeeded when another plan already gives the role, SubscriptionIsPaused when it rests.
+    Raises PlanChangeNeeded when another plan already gives the role, CurrencyMismatch when its periods are paid in
+    another currency (what is left of them is reckoned in one), SubscriptionIsPaused when it rests.
     """
     subscription = holder_of(account, line.resource)
     if subscription is None:
         return line
     if subscription.product_id != line.product_id:
         raise PlanChangeNeeded(subscription_id=subscription.id)
+    if subscription.price.currency != line.unit_price.currency:
+        raise CurrencyMismatch(left=subscription.price.currency, right=line.unit_price.currency)
     if subscription.paused_at is not None:
         raise SubscriptionIsPaused(subscription_id=subscription.id)
     return replace(line, subscription_id=subscription.id)

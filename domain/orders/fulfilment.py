@@ -98,7 +98,9 @@ def _buys_nothing(account: Account, line: OrderLine) -> bool:
     if held is not None and held.until is None:
         return True
     running = _running(account, line)
-    return running is not None and running.product_id != line.product_id
+    if running is None:
+        return False
+    return running.product_id != line.product_id or running.price.currency != line.unit_price.currency
 
 
 def _running(account: Account, line: OrderLine) -> Subscription | None:

@@ -29,7 +29,7 @@ def collect(account: Account, order: Order, command: Command[object]) -> tuple[A
     if order.due.amount == 0 and order.balance_used:
         return cover(account, order, command)
     if order.due.amount == 0:
-        reason = "the discount covers the whole price" if order.credit is None else "the credit covers the price"
+        reason = "the credit covers the price" if order.total.amount else "the discount covers the whole price"
         return waive(account, order, command, reason)
     is_change = order.purpose is OrderPurpose.PLAN_CHANGE
     method = account.methods[0] if is_change and account.methods else None

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PAID_TWICE = "the order was paid twice"
 PAID_AFTER_CANCEL = "paid after the order was cancelled"
 PAID_AFTER_END = "paid after the order had ended"
+BALANCE_SPENT = "the customer's balance was to pay the rest and was spent"
 
 
 def receive(
@@ -89,7 +90,7 @@ def _use(account: Account, payment: Payment, reference: str, command: Command[ob
         return give_back(payment.amount.amount, PAID_AFTER_END)
     met = balance.meet(account, order, payment.amount.amount)
     if met is None:
-        return give_back(payment.amount.amount, PAID_AFTER_END)
+        return give_back(payment.amount.amount, BALANCE_SPENT)
     order, moved = met
     useless = undeliverable(account, order)
     if len(useless) == len(order.lines):

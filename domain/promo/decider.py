@@ -133,9 +133,15 @@ def _refusal(state: PromoState, asked: ReservePromoCode, command: Command[PromoC
 
 
 def _define(state: PromoState, promo: PromoCode) -> tuple[PromoEvent, ...]:
+    """Make the code be as given. One that was without a limit gets none: its uses were not counted, so that more than
+    the limit could come to use it, and orders that have not heard of the limit yet would not ask for a use.
+    """
     _require_valid(promo)
-    is_so = isinstance(state, PromoCodeUses) and state.promo == promo
-    return () if is_so else (PromoCodeDefined(promo=promo),)
+    if isinstance(state, NoPromoCode):
+        return (PromoCodeDefined(promo=promo),)
+    if state.promo.uses_max is None and promo.uses_max is not None:
+        raise PromoCodeInvalid(promo_code=promo.code, reason="it had no limit, and what was used of it is not counted")
+    return () if state.promo == promo else (PromoCodeDefined(promo=promo),)
 
 
 def _require_valid(promo: PromoCode) -> None:

@@ -21,7 +21,7 @@ from domain.refunds.events import (
     RefundReversed,
     RefundSubmitted,
 )
-from domain.refunds.state import Refund, RefundedBy, RefundStatus
+from domain.refunds.state import CREDIT, Refund, RefundedBy, RefundStatus
 from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def request(account: Account, asked: RequestRefund, command: Command[object]) ->
     if asked.amount is not None:
         return events
     after = reduce(evolve, events, account)
-    credit = giving.give_back(
-        after, allowed.credit, command, reason=reason, rule=rules.CREDIT, requested_by=requested_by
-    )
+    credit = giving.give_back(after, allowed.credit, command, reason=reason, rule=CREDIT, requested_by=requested_by)
     return (*events, *credit)
 
 

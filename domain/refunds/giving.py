@@ -16,7 +16,7 @@ from domain.payments.state import CloseReason
 from domain.policies.settings import RefundAccess
 from domain.refunds import parts, rules
 from domain.refunds.events import RefundSucceeded
-from domain.refunds.state import RefundedBy
+from domain.refunds.state import CREDIT, RefundedBy
 from domain.subscriptions import renewal
 from domain.subscriptions.events import SubscriptionEnded
 
@@ -78,7 +78,7 @@ def succeed(account: Account, refund: Refund, command: Command[object], referenc
         order_id=refund.order_id,
         amount=refund.amount,
         reference=reference,
-        taken=taken_by(account, refund.order_id, gone, command.at),
+        taken=taken_by(account, gone, command.at),
     )
     if refund.provider != BALANCE:
         return (succeeded, *gone)
@@ -91,21 +91,44 @@ def succeed(account: Account, refund: Refund, command: Command[object], referenc
 def _take_back(account: Account, refund: Refund, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Take back what the refunded money had bought, by the policy that the refund was asked for under.
 
-    Of an order that was paid twice, the money that bought nothing takes nothing with it. What was credit of another
-    order goes back with what it bought there, so that it takes no time of its own order.
+    Of an order that was paid twice, the money that bought nothing takes nothing with it. What is credit of another
+    order goes back with what it bought there, and takes no time of its own order; a manager may give it back by
+    itself, and then it takes its part of the time there.
     """
     payment, amount = account.payments[refund.payment_id], refund.amount.amount
     if refund.access is RefundAccess.KEEPS or not parts.bought_something(account, payment):
         return ()
-    is_whole = parts.is_whole(account, payment, amount)
+    gone = _take_back_own(account, refund, payment, command)
+    if refund.is_for_nothing:
+        return gone
+    credit = parts.credit_gone(account, payment, amount)
+    return (*gone, *take_credit(reduce(evolve, gone, account), payment, credit, command))
+
+
+def _take_back_own(
+    account: Account, refund: Refund, payment: Payment, command: Command[object]
+) -> tuple[AccountEvent, ...]:
+    """Take back what the payment's own order had bought."""
+    amount = refund.amount.amount
+    is_whole = parts.is_whole(account, payment, amount, is_credit=refund.rule == CREDIT)
     if is_whole or refund.ends_access:
         ends_all = refund.access is RefundAccess.ENDS and refund.ends_access and refund.rule != rules.UNUSED
         return take_back(account, payment, command, is_whole=is_whole or ends_all)
-    if refund.requested_by is RefundedBy.POLICY or refund.rule == rules.CREDIT:
+    if refund.is_for_nothing:
         return ()
     events: list[AccountEvent] = []
     for subscription, period, paid_back in parts.shares(account, payment, amount, command.at):
         events += _without(account, subscription, period.order_id, command, paid_back)
+    return tuple(events)
+
+
+def take_credit(account: Account, payment: Payment, amount: int, command: Command[object]) -> tuple[AccountEvent, ...]:
+    """Take the time that so much of a payment's money bought as credit of other orders, from the end of each."""
+    events: list[AccountEvent] = []
+    for subscription_id, order_id, source in parts.credit_shares(account, payment, amount, command.at):
+        gone = _without(account, account.subscriptions[subscription_id], order_id, command, (source,))
+        account = reduce(evolve, gone, account)
+        events += gone
     return tuple(events)
 
 

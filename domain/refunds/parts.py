@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.balance.state import payment_id_of
 from domain.payments.state import Succeeded
 from domain.policies.settings import RefundAccess
-from domain.refunds.state import UNDER_WAY, RefundedBy, RefundStatus
+from domain.refunds.state import OWED_WITHOUT_ACCESS, UNDER_WAY, RefundedBy, RefundStatus
 from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.account.state import Account
-    from domain.ids import OrderId, PaymentId
+    from domain.ids import OrderId, PaymentId, SubscriptionId
     from domain.payments.state import Payment
-    from domain.policies.settings import Policies
     from domain.refunds.state import Refund
     from domain.subscriptions.state import PaidPeriod, Subscription
 
@@ -36,10 +35,14 @@ def lost(account: Account, payment: Payment) -> int:
     )
 
 
-def is_whole(account: Account, payment: Payment, amount: int) -> bool:
-    """Tell whether nothing of all that an order was paid with would stay for it, with so much more of a payment."""
+def is_whole(account: Account, payment: Payment, amount: int, *, is_credit: bool) -> bool:
+    """Tell whether nothing of all that an order was paid with would stay for it, with so much more of a payment.
+
+    Credit that goes back is no money that had stayed for the order that it came from.
+    """
     others = paid_beside(account, payment)
-    return _stays(account, payment) <= amount and all(_stays(account, other) <= 0 for other in others)
+    credit = min(amount, carried_over(account, payment)) if is_credit else 0
+    return _stays(account, payment) <= amount - credit and all(_stays(account, other) <= 0 for other in others)
 
 
 def _stays(account: Account, payment: Payment) -> int:
@@ -78,6 +81,34 @@ def carried_over(account: Account, payment: Payment) -> int:
     )
 
 
+def credit_gone(account: Account, payment: Payment, amount: int) -> int:
+    """Return the minor units of a payment's credit in other orders that go with a refund which is under way.
+
+    What else is on its way back is money of the payment's own order.
+    """
+    others = payment.refunding - amount
+    return min(max(0, amount + others - _stays(account, payment)), carried_over(account, payment))
+
+
+def credit_shares(
+    account: Account, payment: Payment, amount: int, now: datetime
+) -> list[tuple[SubscriptionId, OrderId, Source]]:
+    """Split an amount of a payment's credit among the times that it bought in other orders, at most what is unused."""
+    times = [
+        (subscription, period, source)
+        for subscription in account.subscriptions.values()
+        for period in subscription.paid
+        for source in period.sources
+        if source.payment_id == payment.id and period.order_id != payment.order_id
+    ]
+    unused = [prorated(source.amount, each.start, each.end, held.clock(now)) for held, each, source in times]
+    return [
+        (held.id, each.order_id, Source(payment_id=payment.id, amount=share))
+        for (held, each, _), share in zip(times, _in_proportion(amount, unused), strict=True)
+        if share > 0
+    ]
+
+
 def is_being_paid_back(account: Account, order_id: OrderId) -> bool:
     """Tell whether money of what an order gave is on its way back."""
     return any(refund.status in UNDER_WAY for refund in _asked(account, order_id))
@@ -96,7 +127,9 @@ def _asked(account: Account, order_id: OrderId) -> list[Refund]:
     return [
         refund
         for refund in account.refunds.values()
-        if refund.order_id == order_id and refund.requested_by is not RefundedBy.POLICY
+        if refund.order_id == order_id
+        and refund.requested_by is not RefundedBy.POLICY
+        and refund.rule != OWED_WITHOUT_ACCESS
     ]
 
 
@@ -112,24 +145,22 @@ def prorated(amount: int, start: datetime, end: datetime, now: datetime) -> int:
     return amount * rest // whole
 
 
-def unused_sources(
-    account: Account, subscription: Subscription, now: datetime, policies: Policies
-) -> tuple[Source, ...]:
+def unused_sources(account: Account, subscription: Subscription, now: datetime) -> tuple[Source, ...]:
     """Return the money for the time that is left of a subscription, by payment, the oldest first.
 
     Nothing of what is on its way back already, and never more than is left of a payment.
     """
     found = _unused([(subscription, period) for period in subscription.paid], now)
     sources = (
-        Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found, policies))
+        Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found))
         for payment_id in found
     )
     return tuple(source for source in sources if source.amount > 0)
 
 
-def unused_part(account: Account, payment: Payment, now: datetime, policies: Policies) -> int:
+def unused_part(account: Account, payment: Payment, now: datetime) -> int:
     """Return the minor units for the time that is left of what the payment's own order bought."""
-    return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now), policies)
+    return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now))
 
 
 def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[PaymentId, int]:
@@ -142,31 +173,32 @@ def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict
     return found
 
 
-def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int], policies: Policies) -> int:
+def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int]) -> int:
     """Return what can still be given back of the unused money of a payment.
 
     What goes back of the one beside it, beyond its own unused part, counts against this one: both bought the same time.
     """
     beyond = sum(
-        max(0, _still_counted(account, other, policies) - unused.get(other.id, 0))
-        for other in paid_beside(account, payment)
+        max(0, _still_counted(account, other) - unused.get(other.id, 0)) for other in paid_beside(account, payment)
     )
-    amount = unused.get(payment.id, 0) - _still_counted(account, payment, policies) - beyond
+    amount = unused.get(payment.id, 0) - _still_counted(account, payment) - beyond
     return max(0, min(amount, left(payment)))
 
 
-def _still_counted(account: Account, payment: Payment, policies: Policies) -> int:
+def _still_counted(account: Account, payment: Payment) -> int:
     """Return the minor units that went back or are to, and that the paid periods count all the same.
 
-    They are taken out of the periods when they have gone; never where access stays whatever goes back.
+    They are taken out of the periods when they have gone; never where the policy that they were asked for under lets
+    access stay whatever goes back.
     """
-    counted = UNDER_WAY
-    if policies.refund_access is RefundAccess.KEEPS:
-        counted = frozenset(RefundStatus) - {RefundStatus.FAILED}
     return sum(
         refund.amount.amount
         for refund in _asked(account, payment.order_id)
-        if refund.payment_id == payment.id and refund.status in counted
+        if refund.payment_id == payment.id
+        and (
+            refund.status in UNDER_WAY
+            or (refund.status is RefundStatus.SUCCEEDED and refund.access is RefundAccess.KEEPS)
+        )
     )
 
 
@@ -221,10 +253,10 @@ def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
     return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)
 
 
-def unused_beside(account: Account, payment: Payment, now: datetime, policies: Policies) -> tuple[Source, ...]:
+def unused_beside(account: Account, payment: Payment, now: datetime) -> tuple[Source, ...]:
     """Return what is unused of what paid for the payment's order besides it."""
     amounts = (
-        (other, min(unused_part(account, other, now, policies), left(other) - carried_over(account, other)))
+        (other, min(unused_part(account, other, now), left(other) - carried_over(account, other)))
         for other in paid_beside(account, payment)
     )
     return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)

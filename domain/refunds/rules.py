@@ -22,7 +22,8 @@ from domain.policies.terms import under
 from domain.records import dataclass, replace
 from domain.refunds import parts
 from domain.refunds.events import RefundRequested
-from domain.refunds.state import RefundStatus
+from domain.refunds.missed import missed
+from domain.refunds.state import OWED_WITHOUT_ACCESS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 WINDOW = "within the refund window"
 UNUSED = "the unused part of the period"
 MANAGER = "a manager decides"
-CREDIT = "credit goes back with what it bought"
 NOT_USED = "money that bought nothing goes back"
 OWED = "an earlier refund did not reach the customer"
 
@@ -56,23 +56,20 @@ class Allowance:
 
 
 def owed(account: Account, payment: Payment) -> Allowance:
-    """Return what the customer was to get back by some rule and never got, since the refund was reversed.
+    """Return what the customer was to get back by some rule and never got; that which took no access first.
 
     It may be asked for again at any time, until it is on its way or there.
     """
-    of_payment = [refund for refund in account.refunds.values() if refund.payment_id == payment.id]
-    missed = [refund for refund in of_payment if refund.reversed_at is not None and refund.rule != OWED]
-    since = min((refund.reversed_at for refund in missed if refund.reversed_at is not None), default=None)
-    made_up = sum(
-        refund.amount.amount
-        for refund in of_payment
-        if since is not None and refund.requested_at >= since and refund.status is not RefundStatus.FAILED
-    )
-    amount = sum(refund.amount.amount for refund in missed) - made_up
+    refunds = [refund for refund in account.refunds.values() if refund.payment_id == payment.id]
+    amounts = missed(refunds, in_full=frozenset({MANAGER, WINDOW}))
+    if amounts.for_nothing:
+        amount = min(parts.left(payment), amounts.for_nothing)
+        return Allowance(amount=amount, rule=OWED_WITHOUT_ACCESS, ends_access=False)
+    bounced = [refund for refund in refunds if refund.reversed_at is not None and not refund.is_for_nothing]
     return Allowance(
-        amount=max(0, min(parts.left(payment), amount)),
+        amount=min(parts.left(payment), amounts.for_access),
         rule=OWED,
-        ends_access=any(refund.ends_access for refund in missed),
+        ends_access=any(refund.ends_access for refund in bounced),
     )
 
 
@@ -96,13 +93,13 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
         beside, credit = parts.beside(account, payment), parts.credit_in(account, payment, None)
         return Allowance(amount=free, rule=WINDOW, ends_access=True, beside=beside, credit=credit)
-    unused = min(free, parts.unused_part(account, payment, now, policies)) if policies.refund_unused else 0
-    missed = owed(account, payment)
-    if missed.amount > unused:
-        return missed
+    unused = min(free, parts.unused_part(account, payment, now)) if policies.refund_unused else 0
+    missing = owed(account, payment)
+    if missing.amount > (0 if missing.rule == OWED_WITHOUT_ACCESS else unused):
+        return missing
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
-    beside = parts.unused_beside(account, payment, now, policies)
+    beside = parts.unused_beside(account, payment, now)
     credit = parts.credit_in(account, payment, now)
     return Allowance(amount=unused, rule=UNUSED, ends_access=True, beside=beside, credit=credit)
 
@@ -165,7 +162,7 @@ def ends_access(allowed: Allowance, policies: Policies, *, is_all: bool) -> bool
         case RefundAccess.FOLLOWS:
             return allowed.ends_access and is_all
         case RefundAccess.ENDS:
-            return True
+            return allowed.rule != OWED_WITHOUT_ACCESS
         case RefundAccess.KEEPS:
             return False
         case _:
@@ -182,7 +179,7 @@ def require_divisible(
     if command.policies.refund_access is not RefundAccess.FOLLOWS or allowed.rule != WINDOW:
         return
     has_film = any(line.kind is ProductKind.FILM for line in account.orders[payment.order_id].lines)
-    if has_film and amount > parts.unused_part(account, payment, command.at, command.policies):
+    if has_film and amount > parts.unused_part(account, payment, command.at):
         whole = allowed.amount + sum(source.amount for source in allowed.beside)
         raise RefundPartialUnavailable(payment_id=payment.id, amount=amount, allowed_amount=whole)
 

@@ -26,6 +26,10 @@ UNDER_WAY = frozenset({RefundStatus.REQUESTED, RefundStatus.SUBMITTED})
 """A refund in one of these may still succeed or fail."""
 
 
+CREDIT = "credit goes back with what it bought"
+OWED_WITHOUT_ACCESS = "an earlier refund that took no access did not reach the customer"
+
+
 class RefundedBy(StrEnum):
     """Who asked for the money back."""
 
@@ -64,3 +68,8 @@ class Refund:
     """When it failed after it had succeeded."""
     taken: tuple[TakenAccess, ...] = ()
     """The access that went with it and was not given again."""
+
+    @property
+    def is_for_nothing(self) -> bool:
+        """Tell whether it pays back for nothing that its own order still gives: no access goes with it."""
+        return self.requested_by is RefundedBy.POLICY or self.rule in {CREDIT, OWED_WITHOUT_ACCESS}

@@ -33,8 +33,8 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
     """Charge the saved method for the next period: a new order at the first charge, a further payment at each other.
 
     What the order costs is agreed at the first charge and stays for the others. Each payment has an effect id of its
-    own: it may be declined or paid by itself. The balance pays first, and whatever came onto it since the last charge;
-    where it pays for all, no means of payment is needed.
+    own: it may be declined or paid by itself. What is on the balance at each attempt pays first, and is let go when
+    the attempt is declined; where it pays for all, no means of payment is needed.
     """
     number = subscription.attempts + 1
     if holder_of(account, subscription.next_plan.resource, besides=subscription.id) is not None:

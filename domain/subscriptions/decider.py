@@ -244,7 +244,7 @@ def _refund_of_rest(
         return ()
     return giving.give_back(
         reduce(evolve, ended, account),
-        parts.unused_sources(account, subscription, command.at, command.policies),
+        parts.unused_sources(account, subscription, command.at),
         command,
         reason="cancelled at once",
         rule=refunds.UNUSED,

@@ -176,6 +176,8 @@ class PlanChanged:
     subscription_id: SubscriptionId
     order_id: OrderId
     plan: Plan
+    planned: PlannedChange | None = None
+    """What is still to come: a price that was announced after this change had been agreed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

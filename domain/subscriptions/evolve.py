@@ -104,7 +104,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 price=plan.price,
                 period=plan.period,
                 resource=plan.resource,
-                planned=None,
+                planned=event.planned,
             )
         case SubscriptionPaused():
             return replace(

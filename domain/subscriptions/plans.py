@@ -138,7 +138,7 @@ def now(
     candidates = Candidates(personal=tuple(account.personal_discounts.values()), months=command.months_discounts)
     line = line_of(plan, subscription.id, terms_now(plan, command.prices, command.policies, None))
     quoted = quote((line,), candidates, command.at)
-    unused = parts.unused_sources(account, subscription, command.at, command.policies)
+    unused = parts.unused_sources(account, subscription, command.at)
     rest = sum(source.amount for source in unused)
     placed = OrderPlaced(
         order_id=OrderId(derive(command.id, "order")),
@@ -175,12 +175,16 @@ def still_fits(account: Account, order: Order) -> bool:
 
 
 def still_renews(account: Account, order: Order) -> bool:
-    """Tell whether a renewal is of the plan that the subscription has or is to have, and its role is nobody else's."""
+    """Tell whether a renewal is of the plan that the subscription has or is to have, and its role is nobody else's.
+
+    The renewal that is being paid is as it was agreed, whatever price was announced since.
+    """
     subscription, line = _of(account, order), order.lines[0]
     if subscription is None or holder_of(account, line.resource, besides=subscription.id) is not None:
         return False
-    planned = subscription.planned
-    return line.price_id == subscription.price_id or (planned is not None and line.price_id == planned.plan.price_id)
+    if order.id == subscription.renewal_order_id or line.price_id == subscription.price_id:
+        return True
+    return subscription.planned is not None and line.price_id == subscription.planned.plan.price_id
 
 
 def changed(
@@ -197,7 +201,7 @@ def changed(
     end = end_of(start, one_unit(line.period.unit), units)
     policies = under(line.terms, command.policies)
     access_end = renewal.access_end(end, auto_renew=after.auto_renew, policies=policies)
-    unused = parts.unused_sources(account, subscription, start, command.policies)
+    unused = parts.unused_sources(account, subscription, start)
     carried, rest = _split(unused, order.credit.amount)
     begun = SubscriptionRenewed(
         subscription_id=subscription.id,

@@ -21,7 +21,7 @@ from domain.subscriptions.events import (
 )
 from domain.subscriptions.evolve import evolve
 from domain.subscriptions.lines import plan_of
-from domain.subscriptions.state import PaidPeriod, Plan, Source, SubscriptionStatus, one_unit
+from domain.subscriptions.state import PaidPeriod, Plan, PlannedChange, Source, SubscriptionStatus, one_unit
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -90,7 +90,12 @@ def renewed(
     before = subscription
     changed: tuple[AccountEvent, ...] = ()
     if order.purpose is OrderPurpose.RENEWAL and line.price_id != subscription.price_id:
-        event = PlanChanged(subscription_id=subscription.id, order_id=order.id, plan=plan_of(line))
+        event = PlanChanged(
+            subscription_id=subscription.id,
+            order_id=order.id,
+            plan=plan_of(line),
+            planned=_announced_since(subscription, line),
+        )
         changed = (event, *moved_access(subscription, line.resource, now))
         subscription = evolve(subscription, event)
     is_running = subscription.is_running and now <= subscription.access_end
@@ -118,6 +123,13 @@ def renewed(
         ),
         access(subscription, ends, order.id),
     )
+
+
+def _announced_since(subscription: Subscription, line: OrderLine) -> PlannedChange | None:
+    """Return the price that was announced after the renewal had been agreed at another one: it is still to come."""
+    planned = subscription.planned
+    is_another = planned is not None and planned.is_migration and planned.plan.price_id != line.price_id
+    return planned if is_another else None
 
 
 def counted(

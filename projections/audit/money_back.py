@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ACCESS = {
-    DisputeAccess.OPENED: "access goes with the money at once",
-    DisputeAccess.LOST: "access goes when the dispute is lost",
+    DisputeAccess.OPENED: "access goes as soon as all of the money has gone",
+    DisputeAccess.LOST: "access goes when the dispute is lost and all of the money has gone",
     DisputeAccess.NEVER: "access stays whatever comes of it",
 }
 
@@ -60,14 +60,8 @@ def _dispute_won(event: DisputeWon, names: Names) -> str:
 
 def _dispute_lost(event: DisputeLost, names: Names) -> str:
     dispute, payment = names("Dispute", event.dispute_id), names("payment", event.payment_id)
-    return f"{dispute} was lost: {amount(event.amount)} of {payment} are gone, and {_LOST[event.access]}."
-
-
-_LOST = {
-    DisputeAccess.OPENED: "the access with them",
-    DisputeAccess.LOST: "the access with them",
-    DisputeAccess.NEVER: "the access stays",
-}
+    access = "the access with them" if event.taken else "no access with them"
+    return f"{dispute} was lost: {amount(event.amount)} of {payment} are gone, and {access}."
 
 
 def _dispute_closed(event: DisputeClosed, names: Names) -> str:

@@ -209,7 +209,7 @@ def _payment_declined(event: PaymentDeclined, names: Names) -> str:
 @_says(PaymentCloseRequested)
 def _payment_close_requested(event: PaymentCloseRequested, names: Names) -> str:
     payment = names("payment", event.payment_id)
-    if event.reference is None:
+    if not event.asks:
         return f"{payment.capitalize()} is to end ({event.reason}: {event.detail}) as soon as its page has a name."
     call = names("call", event.effect_id)
     return f"The provider was asked to make {payment} unpayable ({event.reason}: {event.detail}; {call})."

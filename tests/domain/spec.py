@@ -84,6 +84,7 @@ CATALOGUE = (
         price("cinema:quarter", usd(2500), Period(count=3, unit=PeriodUnit.MONTH)),
         price("cinema:days", usd(900), Period(count=30, unit=PeriodUnit.DAY)),
         price("cinema:new", usd(1299), MONTH),
+        price("cinema:newer", usd(1499), MONTH),
         price("cinema:eur", Money(amount=899, currency="EUR"), MONTH),
         role="cinema",
     ),

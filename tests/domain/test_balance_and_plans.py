@@ -30,7 +30,7 @@ from tests.domain.histories import (
     until,
 )
 from tests.domain.histories_of_balance import KEPT, granted, left, ordering, paying
-from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, Spec, usd
+from tests.domain.spec import DAY, HOUR, ORDER, Spec, usd
 
 
 class TestRenewals:
@@ -57,17 +57,6 @@ class TestRenewals:
         spec = paying(ordering(1, "cinema:month")).and_given(CreditGranted(amount=usd(400), reason="sorry"))
         bare = spec.when(RemovePaymentMethod(method_reference=METHOD.method_reference)).happens()
         assert left(until(bare, FIRST)) == 400
-
-    def test_declined_its_part_stays_held_until_nothing_is_tried_any_more(self) -> None:
-        spec = paying(ordering(1, "cinema:month")).and_given(CreditGranted(amount=usd(400), reason="sorry"))
-        declined = charge_answered(until(spec, FIRST), AnswerStatus.DECLINED, at=FIRST, decline_reason="no money")
-        assert left(declined) == 0
-        again = until(declined, END - DAY)
-        assert charge(again).amount == usd(599)
-        hard = charge_answered(again, AnswerStatus.DECLINED, at=END - DAY, decline_reason="lost card", hard=True)
-        over = until(hard, END + POLICIES.grace)
-        assert subscription(over).status is SubscriptionStatus.ENDED
-        assert left(over) == 400
 
     def test_what_comes_onto_it_meanwhile_pays_at_the_next_attempt(self) -> None:
         spec = paying(ordering(1, "cinema:month")).and_given(CreditGranted(amount=usd(400), reason="sorry"))
