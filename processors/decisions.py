@@ -22,6 +22,7 @@ from domain.grants.state import access_of
 from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
+from domain.records import replace
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
 from processors.partition import Changes, evolve
@@ -180,7 +181,7 @@ class _Writer:
         self._time = time = decided.time
         self._key = command.key.encode()
         self._sequence, self._chain_hash, self._state = stream.sequence, stream.chain_hash, stream.state
-        self._places = stream.places
+        self._stream = stream
         self._steps: list[tuple[Any, Any]] = []
         self._has_access_changed = False
         self._index = 0
@@ -229,8 +230,8 @@ class _Writer:
         self._append(outcome)
         changes = self._decided.changes
         changes.outcomes[self._command.id] = self._command.body_hash or ""
-        changes.streams[self._command.key] = Stream(
-            sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, places=self._places
+        changes.streams[self._command.key] = replace(
+            self._stream, sequence=self._sequence, chain_hash=self._chain_hash, state=self._state
         )
 
     def _append(self, event: Any) -> None:

@@ -51,12 +51,15 @@ class RocksStore:
         return value
 
     def scan(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield keys and values in order, from `first` to before `last`."""
-        for key, value in self._db.items(from_key=first):
-            assert isinstance(key, bytes), "raw mode gives bytes"
-            if key >= last:
-                return
-            yield key, value
+        """Yield keys and values in order, from `first` to before `last`. Raises StoreUnreadableError."""
+        try:
+            for key, value in self._db.items(from_key=first):
+                assert isinstance(key, bytes), "raw mode gives bytes"
+                if key >= last:
+                    return
+                yield key, value
+        except Exception as error:  # the binding raises nothing narrower
+            raise StoreUnreadableError(str(error)) from error
 
     def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
         """Write all or nothing."""
