@@ -163,11 +163,12 @@ class PartitionState:
                 for place in places:
                     puts[place] = b""
             puts[_STREAM + name] = encode_stream(stream)
+            prefix = _pieces_of(name)
             for piece, content in changed_pieces(changed.stored, changed.state):
                 if content is None:
-                    deletes.append(_pieces_of(name) + piece)
+                    deletes.append(prefix + piece)
                 else:
-                    puts[_pieces_of(name) + piece] = content
+                    puts[prefix + piece] = content
             self._remember(key, stream)
         for command_id, body_hash in changes.outcomes.items():
             puts[_OUTCOME + command_id.encode()] = body_hash.encode()

@@ -6,6 +6,7 @@ the pieces that changed are written: a command of a customer of many years costs
 
 from __future__ import annotations
 
+import struct
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ _position_decoder = msgspec.msgpack.Decoder(Position)
 
 _PIECEMEAL = ("orders", "payments", "subscriptions", "refunds", "disputes", "promo_uses")
 """The fields of an account whose entries are stored one by one."""
+_piece_name = struct.Struct(">BI").pack
 _WITHOUT_PIECES: dict[str, Any] = {name: {} for name in _PIECEMEAL}
 
 
@@ -100,10 +102,6 @@ def changed_pieces(before: State, after: State) -> Iterator[tuple[bytes, bytes |
                 yield _piece_name(index, number), _encoder.encode((entry_id, entry))
         for number in range(len(entries), len(held)):
             yield _piece_name(index, number), None
-
-
-def _piece_name(index: int, number: int) -> bytes:
-    return index.to_bytes(1, "big") + number.to_bytes(4, "big")
 
 
 def decode_stream(content: bytes, pieces: Iterable[tuple[bytes, bytes]]) -> Stream:
