@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 from api import docs
 from api.access_log import access_logger
 from api.admin import credits as admin_credits
+from api.admin import dead_letters as admin_dead_letters
 from api.admin import discounts as admin_discounts
 from api.admin import disputes as admin_disputes
 from api.admin import grants as admin_grants
@@ -21,12 +22,14 @@ from api.admin import ledger as admin_ledger
 from api.admin import overdue as admin_overdue
 from api.admin import products as admin_products
 from api.admin import promo_codes as admin_promo_codes
+from api.admin import provider_health as admin_provider_health
 from api.admin import reports as admin_reports
 from api.admin import sales as admin_sales
 from api.admin import subscriptions as admin_subscriptions
 from api.edge import Edge, request_id_of
 from api.errors import EXPECTED, problem_of
 from api.metrics import Metrics
+from api.parameters import known_parameters, require_known
 from api.problems import CONTENT_TYPE
 from api.routes import (
     commands,
@@ -55,12 +58,14 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 _VERSION = "0.1.0"
-_ROUTERS = (
+ROUTERS = (
     orders.router,
     quotes.router,
     customer_credits.router,
     admin_products.router,
     admin_overdue.router,
+    admin_dead_letters.router,
+    admin_provider_health.router,
     admin_ledger.router,
     admin_reports.router,
     admin_discounts.router,
@@ -98,16 +103,22 @@ def create_app(settings: Settings) -> FastAPI:
         """FastAPI for queries and documents; commands go by a shorter way, and everything through the edge."""
 
         def build_middleware_stack(self) -> ASGIApp:
-            routes = (route for router in _ROUTERS for route in router.routes)
+            routes = (route for router in ROUTERS for route in router.routes)
             short = ShortWay(routes, super().build_middleware_stack())
             return Edge(short, metrics, access_logger(settings.log_format))
 
     app = Application(
-        title="Billing", version=_VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="Billing",
+        version=_VERSION,
+        lifespan=lifespan,
+        dependencies=[Depends(known_parameters)],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router)
-    for kind in EXPECTED:
+    for kind in (*EXPECTED, Exception):  # Exception too, or the framework answers a bug by itself, as plain text
         app.add_exception_handler(kind, _answer_problem)
     docs.install(app)
     return app
@@ -123,7 +134,7 @@ class ShortWay:
     def __init__(self, routes: Iterable[object], app: ASGIApp) -> None:
         self._app = app
         self._routes = [
-            Route(route.path, route.endpoint, methods=sorted(route.methods or ()))
+            (Route(route.path, route.endpoint, methods=sorted(route.methods or ())), route)
             for route in routes
             if isinstance(route, APIRoute) and docs.reads_by_itself(route)
         ]
@@ -131,10 +142,11 @@ class ShortWay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the endpoint, and have it answer."""
         if scope["type"] == "http" and scope["method"] != "GET":
-            for route in self._routes:
-                match, found = route.matches(scope)
+            for short, route in self._routes:
+                match, found = short.matches(scope)
                 if match is Match.FULL:
                     scope.update(found, route=route)
+                    require_known(scope, route)
                     response: Response = await route.endpoint(Request(scope, receive))
                     await response(scope, receive, send)
                     return

@@ -104,10 +104,8 @@ STATUS_BY_CODE: dict[str, int] = {
     "promo_code_invalid": 422,
     "promo_code_used": 409,
     "promo_code_used_up": 409,
-    "promo_code_refused": 409,
     "discount_invalid": 422,
     "discount_unknown": 404,
-    "credit_invalid": 422,
     "credit_exceeds_balance": 409,
     "balance_too_large": 409,
     "grant_invalid": 422,
@@ -128,7 +126,8 @@ STATUS_BY_CODE: dict[str, int] = {
     "position_not_reached": 504,
 }
 _STATUS_OF_OTHER_REJECTIONS = 422
-_ERRORS_MAX = 20
+ERRORS_MAX = 20
+"""More faults than these are counted, not listed: a hostile request gets no huge answer."""
 
 
 class Problem(Exception):  # noqa: N818  the word of RFC 9457
@@ -194,7 +193,7 @@ def of_validation(error: ValidationError) -> Problem:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found and found[0]["type"] == "json_invalid":
         return Problem("body_malformed", f"The body is no JSON that can be read. {found[0]['msg']}.")
-    listed = [{"pointer": pointer(entry["loc"]), "detail": f"{entry['msg']}."} for entry in found[:_ERRORS_MAX]]
+    listed = [{"pointer": pointer(entry["loc"]), "detail": f"{entry['msg']}."} for entry in found[:ERRORS_MAX]]
     detail = f"{len(found)} field(s) of the body are not as they must be."
     kinds = {entry["type"] for entry in found}
     code = kinds.pop() if len(kinds) == 1 and kinds <= STATUS_BY_CODE.keys() else "body_invalid"

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from projections.paging import Page
     from projections.payment_methods import PaymentMethodView
     from projections.payments import PaymentView
-    from projections.products import ProductView
+    from projections.products import PriceView, ProductView
     from projections.refunds import RefundView
     from projections.subscriptions import SubscriptionView
 
@@ -240,16 +240,18 @@ def product_answer(product: ProductView) -> ProductAnswer:
         description=product.description,
         role=product.role,
         validity_days=product.validity_days,
-        prices=tuple(
-            PriceAnswer(
-                id=price.id,
-                amount=MoneyAnswer.of(price.amount),
-                period=None if price.period is None else PeriodAnswer.of(price.period),
-                trial_days=price.trial_days,
-            )
-            for price in product.prices
-        ),
+        prices=tuple(map(price_answer, product.prices)),
         updated_at=product.updated_at,
+    )
+
+
+def price_answer(price: PriceView) -> PriceAnswer:
+    """A price on sale."""
+    return PriceAnswer(
+        id=price.id,
+        amount=MoneyAnswer.of(price.amount),
+        period=None if price.period is None else PeriodAnswer.of(price.period),
+        trial_days=price.trial_days,
     )
 
 

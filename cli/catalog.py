@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from cli.amounts import parse_amount
 from cli.catalog_discounts import has_discounts, months_document, promo_document, read_discounts
 from cli.catalog_terms import read_terms, terms_document
-from cli.common import DataDirOption, JsonOption, UsageError, echo_json, settings_of_stack
+from cli.common import DataDirOption, JsonOption, UsageError, echo_json, problems_of, settings_of_stack
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from domain.catalog.commands import DefineProduct
     from domain.ids import CommandId
-    from domain.money import Money
     from domain.pricing.commands import DefineMonthsDiscounts
     from domain.promo.commands import DefinePromoCode
     from projections.commands import CommandView
@@ -41,7 +40,6 @@ DEMO_PATH = Path(__file__).with_name("demo_catalog.yaml")
 _OUTCOME_TIMEOUT_S = 60.0
 _POLL_INTERVAL_S = 0.05
 _ENTRIES_PER_PAGE = 100
-_DECIMAL = re.compile(r"[0-9]{1,13}(\.[0-9]{1,4})?")
 _SOURCE = "billing/cli"
 _ACTOR = "operator"
 
@@ -127,22 +125,6 @@ def read_catalog(path: Path) -> tuple[DefineProduct, ...]:
     return tuple(commands.values())
 
 
-def parse_amount(text: str) -> Money:
-    """Return the money of `9.99 USD`, exactly, by the currency's own exponent; ValueError for whatever is not exact."""
-    from domain.money import EXPONENTS, Money
-
-    number, _, currency = text.partition(" ")
-    exponent = EXPONENTS.get(currency)
-    if exponent is None:
-        raise ValueError(f"{text!r} is no amount: write 9.99 USD, with a currency of ISO 4217")
-    if not _DECIMAL.fullmatch(number):
-        raise ValueError(f"{text!r} is no amount: write 9.99 USD")
-    whole, _, fraction = number.partition(".")
-    if len(fraction) > exponent:
-        raise ValueError(f"{text!r} is not exact: {currency} has {exponent} digits after the point")
-    return Money(amount=int(whole + fraction.ljust(exponent, "0")), currency=currency)
-
-
 def _read_amounts(entry: dict[str, Any]) -> None:
     """Put minor units in the place of every amount that is written as a person writes it."""
     prices = entry.get("prices")
@@ -150,15 +132,6 @@ def _read_amounts(entry: dict[str, Any]) -> None:
         if isinstance(price, dict) and isinstance(price.get("amount"), str):
             money = parse_amount(price["amount"])
             price["amount"] = {"amount": money.amount, "currency": money.currency}
-
-
-def problems_of(error: ValueError) -> str:
-    """Say what is wrong with an entry, field by field."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
 
 
 def _lines_of_products(text: str) -> list[int]:

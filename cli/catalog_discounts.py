@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cli.common import UsageError
+from cli.amounts import parse_amount
+from cli.common import UsageError, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +75,6 @@ def _listed(path: Path, document: dict[str, Any], name: str) -> list[dict[str, A
 
 def _read_takes(path: Path, what: str, entry: dict[str, Any], *, may_be_an_amount: bool) -> None:
     """Put basis points, or minor units, in the place of a `takes` as a person writes it: `12.5 %`, `5.00 USD`."""
-    from cli.catalog import parse_amount
 
     if "takes" not in entry:
         return
@@ -94,8 +94,6 @@ def _read_takes(path: Path, what: str, entry: dict[str, Any], *, may_be_an_amoun
 
 def _checked(model: type[Any], entry: dict[str, Any], where: str) -> Any:
     import orjson
-
-    from cli.catalog import problems_of
 
     checked: type[RequestModel] = model
     try:

@@ -64,6 +64,15 @@ def parse_duration(text: str) -> timedelta:
     return total
 
 
+def problems_of(error: ValueError) -> str:
+    """Say what is wrong with an entry, field by field."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+
+
 def echo_json(document: Any) -> None:
     """One JSON document on stdout."""
     typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
 
 import typer
 
 from cli.common import DataDirOption, JsonOption, UsageError, echo_json, settings_of_stack
 
+Result = TypeVar("Result")
 app = typer.Typer(help="The topics on the broker.", no_args_is_help=True)
 
 
 @app.command()
 def create(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Create what is missing; refuses a topic with another number of partitions."""
-    from aiokafka.errors import KafkaError
+    from infra.kafka.topics import create_topics
 
-    from infra.kafka.topics import create_topics, topics_of
-
-    settings = settings_of_stack(data_dir)
-    try:
-        created = asyncio.run(
-            create_topics(
-                settings.kafka_bootstrap,
-                topics_of(settings),
-                partitions=settings.partitions,
-                replication_factor=settings.kafka_replication_factor,
-            )
-        )
-    except KafkaError as error:
-        raise UsageError(f"the broker at {settings.kafka_bootstrap}: {error}") from error
+    created = _at_the_broker(create_topics, data_dir)
     if as_json:
         echo_json({"created": created})
     else:
@@ -40,24 +31,12 @@ def create(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def describe(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """Show each topic and what is wrong with it; exits with 1 where anything is."""
-    from aiokafka.errors import KafkaError
     from rich.console import Console
     from rich.table import Table
 
-    from infra.kafka.topics import describe_topics, topics_of
+    from infra.kafka.topics import describe_topics
 
-    settings = settings_of_stack(data_dir)
-    try:
-        states = asyncio.run(
-            describe_topics(
-                settings.kafka_bootstrap,
-                topics_of(settings),
-                partitions=settings.partitions,
-                replication_factor=settings.kafka_replication_factor,
-            )
-        )
-    except KafkaError as error:
-        raise UsageError(f"the broker at {settings.kafka_bootstrap}: {error}") from error
+    states = _at_the_broker(describe_topics, data_dir)
     if as_json:
         echo_json([asdict(state) for state in states])
     else:
@@ -75,3 +54,23 @@ def describe(data_dir: DataDirOption = None, as_json: JsonOption = False) -> Non
         Console().print(table)
     if any(state.problems for state in states):
         raise typer.Exit(1)
+
+
+def _at_the_broker(do: Callable[..., Coroutine[Any, Any, Result]], data_dir: Path | None) -> Result:
+    """Do something with the topics that the settings want; UsageError where the broker does not let us."""
+    from aiokafka.errors import KafkaError
+
+    from infra.kafka.topics import topics_of
+
+    settings = settings_of_stack(data_dir)
+    try:
+        return asyncio.run(
+            do(
+                settings.kafka_bootstrap,
+                topics_of(settings),
+                partitions=settings.partitions,
+                replication_factor=settings.kafka_replication_factor,
+            )
+        )
+    except KafkaError as error:
+        raise UsageError(f"the broker at {settings.kafka_bootstrap}: {error}") from error

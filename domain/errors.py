@@ -460,13 +460,6 @@ class RefundPartialUnavailable(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
-class CreditInvalid(DomainError):
-    reason: str
-    code: ClassVar[str] = "credit_invalid"
-    sentence: ClassVar[str] = "The credit is not valid: {reason}."
-
-
-@dataclass(eq=False, kw_only=True)
 class BalanceTooLarge(DomainError):
     amount: int
     currency: str

@@ -8,10 +8,7 @@ answer has been acknowledged by the broker, and whatever is in doubt is simply d
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -20,6 +17,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from domain.ids import CommandId, derive
 from infra.clock import clock_of
+from infra.ending import end_process_after, stop_when_asked
 from infra.kafka.command_sender import CommandSender
 from infra.kafka.dead_letter_sender import DeadLetterSender
 from infra.kafka.dead_letters import dead_letter_of
@@ -325,26 +323,17 @@ def run(settings: Settings, providers: Mapping[str, PaymentProvider] | None = No
 async def _main(settings: Settings, providers: Mapping[str, PaymentProvider] | None) -> int:
     clock = clock_of(settings)
     gateway = Gateway(settings, providers_of(settings, clock) if providers is None else providers, clock)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, gateway.stop)
+    stop_when_asked(gateway.stop)
     log.info("gateway.started", concurrency=settings.gateway_concurrency)
     try:
         await gateway.run()
     except Exception:
         log.exception("gateway.failed")
-        _end_process_after(STOP_TIMEOUT_S)
+        end_process_after(STOP_TIMEOUT_S)
         return 1
     log.info("gateway.stopped")
-    _end_process_after(STOP_TIMEOUT_S)
+    end_process_after(STOP_TIMEOUT_S)
     return 0
-
-
-def _end_process_after(seconds: float) -> None:
-    """End the process for sure: a library that ignores cancellation could keep the loop from closing for ever."""
-    timer = threading.Timer(seconds, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
 
 
 async def _bounded_stop(consumer: Any) -> None:

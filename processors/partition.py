@@ -104,7 +104,6 @@ class PartitionState:
         self.position = Position()
         self._folded: Changes | None = None
         meta = store.get(_META)
-        self.is_fresh = meta is None
         self.is_usable = True
         if meta is not None:
             version, _, content = meta.partition(b"\n")

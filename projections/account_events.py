@@ -37,7 +37,6 @@ account_events = Table(
     PrimaryKeyConstraint("account", "sequence", name="account_events_pkey"),
 )
 """The body is text and no JSONB: nobody searches in it, and a zero character in a text of a client has to fit."""
-COLUMNS = tuple(column.name for column in account_events.columns)
 
 EVENTS_MAX = 10_000
 """Events of one account that one query returns at most: a hundred years of monthly renewals."""

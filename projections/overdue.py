@@ -102,6 +102,19 @@ class OverdueView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderStanding:
+    """Calls to a provider that have no answer that settles them."""
+
+    calls: int = 0
+    repeated: int = 0
+    """Of them, those that had to be made again."""
+    late: int = 0
+    """Of them, those that wait past their deadline."""
+    since: datetime | None = None
+    """When the oldest of them was made first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """One thing that has ever waited, whether it waits now or not."""
 
@@ -136,6 +149,29 @@ async def list_oldest(
     found = _everything(now, patience).subquery()
     statement = select(found).order_by(found.c.deadline, found.c.id, found.c.kind).limit(min(limit, ITEMS_MAX))
     return tuple(_view(row) for row in await connection.execute(statement))
+
+
+async def provider_standings(
+    connection: AsyncConnection, now: datetime, patience: Patience = PATIENCE
+) -> dict[str, ProviderStanding]:
+    """Return how each provider stands that somebody waits for, by its name."""
+    rows = deadlines.c
+    is_late = rows.asked_at <= now - patience.answer
+    statement = (
+        select(
+            rows.asked,
+            func.count(rows.asked_at).label("calls"),
+            func.count(rows.asked_at).filter(rows.attempt > 1).label("repeated"),
+            func.count(rows.asked_at).filter(is_late).label("late"),
+            func.min(rows.asked_at).label("since"),
+        )
+        .where(rows.noun.in_((PAYMENT, REFUND)), rows.asked_at.is_not(None), _anything() <= now)
+        .group_by(rows.asked)
+    )
+    return {
+        row.asked: ProviderStanding(calls=row.calls, repeated=row.repeated, late=row.late, since=utc(row.since))
+        for row in await connection.execute(statement)
+    }
 
 
 async def get_waiting(connection: AsyncConnection, waiting_id: str) -> Waiting | None:
@@ -227,7 +263,6 @@ def _waiting(
 ) -> Select[tuple[Any, ...]]:
     rows = deadlines.c
     next_at = func.least(rows.repeat_at, rows.look_at, rows.end_at, rows.paused_until)
-    anything = func.least(*(rows[name] for name in MOMENTS))  # the index: it finds what waits at all
     return select(
         rows.id,
         kind.cast(String).label("kind"),
@@ -241,7 +276,12 @@ def _waiting(
         (since + patience).label("deadline"),
         next_at.label("next_at"),
         literal(since.name).label("what"),
-    ).where(since <= now - patience, anything <= now - patience)
+    ).where(since <= now - patience, _anything() <= now - patience)
+
+
+def _anything() -> ColumnElement[Any]:
+    """The first moment of a row, which is indexed: it finds what waits at all."""
+    return func.least(*(deadlines.c[name] for name in MOMENTS))
 
 
 def _pending_commands(patience: timedelta, now: datetime) -> Select[tuple[Any, ...]]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import uvloop
 from prometheus_client import start_http_server
 from sqlalchemy.exc import DBAPIError
 
+from infra.ending import end_process_after, stop_when_asked
 from infra.garbage import collect_rarely
 from infra.logging import get_logger
 from infra.postgres.migrations import upgrade
@@ -46,23 +43,14 @@ def run(settings: Settings) -> None:
 
 async def _main(settings: Settings) -> int:
     projector = Projector(settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, projector.stop)
+    stop_when_asked(projector.stop)
     log.info("projections.started")
     try:
         await projector.run()
     except Exception:
         log.exception("projections.failed")
-        _end_process_after(STOP_TIMEOUT_S)
+        end_process_after(STOP_TIMEOUT_S)
         return 1
     log.info("projections.stopped")
-    _end_process_after(STOP_TIMEOUT_S)
+    end_process_after(STOP_TIMEOUT_S)
     return 0
-
-
-def _end_process_after(seconds: float) -> None:
-    """End the process for sure: a library that ignores cancellation could keep the loop from closing for ever."""
-    timer = threading.Timer(seconds, os._exit, (1,))
-    timer.daemon = True
-    timer.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, case, select
@@ -32,7 +32,7 @@ from domain.subscriptions.events import (
     SubscriptionShortened,
     SubscriptionStarted,
 )
-from domain.subscriptions.state import Plan, PlannedChange, SubscriptionStatus
+from domain.subscriptions.state import PlannedChange, SubscriptionStatus
 from projections.model import (
     Change,
     HistoryEntry,
@@ -46,6 +46,7 @@ from projections.model import (
 )
 from projections.paging import Page, read_one, read_page
 from projections.products import terms_of
+from projections.subscription_columns import changed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
     from domain.policies.terms import Terms
     from schemas.envelope import EventRecord
+
 
 subscriptions = Table(
     "subscriptions",
@@ -96,6 +98,7 @@ Index(
     subscriptions.c.id.desc(),
 )
 Index("subscriptions_price_id_idx", subscriptions.c.price_id, subscriptions.c.id)
+
 
 MODEL = ReadModel(table=subscriptions, history=history_table("subscriptions"))
 HEARS = (
@@ -159,156 +162,16 @@ class SubscriptionView:
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes."""
     data: SubscriptionEvent = event.data
-    if isinstance(data, SubscriptionStarted):
-        return (_change(data.subscription_id, _started(event.key, data), creates=True),)
-    values, noted = _changed(data)
-    change = Change(model=MODEL, key=(data.subscription_id,), values=values, entity=data.subscription_id, noted=noted)
+    values, noted = changed(event.key, data)
+    change = Change(
+        model=MODEL,
+        key=(data.subscription_id,),
+        values=values,
+        creates=isinstance(data, SubscriptionStarted),
+        entity=data.subscription_id,
+        noted=noted,
+    )
     return (change,)
-
-
-def _changed(data: SubscriptionEvent) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the columns that the event sets, and what its line in the history says where that is something else."""
-    values: dict[str, Any]
-    match data:
-        case SubscriptionStarted():
-            return {}, None
-        case SubscriptionRenewed():
-            running = {"anchor": data.anchor, "units": data.units, "period_start": data.period_start}
-            return {
-                **running,
-                "auto_renew": data.auto_renew,
-                "is_trial": False,
-                "paid": data.paid,
-                "terms": data.terms,
-                **_running(data),
-            }, None
-        case RenewalAttempted():
-            values = {"renew_at": None}
-            return values, {**values, "attempt": data.attempt, "payment_id": data.payment_id}
-        case RenewalFailed():
-            values = {**_UNPAID, "renewal_failure": data.reason, "renew_at": data.retry_at}
-            return values, {**values, "attempt": data.attempt, "hard": data.hard}
-        case RenewalAuthenticationRequired():
-            return {**_UNPAID, "renewal_failure": "authentication_required"}, None
-        case SubscriptionCancelled():
-            return {"auto_renew": False, "access_end": data.access_end, "renew_at": None}, None
-        case SubscriptionResumed():
-            return {"auto_renew": True, "access_end": data.access_end, "renew_at": data.renew_at}, None
-        case SubscriptionExtended():
-            values = {"anchor": data.anchor, "units": 0, **_running(data)}
-            return values, {**values, "days": data.days, "reason": data.reason}
-        case SubscriptionShortened():
-            return _shortened(data), None
-        case SubscriptionRestored():
-            again = {"anchor": data.anchor, "units": 0, "period_start": data.period_start, "paid": data.paid}
-            return {**again, **_running(data)}, None
-        case PlanChangeScheduled() | PlanChangeDropped() | PlanChanged():
-            return _planned(data), None
-        case SubscriptionPaused():
-            return {"paused_at": data.paused_at, "resume_by": data.resume_by, "renew_at": None}, None
-        case SubscriptionContinued():
-            moved = {"anchor": data.anchor, "units": 0, "period_start": data.period_start, "paid": data.paid}
-            return {**moved, "paused_at": None, "resume_by": None, **_running(data)}, None
-        case SubscriptionGraceStarted():
-            return {"status": SubscriptionStatus.GRACE, "is_trial": False, "access_end": data.access_end}, None
-        case SubscriptionEnded():
-            return {"ended_at": data.ended_at, **_ENDED}, None
-        case AccessBlocked():
-            return {}, {"blocked": data.resource}
-        case _:
-            assert_never(data)
-
-
-_UNPAID = {"is_past_due": True, "is_trial": False}
-_ENDED = {
-    "status": SubscriptionStatus.ENDED,
-    "is_trial": False,
-    "auto_renew": False,
-    "renew_at": None,
-    "paused_at": None,
-    "resume_by": None,
-    "planned": None,
-    "paid": (),
-}
-
-
-def _planned(data: PlanChangeScheduled | PlanChangeDropped | PlanChanged) -> dict[str, Any]:
-    if isinstance(data, PlanChanged):
-        return {"order_id": data.order_id, "planned": None, **_plan(data.plan)}
-    planned = data.change if isinstance(data, PlanChangeScheduled) else None
-    return {"planned": planned, "renew_at": data.renew_at}
-
-
-def _plan(plan: Plan | SubscriptionStarted) -> dict[str, Any]:
-    return {
-        "product_id": plan.product_id,
-        "price_id": plan.price_id,
-        "amount": plan.price.amount,
-        "currency": plan.price.currency,
-        "period_count": plan.period.count,
-        "period_unit": plan.period.unit,
-        "resource": plan.resource,
-        "title": plan.title,
-    }
-
-
-def _running(
-    data: SubscriptionRenewed | SubscriptionExtended | SubscriptionContinued | SubscriptionRestored,
-) -> dict[str, Any]:
-    return {
-        "status": SubscriptionStatus.ACTIVE,
-        "is_past_due": False,
-        "renewal_failure": None,
-        "period_end": data.period_end,
-        "access_end": data.access_end,
-        "renew_at": data.renew_at,
-        "ended_at": None,
-    }
-
-
-def _shortened(data: SubscriptionShortened) -> dict[str, Any]:
-    values = {
-        "status": SubscriptionStatus.ACTIVE,
-        "is_past_due": False,
-        "renewal_failure": None,
-        "anchor": data.anchor,
-        "paid": data.paid,
-        "units": data.units,
-        "period_end": data.period_end,
-        "access_end": data.period_end,
-        "auto_renew": False,
-        "renew_at": None,
-    }
-    return {**values, "period_start": data.paid[-1].start} if data.paid else values
-
-
-def _change(subscription_id: str, values: dict[str, Any], *, creates: bool = False) -> Change:
-    return Change(model=MODEL, key=(subscription_id,), values=values, creates=creates, entity=subscription_id)
-
-
-def _started(account: str, started: SubscriptionStarted) -> dict[str, Any]:
-    return {
-        "account": account,
-        "order_id": started.order_id,
-        **_plan(started),
-        "is_past_due": False,
-        "is_trial": started.is_trial,
-        "paused_at": None,
-        "resume_by": None,
-        "planned": None,
-        "renewal_failure": None,
-        "status": SubscriptionStatus.ACTIVE,
-        "auto_renew": started.auto_renew,
-        "anchor": started.period_end if started.is_trial else started.period_start,
-        "units": 0 if started.is_trial else started.periods * started.period.count,
-        "period_start": started.period_start,
-        "period_end": started.period_end,
-        "access_end": started.access_end,
-        "renew_at": started.renew_at,
-        "paid": started.paid,
-        "terms": started.terms,
-        "ended_at": None,
-    }
 
 
 async def get(connection: AsyncConnection, account: str, subscription_id: str) -> SubscriptionView | None:
@@ -332,8 +195,7 @@ async def list_page(
     connection: AsyncConnection, account: str, *, limit: int = 20, cursor: str | None = None
 ) -> Page[SubscriptionView]:
     """Return the account's subscriptions, the latest begun first. Raises CursorInvalidError."""
-    where, sort = {subscriptions.c.account: account}, (subscriptions.c.anchor, subscriptions.c.id)
-    return await read_page(connection, select(subscriptions), where, sort, _view, limit=limit, cursor=cursor)
+    return await list_all(connection, account=account, limit=limit, cursor=cursor)
 
 
 async def find(connection: AsyncConnection, subscription_id: str) -> SubscriptionView | None:

@@ -53,13 +53,11 @@ ACCOUNTS_MAX = 500
 """Accounts whose rows are read at once."""
 
 
-async def compare(connection: AsyncConnection, account: str, state: Account) -> list[str]:
-    """Return what differs between the account's rows and its fold, one sentence each; empty where nothing does."""
-    return (await compare_many(connection, {account: state}))[account]
-
-
 async def compare_many(connection: AsyncConnection, states: Mapping[str, Account]) -> dict[str, list[str]]:
-    """Do the same for many accounts with few queries; every account given has a list."""
+    """Return what differs between each account's rows and its fold, a sentence each: an empty list where nothing does.
+
+    Many accounts are read with few queries.
+    """
     found: dict[str, list[str]] = {account: [] for account in states}
     accounts = [account for account in states if storable(account)]
     for start in range(0, len(accounts), ACCOUNTS_MAX):

@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from api import docs
 from api.dependencies import CurrentManager, Cursor, Limit, Now, Reader
 from projections import ledger_queries
 from projections.ledger_queries import EntryView
-from schemas.http.fields import MoneyAnswer, PageAnswer
+from schemas.http.fields import Moment, MoneyAnswer, PageAnswer
 from schemas.http.ledger import BalanceAnswer, BalancesAnswer, EntryAnswer, PostingAnswer
 
 router = APIRouter(prefix="/v1/admin/ledger", tags=["admin: books"])
@@ -27,7 +26,7 @@ async def read_balances(
     _manager: CurrentManager,
     connection: Reader,
     now: Now,
-    at: Annotated[AwareDatetime | None, Query(description="A moment, RFC 3339; without it: now.")] = None,
+    at: Annotated[Moment | None, Query(description="A moment, RFC 3339; without it: now.")] = None,
 ) -> BalancesAnswer:
     """Every ledger account as it stood at a moment, or will stand if nothing more happens."""
     moment: datetime = at or now

@@ -33,7 +33,8 @@ async def _days(
     except OverflowError:
         begin = end = date.min
     if not 0 < (end - begin).days <= DAYS_MAX or end == date.max:
-        raise Problem("query_invalid", f"`until` must be 1 to {DAYS_MAX} days after `since`.")
+        detail = f"`until` must be 1 to {DAYS_MAX} days after `since`."
+        raise Problem("query_invalid", detail, extra={"errors": [{"parameter": "until", "detail": detail}]})
     return Days(begin=begin, end=end)
 
 

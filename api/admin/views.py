@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.views import balance_entry, order_answer, payment_answer, refund_answer, subscription_answer
-from domain.catalog.state import ProductKind
+from api.views import (
+    balance_entry,
+    order_answer,
+    payment_answer,
+    price_answer,
+    product_answer,
+    refund_answer,
+    subscription_answer,
+)
 from schemas.http.admin import AccountOrderAnswer, AccountPaymentAnswer, AccountRefundAnswer, GrantAnswer
 from schemas.http.catalog import ManagedPriceAnswer, ManagedProductAnswer, TermsAnswer
 from schemas.http.credits import AccountBalanceEntryAnswer, AccountCreditsAnswer
@@ -16,7 +23,7 @@ from schemas.http.discounts import (
     PromoCodeAnswer,
     PromoUseAnswer,
 )
-from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer, PeriodAnswer
+from schemas.http.fields import HistoryEntryAnswer, ItemsAnswer, MoneyAnswer
 from schemas.http.subscriptions import AccountSubscriptionAnswer
 
 if TYPE_CHECKING:
@@ -56,27 +63,15 @@ def history_answer(entries: tuple[HistoryEntry, ...]) -> ItemsAnswer[HistoryEntr
 
 def managed_product(product: ProductView) -> ManagedProductAnswer:
     """A product, on sale or not, with every price that it ever had."""
-    return ManagedProductAnswer(
-        id=product.id,
-        kind=ProductKind(product.kind),
-        title=product.title,
-        description=product.description,
-        role=product.role,
-        validity_days=product.validity_days,
-        terms=None if product.terms is None else TermsAnswer.of(product.terms),
-        active=product.active,
-        prices=tuple(
-            ManagedPriceAnswer(
-                id=price.id,
-                amount=MoneyAnswer.of(price.amount),
-                period=None if price.period is None else PeriodAnswer.of(price.period),
-                trial_days=price.trial_days,
-                active=price.active,
-            )
-            for price in product.prices
+    shown = {
+        **dict(product_answer(product)),
+        "terms": None if product.terms is None else TermsAnswer.of(product.terms),
+        "active": product.active,
+        "prices": tuple(
+            ManagedPriceAnswer(active=price.active, **dict(price_answer(price))) for price in product.prices
         ),
-        updated_at=product.updated_at,
-    )
+    }
+    return ManagedProductAnswer(**shown)
 
 
 def account_order(order: OrderView) -> AccountOrderAnswer:

@@ -23,13 +23,13 @@ _DEADLINE_S = 2.0
 _OK = "ok"
 
 
-@router.get("/health/live")
+@router.get("/health/live", responses=docs.problems(400))
 async def live() -> LiveAnswer:
     """Whether the process answers; nothing else is asked."""
     return LiveAnswer()
 
 
-@router.get("/health/ready", responses=docs.problems(503))
+@router.get("/health/ready", responses=docs.problems(400, 503))
 async def ready(services: ServicesDep) -> ReadyAnswer:
     """Whether commands can be taken and queries answered; otherwise 503 with what is wrong."""
     broker, database = await asyncio.gather(services.sender.check(_DEADLINE_S), _check_database(services))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.account.evolve import evolve
 from domain.balance.events import BalanceReturned, BalanceUsed, CreditGranted, CreditTakenBack
 from domain.balance.state import available
-from domain.errors import BalanceTooLarge, CreditExceedsBalance, CreditInvalid
+from domain.errors import BalanceTooLarge, CreditExceedsBalance
 from domain.money import AMOUNT_MAX, Money, checked
 from domain.orders.events import OrderCancelled, OrderExpired, OrderFailed
 from domain.records import replace
@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from domain.balance.commands import GrantCredit, TakeBackCredit
     from domain.orders.state import Order
 
-REASON_MAX = 200
 _ENDS = (OrderCancelled, OrderExpired, OrderFailed)
 
 
 def grant(account: Account, asked: GrantCredit) -> tuple[CreditGranted, ...]:
-    """Put an amount onto the balance. Raises CurrencyUnknown, AmountOutOfRange, CreditInvalid, BalanceTooLarge."""
-    amount = _sound(asked)
+    """Put an amount onto the balance. Raises CurrencyUnknown, AmountOutOfRange, BalanceTooLarge."""
+    amount = checked(asked.amount)
     on_it = available(account, amount.currency).amount
     if on_it + amount.amount > AMOUNT_MAX:
         raise BalanceTooLarge(
@@ -34,21 +33,15 @@ def grant(account: Account, asked: GrantCredit) -> tuple[CreditGranted, ...]:
 
 
 def take_back(account: Account, asked: TakeBackCredit) -> tuple[CreditTakenBack, ...]:
-    """Take an amount off the balance. Raises CurrencyUnknown, AmountOutOfRange, CreditInvalid, CreditExceedsBalance.
+    """Take an amount off the balance. Raises CurrencyUnknown, AmountOutOfRange, CreditExceedsBalance.
 
     What an order holds is in use: it can be taken back when the order gave it back.
     """
-    amount = _sound(asked)
+    amount = checked(asked.amount)
     on_it = available(account, amount.currency).amount
     if amount.amount > on_it:
         raise CreditExceedsBalance(amount=amount.amount, currency=amount.currency, balance_amount=on_it)
     return (CreditTakenBack(amount=amount, reason=asked.reason),)
-
-
-def _sound(asked: GrantCredit | TakeBackCredit) -> Money:
-    if not 0 < len(asked.reason) <= REASON_MAX:
-        raise CreditInvalid(reason=f"a reason has 1 to {REASON_MAX} characters")
-    return checked(asked.amount)
 
 
 def use(account: Account, order: Order) -> tuple[Order, tuple[BalanceUsed, ...]]:

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from domain.pricing.quote import Quote
     from domain.promo.commands import AnswerPromoReservation
 
-PROMO_REFUSED = "promo_code_refused"
-
 
 def place(account: Account, order: PlaceOrder, command: Command[object]) -> tuple[AccountEvent, ...]:
     """Agree to the items at their present prices, and begin to collect. Raises DomainError."""
@@ -131,9 +129,9 @@ def answer_promo(
         case PromoUseStatus.RESERVING, PromoOutcome.REFUSED:
             if answered.attempt != use.call.attempt:
                 return ()  # the question after it may have got a use that was given back in between
-            reason = answered.reason or PROMO_REFUSED
-            refused = PromoUseRefused(order_id=order.id, code=use.code, reason=reason)
-            return (refused, OrderFailed(order_id=order.id, reason=reason))
+            assert answered.reason is not None, "a promo code says why it refuses"
+            refused = PromoUseRefused(order_id=order.id, code=use.code, reason=answered.reason)
+            return (refused, OrderFailed(order_id=order.id, reason=answered.reason))
         case PromoUseStatus.RELEASING, PromoOutcome.RELEASED:
             return (PromoUseReleased(order_id=order.id, code=use.code),)
         case _:

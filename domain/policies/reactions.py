@@ -127,11 +127,6 @@ def pending(account: Account) -> tuple[Timer, ...]:
     return tuple(timers)
 
 
-def next_due(account: Account) -> datetime | None:
-    """Return when the account has to be looked at next."""
-    return min((timer.due_at for timer in pending(account)), default=None)
-
-
 def asked_at(account: Account) -> datetime | None:
     """Return when a provider was first asked what it has not answered; the newest of these calls counts."""
     newest: datetime | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from domain.calendar import Period, PeriodUnit, end_of
+from domain.calendar import Period, PeriodUnit
 from domain.ids import OrderId, PaymentId, PriceId, ProductId, Resource, SubscriptionId
 from domain.money import Money
 from domain.policies.terms import Terms
@@ -142,15 +142,6 @@ class Subscription:
     def clock(self, now: datetime) -> datetime:
         """Return the moment that counts for what is left of it: while it is paused, its time stands still."""
         return now if self.paused_at is None else self.paused_at
-
-
-def period_ends(subscription: Subscription, count: int) -> tuple[datetime, ...]:
-    """Return the ends of the next `count` periods by the one calendar rule, the present period's end first."""
-    period = subscription.period
-    return tuple(
-        end_of(subscription.anchor, one_unit(period.unit), subscription.units + number * period.count)
-        for number in range(count)
-    )
 
 
 def one_unit(unit: PeriodUnit) -> Period:

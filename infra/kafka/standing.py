@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,15 +14,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from infra.kafka.tolerant_records import accept_any_header_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Sequence
 
     from aiokafka import ConsumerRecord
 
     from infra.kafka.topics import Topics
 
+    _Records = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
+
 accept_any_header_name()
 LETTERS_MAX = 1_000
-"""Dead letters that are read at most; where there are more, they are counted only."""
+"""Dead letters that are read at most of each partition, the newest; older ones are only on their topic."""
 _READ_S_MAX = 2.0
 _POLL_MS = 200
 
@@ -42,6 +45,9 @@ class GroupStanding:
 class DeadLetterSeen:
     """A record that some role could not take, without its content."""
 
+    partition: int
+    offset: int
+    """Where the letter lies on its own topic."""
     at: datetime
     """By the broker's clock."""
     role: str
@@ -57,93 +63,101 @@ class Standing:
 
     groups: tuple[GroupStanding, ...]
     letters: tuple[DeadLetterSeen, ...]
-    """The dead letters of the time asked for, oldest first, LETTERS_MAX at most."""
+    """The dead letters of the time asked for, oldest first."""
 
 
 async def read_standing(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> Standing:
-    """Ask the broker. Raises KafkaError, OSError; the caller sets the deadline."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    """Ask the broker. Raises KafkaError, OSError; the caller sets the deadline.
+
+    All offsets are asked for before anything is read: what is asked after a fetch waits behind it on the connection.
+    """
+    consumer, admin = _consumer(bootstrap), AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await consumer.start()
         await admin.start()
-        roles = (
-            ("engine", f"{topics.prefix}-engine", topics.commands),
-            ("gateway", f"{topics.prefix}.gateway", topics.effects),
+        there = await consumer.topics()
+        engine = await _left(consumer, admin, f"{topics.prefix}-engine", topics.commands, there)
+        gateway = await _left(consumer, admin, f"{topics.prefix}.gateway", topics.effects, there)
+        letters = await _since(consumer, topics.dead_letters, letters_of, there)
+        records = await _read(consumer, (*engine, *gateway, *letters))
+        return Standing(
+            groups=(
+                _standing("engine", topics.commands, engine, records),
+                _standing("gateway", topics.effects, gateway, records),
+            ),
+            letters=_letters(letters, records),
         )
-        groups = [await _group(consumer, admin, *role) for role in roles]
-        letters = await _letters(consumer, topics.dead_letters, letters_of)
-        return Standing(groups=tuple(groups), letters=letters)
     finally:
         await consumer.stop()
         await admin.close()
 
 
-async def _group(consumer: Any, admin: Any, role: str, group: str, topic: str) -> GroupStanding:
-    ends = await _ends(consumer, topic)
-    beginnings = await consumer.beginning_offsets(list(ends)) if ends else {}
+async def read_letters(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> tuple[DeadLetterSeen, ...]:
+    """Return the dead letters of the last time, oldest first.
+
+    What cannot be read in a bounded time is left out. Raises KafkaError, OSError; the caller sets the deadline.
+    """
+    consumer = _consumer(bootstrap)
+    try:
+        await consumer.start()
+        letters = await _since(consumer, topics.dead_letters, letters_of, await consumer.topics())
+        return _letters(letters, await _read(consumer, letters))
+    finally:
+        await consumer.stop()
+
+
+def _consumer(bootstrap: str) -> AIOKafkaConsumer:
+    """A reader of what is committed, in no group."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=_POLL_MS,
+    )
+
+
+class _Stretch(NamedTuple):
+    """A part of a partition that is to be read."""
+
+    partition: TopicPartition
+    begin: int
+    end: int
+    records_max: int
+
+
+async def _left(consumer: Any, admin: Any, group: str, topic: str, there: Collection[str]) -> tuple[_Stretch, ...]:
+    """Return what a group has not taken yet; of each partition the oldest record is enough."""
+    ends = await _ends(consumer, topic, there)
+    if not ends:
+        return ()
+    beginnings = await consumer.beginning_offsets(list(ends))
     committed = await admin.list_consumer_group_offsets(group, partitions=list(ends))
-    left: dict[TopicPartition, int] = {}
+    left: list[_Stretch] = []
     for partition, end in ends.items():
         known = committed.get(partition)
         begin = beginnings[partition] if known is None or known.offset < 0 else known.offset
-        if begin < end:
-            left[partition] = begin
-    oldest = await _oldest(consumer, left, ends)
-    if oldest is None:  # what is left are the marks of transactions
-        return GroupStanding(role=role, topic=topic, behind=0, waits_for=None)
-    behind = sum(ends[partition] - begin for partition, begin in left.items())
-    waits_for = timedelta(milliseconds=max(0, time.time_ns() // 1_000_000 - oldest))
-    return GroupStanding(role=role, topic=topic, behind=behind, waits_for=waits_for)
+        left.append(_Stretch(partition, begin, end, 1))
+    return tuple(stretch for stretch in left if stretch.begin < stretch.end)
 
 
-async def _oldest(consumer: Any, left: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> int | None:
-    """Return the time (ms) of the oldest record that is left; None where there is none."""
-    found: list[int] = []
-    for records in (await _read(consumer, left, ends, each=1)).values():
-        found += [record.timestamp for record in records[:1]]
-    return min(found, default=None)
+async def _since(consumer: Any, topic: str, period: timedelta, there: Collection[str]) -> tuple[_Stretch, ...]:
+    """Return what came on a topic in the last time, the newest of each partition."""
+    ends = await _ends(consumer, topic, there)
+    if not ends:
+        return ()
+    since_ms = time.time_ns() // 1_000_000 - period // timedelta(milliseconds=1)
+    begins = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
+    return tuple(
+        _Stretch(partition, max(found.offset, ends[partition] - LETTERS_MAX), ends[partition], LETTERS_MAX)
+        for partition, found in begins.items()
+        if found is not None and found.offset < ends[partition]
+    )
 
 
-async def _letters(consumer: Any, topic: str, letters_of: timedelta) -> tuple[DeadLetterSeen, ...]:
-    ends = await _ends(consumer, topic)
-    since_ms = time.time_ns() // 1_000_000 - letters_of // timedelta(milliseconds=1)
-    begins = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms)) if ends else {}
-    starts = {partition: found.offset for partition, found in begins.items() if found is not None}
-    records = await _read(consumer, starts, ends, each=LETTERS_MAX)
-    letters = [_letter(record) for of_partition in records.values() for record in of_partition]
-    return tuple(sorted(letters, key=lambda letter: letter.at)[:LETTERS_MAX])
-
-
-async def _read(
-    consumer: Any, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], *, each: int
-) -> dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]:
-    """Read from the starts to the ends, so many records of each partition, for a bounded time."""
-    found: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {partition: [] for partition in starts}
-    left = {partition for partition, start in starts.items() if start < ends[partition]}
-    if not left:
-        return found
-    consumer.assign(list(left))
-    for partition in left:
-        consumer.seek(partition, starts[partition])
-    deadline = time.monotonic() + _READ_S_MAX
-    while left and time.monotonic() < deadline:
-        for partition, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
-            found[partition] += [record for record in records if record.offset < ends[partition]]
-        for partition in tuple(left):
-            if len(found[partition]) >= each or await consumer.position(partition) >= ends[partition]:
-                left.discard(partition)
-    return found
-
-
-async def _ends(consumer: Any, topic: str) -> dict[TopicPartition, int]:
+async def _ends(consumer: Any, topic: str, there: Collection[str]) -> dict[TopicPartition, int]:
     """Return where the topic's partitions end; nothing where there is no such topic."""
-    if topic not in await consumer.topics():
+    if topic not in there:
         return {}
     await consumer.beginning_offsets([TopicPartition(topic, 0)])  # makes the client learn the topic's partitions
     numbers = sorted(consumer.partitions_for_topic(topic) or ())
@@ -151,9 +165,47 @@ async def _ends(consumer: Any, topic: str) -> dict[TopicPartition, int]:
     return ends
 
 
+async def _read(consumer: Any, stretches: Sequence[_Stretch]) -> _Records:
+    """Read so many records of each stretch, for a bounded time."""
+    found: _Records = {stretch.partition: [] for stretch in stretches}
+    left = {stretch.partition: stretch for stretch in stretches}
+    if not left:
+        return found
+    consumer.assign(list(left))
+    for stretch in stretches:
+        consumer.seek(stretch.partition, stretch.begin)
+    deadline = time.monotonic() + _READ_S_MAX
+    while left and time.monotonic() < deadline:
+        for partition, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+            found[partition] += [
+                record for record in records if partition in left and record.offset < left[partition].end
+            ]
+        for partition, stretch in tuple(left.items()):
+            if len(found[partition]) >= stretch.records_max or await consumer.position(partition) >= stretch.end:
+                del left[partition]
+                consumer.pause(partition)
+    return found
+
+
+def _standing(role: str, topic: str, left: Sequence[_Stretch], records: _Records) -> GroupStanding:
+    oldest = [records[stretch.partition][0].timestamp for stretch in left if records[stretch.partition]]
+    if not oldest:  # what is left are the marks of transactions
+        return GroupStanding(role=role, topic=topic, behind=0, waits_for=None)
+    behind = sum(stretch.end - stretch.begin for stretch in left)
+    waits_for = timedelta(milliseconds=max(0, time.time_ns() // 1_000_000 - min(oldest)))
+    return GroupStanding(role=role, topic=topic, behind=behind, waits_for=waits_for)
+
+
+def _letters(stretches: Sequence[_Stretch], records: _Records) -> tuple[DeadLetterSeen, ...]:
+    letters = [_letter(record) for stretch in stretches for record in records[stretch.partition]]
+    return tuple(sorted(letters, key=attrgetter("at", "partition", "offset")))
+
+
 def _letter(record: ConsumerRecord[bytes, bytes]) -> DeadLetterSeen:
     told = {name: value.decode("utf-8", "replace") for name, value in record.headers if name.startswith("dead_letter_")}
     return DeadLetterSeen(
+        partition=record.partition,
+        offset=record.offset,
         at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         role=told.get("dead_letter_by", "somebody"),
         topic=told.get("dead_letter_topic", ""),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BLOOM_BITS = 10.0
+BLOOM_BITS = 10
 """For each key: whether a command was decided before is asked of every one, and nearly none was."""
 
 

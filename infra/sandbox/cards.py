@@ -229,9 +229,6 @@ ADVICE = {
 }
 """Decline code → Stripe's `advice_code`."""
 
-DECLINES_OF_DATA = frozenset({"expired_card", "incorrect_cvc", "processing_error", "authentication_required"})
-"""Declines whose `code` already says all; Stripe repeats it as their decline code in some cases and we do in all."""
-
 
 def valid_number(number: str) -> bool:
     """Luhn's check, which Stripe makes before anything else."""

@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from domain.balance.events import BalancePaid
 from domain.balance.state import BALANCE
 from domain.catalog.events import PriceAdded
 from domain.ids import MONTHS_DISCOUNTS_KEY, derive, product_key, product_of, promo_key
 from domain.orders.events import OrderPlaced
-from domain.orders.state import OrderPurpose
-from domain.payments.events import PaymentCreated, PaymentMethodSaved
 from domain.pricing.events import MonthsDiscountsDefined, PersonalDiscountGranted
 from domain.pricing.state import DiscountKind
 from domain.promo.events import PromoCodeDefined
 from domain.refunds.events import RefundRequested
-from domain.subscriptions.events import SubscriptionResumed
+from projections.audit.selection import SUBJECTS, chosen_for, ids_of, is_renewal
 from projections.audit.sentences import INTENTS, SENTENCES
 from projections.audit.words import Names, amount, moment
 from schemas.messages import CommandAccepted, CommandRejected
@@ -33,9 +30,6 @@ if TYPE_CHECKING:
     from projections.account_events import StoredEvent
 
 OUTCOMES = (CommandAccepted, CommandRejected)
-_SUBJECTS = ("payment_id", "order_id", "refund_id")
-
-
 CATALOGUE_EVENTS = (PriceAdded, PromoCodeDefined, MonthsDiscountsDefined)
 """What of the catalogue's events an explanation tells: the versions of what was agreed to."""
 
@@ -122,7 +116,7 @@ def keys_needed(events: Iterable[StoredEvent], subject: str) -> set[str]:
     """Return the keys of the catalogue whose events an explanation of the subject speaks about."""
     keys: set[str] = set()
     events = tuple(events)
-    chosen = {id(event) for event in _chosen(events, subject)}
+    chosen = {id(event) for event in chosen_for(events, subject)}
     for event in events:
         if isinstance(event.data, OrderPlaced) and id(event) in chosen:
             keys |= {product_key(product_of(line.price_id)) for line in event.data.lines}
@@ -148,7 +142,7 @@ def explain(
     noun = _noun(events, subject)
     if noun is None:
         return None
-    chosen = _chosen(events, subject)
+    chosen = chosen_for(events, subject)
     teller = _Teller(events, catalogue, names_staff=names_staff)
     steps: list[Step] = []
     for chapter in _chapters(events, chosen):
@@ -159,149 +153,10 @@ def explain(
 def _noun(events: Sequence[StoredEvent], subject: str) -> str | None:
     """Tell what the id names: a command only where it names nothing else."""
     for event in events:
-        for attribute in _SUBJECTS:
+        for attribute in SUBJECTS:
             if getattr(event.data, attribute, None) == subject:
                 return attribute.removesuffix("_id")
     return "command" if any(event.command_id == subject for event in events) else None
-
-
-def _chosen(events: Sequence[StoredEvent], subject: str) -> list[StoredEvent]:
-    """Return the events that an explanation tells, in their order."""
-    about = _things(events, subject)
-    elsewhere = _commands_of_others(events, about)
-    chosen = [
-        event
-        for event in events
-        if event.command_id == subject
-        or (_is_about(event, about) and (isinstance(event.data, OrderPlaced) or event.command_id not in elsewhere))
-    ]
-    if not about:
-        chosen += _evidence(events, subject)
-    chosen += _consent(events, chosen)
-    # What follows from the same command belongs to the same story, outcomes aside: those are told with the heading.
-    commands = {event.command_id for event in chosen if _is_about(event, about) or event.command_id == subject}
-    commands -= elsewhere
-    known = {id(event) for event in chosen}
-    others = _other_things(events, about)
-    for event in events:
-        is_other = _ids(event) & others and not _ids(event) & about
-        if event.command_id in commands and id(event) not in known and not is_other:
-            chosen.append(event)
-    return sorted(chosen, key=lambda event: event.sequence)
-
-
-def _things(events: Sequence[StoredEvent], subject: str) -> set[str]:
-    """Return the ids that the story is about: the payment with its order and refunds, the order with all of its own."""
-    payments: dict[str, PaymentCreated | BalancePaid] = {
-        event.data.payment_id: event.data for event in events if isinstance(event.data, PaymentCreated | BalancePaid)
-    }
-    refunds: dict[str, RefundRequested] = {
-        event.data.refund_id: event.data for event in events if isinstance(event.data, RefundRequested)
-    }
-    orders = {event.data.order_id for event in events if isinstance(event.data, OrderPlaced)}
-    if subject in refunds:
-        payment_id = refunds[subject].payment_id
-        return {subject, payment_id, payments[payment_id].order_id} if payment_id in payments else {subject}
-    if subject in payments:
-        of_payment = {refund_id for refund_id, refund in refunds.items() if refund.payment_id == subject}
-        return {subject, payments[subject].order_id, *of_payment}
-    if subject in orders:
-        of_order = {payment_id for payment_id, payment in payments.items() if payment.order_id == subject}
-        of_payments = {refund_id for refund_id, refund in refunds.items() if refund.payment_id in of_order}
-        return {subject, *of_order, *of_payments}
-    return set()
-
-
-def _commands_of_others(events: Sequence[StoredEvent], about: set[str]) -> set[str]:
-    """Return the commands that are about other payments alone: a further attempt to collect the same order's money."""
-    payments: dict[str, set[str]] = {}
-    for event in events:
-        payment_id = getattr(event.data, "payment_id", None)
-        if payment_id is not None and not isinstance(event.data, OrderPlaced):
-            payments.setdefault(event.command_id, set()).add(payment_id)
-    return {command_id for command_id, named in payments.items() if not named & about}
-
-
-def _ids(event: StoredEvent) -> set[str]:
-    """Return the orders, payments and refunds that the event names; of an order's first payment only the name."""
-    if isinstance(event.data, OrderPlaced):
-        return {event.data.order_id}
-    found = (getattr(event.data, attribute, None) for attribute in _SUBJECTS)
-    return {identifier for identifier in found if identifier is not None}
-
-
-def _is_about(event: StoredEvent, about: set[str]) -> bool:
-    """Tell whether every payment, order and refund that the event names is of the story."""
-    ids = _ids(event)
-    return bool(ids) and ids <= about
-
-
-def _other_things(events: Sequence[StoredEvent], about: set[str]) -> set[str]:
-    """Return the orders, payments and refunds of the account that the story is not about."""
-    return {identifier for event in events for identifier in _ids(event)} - about
-
-
-def _evidence(events: Sequence[StoredEvent], command_id: str) -> list[StoredEvent]:
-    """Return what a refusal looked at: the newest event before it about each thing that its facts name."""
-    refused = next((each for each in events if each.command_id == command_id), None)
-    if refused is None or not isinstance(refused.data, CommandRejected):
-        return []
-    found: dict[str, StoredEvent] = {}
-    facts = set(refused.data.facts.values())
-    for event in events:
-        if event.sequence >= refused.sequence:
-            break
-        names = (*_SUBJECTS, "subscription_id", "resource")
-        named = {str(getattr(event.data, attribute, "")) for attribute in names}
-        found |= dict.fromkeys(named & facts, event)
-    return list({id(event): event for event in found.values()}.values())
-
-
-def _consent(events: Sequence[StoredEvent], chosen: Sequence[StoredEvent]) -> list[StoredEvent]:
-    """Return why a renewal was charged: what made it due, the agreed price, and the order that agreed to renewals."""
-    renewals = [event for event in chosen if isinstance(event.data, OrderPlaced) and _is_renewal(event.data)]
-    found: dict[int, StoredEvent] = {}
-    for placed in renewals:
-        before = [event for event in events if event.sequence < placed.sequence]
-        subscriptions = {line.subscription_id for line in placed.data.lines if line.subscription_id is not None}
-        for subscription_id in subscriptions:
-            of_it = [event for event in before if getattr(event.data, "subscription_id", None) == subscription_id]
-            due = [event for event in of_it if getattr(event.data, "renew_at", None) is not None]
-            priced = [event for event in of_it if getattr(event.data, "price", None) is not None]
-            agreed = [event for event in before if _agrees(event.data, subscription_id, of_it)]
-            found |= {id(event): event for last in (due, priced, agreed) for event in last[-1:]}
-        saved = _method_saved(events, chosen)
-        found |= {id(event): event for event in saved}
-    known = {id(event) for event in chosen}
-    return [event for key, event in found.items() if key not in known]
-
-
-def _is_renewal(placed: OrderPlaced) -> bool:
-    return placed.purpose is OrderPurpose.RENEWAL
-
-
-def _agrees(data: Any, subscription_id: str, of_it: Sequence[StoredEvent]) -> bool:
-    """Tell whether the event is the customer's word that the subscription is to renew by itself."""
-    if isinstance(data, SubscriptionResumed):
-        return data.subscription_id == subscription_id
-    if not isinstance(data, OrderPlaced) or not data.auto_renew or _is_renewal(data):
-        return False
-    return any(getattr(event.data, "order_id", None) == data.order_id for event in of_it)
-
-
-def _method_saved(events: Sequence[StoredEvent], chosen: Sequence[StoredEvent]) -> list[StoredEvent]:
-    """Return the events with which the means of payment was left that a renewal charges."""
-    charged = {
-        event.data.method.method_reference
-        for event in chosen
-        if isinstance(event.data, PaymentCreated) and event.data.method is not None
-    }
-    saved = [
-        event
-        for event in events
-        if isinstance(event.data, PaymentMethodSaved) and event.data.method.method_reference in charged
-    ]
-    return saved[:1]
 
 
 def _chapters(events: Sequence[StoredEvent], chosen: Sequence[StoredEvent]) -> list[Chapter]:
@@ -367,12 +222,12 @@ class _Teller:
         """When the timer was due, and which event had set it: the newest before it that names a moment for it."""
         first = chapter.events[0]
         named = {getattr(event.data, "subscription_id", None) for event in chapter.events} - {None}
-        ids = {identifier for event in chapter.events for identifier in _ids(event)} | named
+        ids = {identifier for event in chapter.events for identifier in ids_of(event)} | named
         wanted = _DUE.get(chapter.command_type, ())
         for event in reversed(self._events):
             if event.sequence >= first.sequence or event.command_id == first.command_id:
                 continue
-            if not ids & (_ids(event) | {getattr(event.data, "subscription_id", None)}):
+            if not ids & (ids_of(event) | {getattr(event.data, "subscription_id", None)}):
                 continue
             for attribute in wanted:
                 due_at = getattr(event.data, attribute, None)
@@ -399,7 +254,7 @@ class _Teller:
         ]
         if not added:
             return []
-        if _is_renewal(placed):
+        if is_renewal(placed):
             text = f"The price {line.price_id} is the one of the subscription: {amount(line.unit_price)}, as agreed."
         else:
             text = f"The price {line.price_id} was {amount(line.unit_price)}."

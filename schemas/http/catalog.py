@@ -22,7 +22,7 @@ from schemas.http.fields import (
     PeriodAnswer,
     PeriodRequest,
     RequestModel,
-    WideInteger,
+    Wide,
 )
 
 PRICES_MAX = 100
@@ -37,7 +37,7 @@ class PriceRequest(RequestModel):
     id: NameText
     amount: MoneyRequest
     period: PeriodRequest | None = None
-    trial_days: WideInteger | None = None
+    trial_days: Annotated[int, Wide("price_invalid")] | None = None
 
 
 class TermsRequest(RequestModel):
@@ -70,7 +70,7 @@ class DefineProductRequest(RequestModel):
     title: NameText
     description: Annotated[str, StringConstraints(max_length=5000, pattern=TEXT_PATTERN)] = ""
     role: NameText | None = None
-    validity_days: WideInteger | None = None
+    validity_days: Annotated[int, Wide("product_invalid")] | None = None
     terms: TermsRequest | None = None
     prices: Annotated[list[PriceRequest], Field(min_length=1, max_length=PRICES_MAX)]
 
@@ -143,19 +143,12 @@ class TermsAnswer(AnswerModel):
         )
 
 
-class ManagedProductAnswer(AnswerModel):
+class ManagedProductAnswer(ProductAnswer):
     """A product, on sale or not, with every price that it ever had; `terms` are what it has of its own."""
 
-    id: str
-    kind: ProductKind
-    title: str
-    description: str
-    role: str | None
-    validity_days: int | None
     terms: TermsAnswer | None
     active: bool
     prices: tuple[ManagedPriceAnswer, ...]
-    updated_at: datetime
 
 
 class DefinedProductAnswer(AnswerModel):

@@ -12,7 +12,7 @@ from domain.orders.commands import OrderItem
 from domain.pricing.commands import DefineMonthsDiscounts, GrantPersonalDiscount
 from domain.pricing.state import MonthsStep, PromoCode
 from domain.promo.commands import DefinePromoCode
-from schemas.http.fields import AnswerModel, Moment, MoneyAnswer, MoneyRequest, NameText, RequestModel, WideInteger
+from schemas.http.fields import AnswerModel, Moment, MoneyAnswer, MoneyRequest, NameText, RequestModel, Wide
 from schemas.http.orders import ITEMS_MAX, AppliedDiscountAnswer, OrderItemRequest, QuoteLineAnswer
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ ProductNames = Annotated[list[NameText], Field(max_length=1000)]
 class MonthsStepRequest(RequestModel):
     """A part off, in basis points (1,000 is 10 %), for whoever takes at least so many months at once."""
 
-    months: WideInteger
-    basis_points: WideInteger
+    months: Annotated[int, Wide("discount_invalid")]
+    basis_points: Annotated[int, Wide("discount_invalid")]
 
 
 class DefineMonthsDiscountsRequest(RequestModel):
@@ -91,7 +91,7 @@ class DefineMonthsDiscountsRequest(RequestModel):
 class GrantPersonalDiscountRequest(RequestModel):
     """A part off for one customer, in basis points (1,000 is 10 %); without products: for all of them."""
 
-    basis_points: WideInteger
+    basis_points: Annotated[int, Wide("discount_invalid")]
     reason: NameText
     products: ProductNames = Field(default_factory=list)
     valid_from: Moment | None = None
@@ -111,14 +111,14 @@ class GrantPersonalDiscountRequest(RequestModel):
 class DefinePromoCodeRequest(RequestModel):
     """What the promo code is to be: either a part off, in basis points, or an amount. A limit left out is none."""
 
-    basis_points: WideInteger | None = None
+    basis_points: Annotated[int, Wide("promo_code_invalid")] | None = None
     amount: MoneyRequest | None = None
     products: ProductNames = Field(default_factory=list)
-    months_min: WideInteger | None = None
+    months_min: Annotated[int, Wide("promo_code_invalid")] | None = None
     valid_from: Moment | None = None
     valid_until: Moment | None = None
-    uses_max: WideInteger | None = None
-    uses_per_account_max: WideInteger | None = None
+    uses_max: Annotated[int, Wide("promo_code_invalid")] | None = None
+    uses_per_account_max: Annotated[int, Wide("promo_code_invalid")] | None = None
 
     def to_command(self, code: str) -> DefinePromoCode:
         """The intent."""

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, LiteralString, TypeVar
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
+    WrapValidator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, core_schema
 
 from domain.calendar import Period, PeriodUnit
 from domain.money import Money
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidatorFunctionWrapHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 Item = TypeVar("Item")
 
@@ -44,18 +51,46 @@ Duration = Annotated[timedelta, Field(strict=False), BeforeValidator(_as_iso)]
 WIDE_MAX = 2**63 - 1
 """What 64 bits hold. It only bounds a number: the domain has the last word, and a code of its own for each rule."""
 
-WideInteger = Annotated[int, Field(ge=-WIDE_MAX, le=WIDE_MAX)]
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """Marks a whole number that is refused with this code where 64 bits do not hold it.
+
+    It is the code that the domain has for those that it does not take.
+    """
+
+    code: LiteralString
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the number after it was read."""
+        return core_schema.no_info_after_validator_function(self._held, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Say the bounds."""
+        return {**handler(schema), "minimum": -WIDE_MAX, "maximum": WIDE_MAX}
+
+    def _held(self, number: int) -> int:
+        if abs(number) > WIDE_MAX:
+            raise PydanticCustomError(self.code, "There is no place for such a number")
+        return number
 
 
-def _in_utc(moment: datetime) -> datetime:
-    """The moment as the log has it; at the ends of the calendar, UTC has no such day."""
+_MOMENT_SHAPE = re.compile(
+    r"[0-9]{4,9}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _in_utc(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """The moment as the log has it. The calendar has no 30 February, and UTC ends with the year 9999."""
+    if not isinstance(value, str) or not _MOMENT_SHAPE.fullmatch(value):
+        raise ValueError("a moment is written as RFC 3339 has it, with its offset, such as 2030-01-31T12:00:00Z")
     try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
+        return read(value).astimezone(UTC)
+    except (ValidationError, OverflowError) as error:
         raise PydanticCustomError("moment_out_of_range", "There is no such moment in UTC") from error
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, Field(strict=False), WrapValidator(_in_utc)]
 """A time of RFC 3339 with its offset, in UTC from here on."""
 
 
@@ -74,7 +109,7 @@ class AnswerModel(BaseModel):
 class MoneyRequest(RequestModel):
     """An amount in minor units (cents, yen, fils) of an ISO 4217 currency."""
 
-    amount: WideInteger
+    amount: Annotated[int, Wide("amount_out_of_range")]
     currency: NameText
 
     def to_domain(self) -> Money:
@@ -85,7 +120,7 @@ class MoneyRequest(RequestModel):
 class PeriodRequest(RequestModel):
     """A length of time: so many days or calendar months."""
 
-    count: WideInteger
+    count: Annotated[int, Wide("price_invalid")]
     unit: PeriodUnit
 
     def to_domain(self) -> Period:

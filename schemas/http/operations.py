@@ -39,6 +39,33 @@ class OverdueAnswer(AnswerModel):
     unknown: tuple[str, ...]
 
 
+class DeadLetterAnswer(AnswerModel):
+    """A record that a role could not take, without its content, which lies whole on the topic of dead letters.
+
+    `id` is `<partition>:<offset>` there; `topic` and `position` say where the record came from.
+    """
+
+    id: str
+    at: datetime
+    role: str
+    topic: str
+    position: str
+    reason: str
+
+
+class ProviderHealthAnswer(AnswerModel):
+    """How a payment provider answers: its calls without an answer that settles them, and of those the repeated ones
+    and the ones past their deadline. `answers` is false where there are any of the last kind.
+    """
+
+    id: str
+    answers: bool
+    calls: int
+    repeated: int
+    late: int
+    since: datetime | None
+
+
 class ResumedAnswer(AnswerModel):
     """What was gone on with; `next_at` is when the engine goes on with it by itself, absent where nothing waits."""
 

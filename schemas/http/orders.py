@@ -16,7 +16,7 @@ from schemas.http.fields import (
     NameText,
     PeriodAnswer,
     RequestModel,
-    WideInteger,
+    Wide,
 )
 
 ITEMS_MAX = 100
@@ -36,7 +36,7 @@ class OrderItemRequest(RequestModel):
     """One thing to buy, by its price; `months` for subscriptions with a price by the month."""
 
     price_id: NameText
-    months: WideInteger | None = None
+    months: Annotated[int, Wide("months_invalid")] | None = None
 
 
 class PlaceOrderRequest(RequestModel):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import StringConstraints
 
 from domain.refunds.commands import RequestRefund
-from schemas.http.fields import AnswerModel, MoneyAnswer, RequestModel, WideInteger
+from schemas.http.fields import AnswerModel, MoneyAnswer, RequestModel, Wide
 
 if TYPE_CHECKING:
     from domain.ids import PaymentId
@@ -19,7 +19,7 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=
 class RequestRefundRequest(RequestModel):
     """Give money back: `amount` in minor units of the payment's currency, or all that the rules allow."""
 
-    amount: WideInteger | None = None
+    amount: Annotated[int, Wide("amount_out_of_range")] | None = None
     reason: Reason | None = None
 
     def to_command(self, payment_id: PaymentId, *, by_manager: bool) -> RequestRefund:

@@ -24,7 +24,7 @@ from schemas.http.fields import (
     NameText,
     PeriodAnswer,
     RequestModel,
-    WideInteger,
+    Wide,
 )
 from schemas.http.orders import AppliedDiscountAnswer, OrderAnswer, WebAddress
 
@@ -79,7 +79,7 @@ class StartTrialRequest(RequestModel):
 class ExtendSubscriptionRequest(RequestModel):
     """Days that a manager gives; `account` may be left out, since the subscription is somebody's."""
 
-    days: WideInteger
+    days: Annotated[int, Wide("extension_invalid")]
     reason: ReasonText
     account: NameText | None = None
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.api.managing import Manager
 from tests.api.product import Product, running_product
+from tests.api.subscribing import Subscriber
 from tests.stack import scratch_dir
 
 if TYPE_CHECKING:
@@ -21,3 +23,15 @@ async def product(stack: Stack) -> AsyncIterator[Product]:
     with scratch_dir() as data_dir:
         async with running_product(stack, data_dir) as running:
             yield running
+
+
+@pytest.fixture
+def manager(product: Product) -> Manager:
+    """Somebody with the role."""
+    return Manager(product)
+
+
+@pytest.fixture
+def subscriber(product: Product) -> Subscriber:
+    """Somebody with an account of their own."""
+    return Subscriber(product)

@@ -22,7 +22,7 @@ class Manager:
     async def get(self, path: str, **query: Any) -> httpx.Response:
         """Look."""
         headers = self.product.headers(self.name, "manager")
-        return await self.product.http.get(path, params=query, headers=headers)
+        return await self.product.http.get(path, params=query or None, headers=headers)
 
     async def put(self, path: str, body: dict[str, Any], *, key: str | None = None) -> httpx.Response:
         """Have something be so."""

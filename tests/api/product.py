@@ -124,6 +124,17 @@ def usd(amount: int) -> dict[str, Any]:
     return {"amount": amount, "currency": "USD"}
 
 
+def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Hold an answer to be this problem, whole, and return it."""
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.text
+    problem: dict[str, Any] = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code), answer.text
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+    assert {"type", "title", "status", "detail"} <= problem.keys()
+    assert "Traceback" not in answer.text
+    return problem
+
+
 def token(settings: Settings, account: str, *roles: str, **changes: Any) -> str:
     """A token of the development key; `changes` to its claims, None leaves one out."""
     key = signing_key(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.api.managing import Manager
-from tests.api.test_subscriptions import Subscriber
+from tests.api.subscribing import Subscriber
 
 if TYPE_CHECKING:
     from tests.api.product import Product

@@ -6,31 +6,20 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from api.problems import STATUS_BY_CODE, Problem
-from domain import errors
-from domain.errors import DomainError
+from api.app import create_app
+from infra.settings import Settings
+from tests.api.product import is_problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import httpx
 
     from tests.api.product import Product
 
 ITEM = '{"price_id":"dune:buy"}'
 JSON = {"Content-Type": "application/json"}
-
-
-def _is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert answer.headers["Content-Type"] == "application/problem+json", answer.text
-    problem: dict[str, Any] = answer.json()
-    assert (answer.status_code, problem["code"]) == (status, code), answer.text
-    assert problem["request_id"] == answer.headers["X-Request-Id"]
-    assert {"type", "title", "status", "detail"} <= problem.keys()
-    assert "Traceback" not in answer.text
-    return problem
 
 
 async def _post(product: Product, content: Any, headers: dict[str, str] = JSON) -> httpx.Response:
@@ -54,7 +43,7 @@ async def _post(product: Product, content: Any, headers: dict[str, str] = JSON) 
     ],
 )
 async def test_malformed_json(product: Product, content: bytes) -> None:
-    _is_problem(await _post(product, content), 400, "body_malformed")
+    is_problem(await _post(product, content), 400, "body_malformed")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +67,6 @@ async def test_malformed_json(product: Product, content: bytes) -> None:
         ('{"items": [{"price_id": "a", "months": "3"}]}', "/items/0/months"),
         ('{"items": [{"price_id": "a", "months": 1.5}]}', "/items/0/months"),
         ('{"items": [{"price_id": "a", "months": 3.0}]}', "/items/0/months"),
-        (f'{{"items": [{{"price_id": "a", "months": 1{"0" * 400}}}]}}', "/items/0/months"),
         (f'{{"items": [{ITEM}], "account": "alice"}}', "/account"),
         (f'{{"items": [{ITEM}], "a~b/c": 1}}', "/a~0b~1c"),
         (f'{{"items": [{ITEM}], "auto_renew": 1}}', "/auto_renew"),
@@ -96,13 +84,13 @@ async def test_malformed_json(product: Product, content: bytes) -> None:
     ],
 )
 async def test_field_that_is_not_as_it_must_be(product: Product, content: str, pointer: str) -> None:
-    problem = _is_problem(await _post(product, content), 422, "body_invalid")
+    problem = is_problem(await _post(product, content), 422, "body_invalid")
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
 
 
 async def test_many_wrong_fields_make_no_huge_answer(product: Product) -> None:
     content = "{" + ",".join(f'"{name}": 1' for name in range(5000)) + "}"
-    problem = _is_problem(await _post(product, content), 422, "body_invalid")
+    problem = is_problem(await _post(product, content), 422, "body_invalid")
     assert len(problem["errors"]) == 20
 
 
@@ -112,17 +100,17 @@ async def test_many_wrong_fields_make_no_huge_answer(product: Product) -> None:
 )
 async def test_wrong_content_type(product: Product, content_type: str) -> None:
     answer = await _post(product, f'{{"items":[{ITEM}]}}', {"Content-Type": content_type})
-    _is_problem(answer, 415, "content_type_unsupported")
+    is_problem(answer, 415, "content_type_unsupported")
     without = await _post(product, f'{{"items":[{ITEM}]}}', {})
-    _is_problem(without, 415, "content_type_unsupported")
+    is_problem(without, 415, "content_type_unsupported")
     packed = await _post(product, b"x", JSON | {"Content-Encoding": "gzip"})
-    _is_problem(packed, 415, "content_type_unsupported")
+    is_problem(packed, 415, "content_type_unsupported")
 
 
 async def test_huge_body_with_its_length(product: Product) -> None:
-    _is_problem(await _post(product, b" " * 65_537), 413, "body_too_large")
-    _is_problem(await _post(product, b" " * 65_534 + b"{}"), 422, "body_invalid")
-    _is_problem(await _post(product, b"{}", JSON | {"Content-Length": "9" * 30}), 413, "body_too_large")
+    is_problem(await _post(product, b" " * 65_537), 413, "body_too_large")
+    is_problem(await _post(product, b" " * 65_534 + b"{}"), 422, "body_invalid")
+    is_problem(await _post(product, b"{}", JSON | {"Content-Length": "9" * 30}), 413, "body_too_large")
 
 
 async def test_huge_body_without_its_length_is_not_read_to_its_end(product: Product) -> None:
@@ -135,7 +123,7 @@ async def test_huge_body_without_its_length_is_not_read_to_its_end(product: Prod
             yield b" " * 1024
 
     answer = await _post(product, endless())
-    _is_problem(answer, 413, "body_too_large")
+    is_problem(answer, 413, "body_too_large")
     assert sent <= 66
     assert answer.headers["Connection"] == "close"
 
@@ -146,20 +134,20 @@ async def test_idempotency_key_that_cannot_be(product: Product, key: bytes) -> N
     answer = await product.http.post(
         "/v1/orders", json={}, headers=[(b"authorization", b"Bearer " + token), (b"idempotency-key", key)]
     )
-    _is_problem(answer, 400, "idempotency_key_invalid" if key.strip() else "idempotency_key_missing")
+    is_problem(answer, 400, "idempotency_key_invalid" if key.strip() else "idempotency_key_missing")
 
 
 async def test_idempotency_key_is_needed(product: Product) -> None:
     for method, path in (("POST", "/v1/orders"), ("POST", "/v1/orders/1/cancel"), ("PUT", "/v1/admin/products/dune")):
         answer = await product.http.request(method, path, json={}, headers=product.headers("boss", "manager"))
-        _is_problem(answer, 400, "idempotency_key_missing")
+        is_problem(answer, 400, "idempotency_key_missing")
 
 
 async def test_longest_idempotency_key(product: Product) -> None:
     answer = await product.http.post(
         "/v1/orders", json={"items": [{"price_id": "x"}]}, headers=product.headers("mallory", key="~" * 255, wait=30)
     )
-    _is_problem(answer, 422, "price_unknown")
+    is_problem(answer, 422, "price_unknown")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +178,7 @@ async def test_preferences(product: Product, prefer: str, applied: str | None) -
 async def test_limit_that_cannot_be(product: Product, query: str) -> None:
     for path in ("/v1/orders", "/v1/products", "/v1/payments", "/v1/subscriptions"):
         answer = await product.http.get(f"{path}?{query}", headers=product.headers("mallory"))
-        problem = _is_problem(answer, 400, "query_invalid")
+        problem = is_problem(answer, 400, "query_invalid")
         assert problem["errors"][0]["parameter"] == "limit"
 
 
@@ -236,7 +224,7 @@ async def test_product_id_that_becomes_no_key(product: Product, name: str) -> No
     answer = await product.http.put(f"/v1/admin/products/{name}", json=body, headers=headers)
     assert answer.status_code in {404, 422}
     if answer.status_code == 422:
-        _is_problem(answer, 422, "product_invalid")
+        is_problem(answer, 422, "product_invalid")
 
 
 async def test_wrong_address_and_method(product: Product) -> None:
@@ -252,7 +240,7 @@ async def test_wrong_address_and_method(product: Product) -> None:
         "/v1//orders",
         "/%00",
     ):
-        _is_problem(await product.http.get(f"http://api.test{path}"), 404, "not_found")
+        is_problem(await product.http.get(f"http://api.test{path}"), 404, "not_found")
     for method, path in (
         ("DELETE", "/v1/orders"),
         ("PATCH", "/v1/orders/1"),
@@ -264,7 +252,7 @@ async def test_wrong_address_and_method(product: Product) -> None:
         ("BREW", "/v1/orders"),
     ):
         answer = await product.http.request(method, path)
-        _is_problem(answer, 405, "method_not_allowed")
+        is_problem(answer, 405, "method_not_allowed")
         assert answer.headers["Allow"]
 
 
@@ -289,19 +277,21 @@ async def test_client_that_stops_sending_is_told(product: Product, monkeypatch: 
         await asyncio.Event().wait()
         yield b"}"
 
-    _is_problem(await _post(product, stalled()), 408, "body_too_slow")
+    is_problem(await _post(product, stalled()), 408, "body_too_slow")
     assert begun.is_set()
 
 
-def test_every_rule_of_the_domain_has_a_status() -> None:
-    codes = {
-        found.code
-        for found in vars(errors).values()
-        if isinstance(found, type) and issubclass(found, DomainError) and found is not DomainError
-    }
-    assert codes <= STATUS_BY_CODE.keys()
+async def test_a_bug_of_ours_is_told_without_what_it_was() -> None:
+    app = create_app(Settings(_env_file=None))
 
+    async def bug() -> None:
+        raise RuntimeError("a secret")
 
-def test_problem_can_say_what_no_json_can() -> None:
-    body = Problem("order_unknown", "There is no order '\ud800'.", extra={"errors": ["\udfff"]}).encoded("r")
-    assert b"order_unknown" in body
+    app.add_api_route("/bug", bug)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        answer = await http.get("/bug")
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.text
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+    assert "secret" not in answer.text

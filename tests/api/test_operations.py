@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aiokafka import AIOKafkaProducer
+
+from infra.kafka.topics import topics_of
+from projections.paging import encode_cursor
 from tests.api.product import WAIT_S
 
 if TYPE_CHECKING:
+    import httpx
+
     from tests.api.product import Product
 
 
@@ -46,6 +53,63 @@ async def test_a_call_that_never_arrived_is_made_again_once(product: Product) ->
 
     again = await _resume(product, payment_id)
     assert again.status_code == 200, "harmless: the provider is asked how it stands"
+
+
+async def test_providers_that_do_not_answer_are_seen(product: Product) -> None:
+    account, price = product.account(), await product.film()
+    product.provider.drop_calls = 1
+    sent = await product.http.post(
+        "/v1/orders", json={"items": [{"price_id": price}]}, headers=product.headers(account, key="order")
+    )
+    named = await product.http.get(sent.headers["Location"], headers=_at(product, sent, account))
+    payment_id = named.json()["resources"]["payment"]
+    health = partial(product.http.get, "/v1/admin/provider-health", headers=_at(product))
+    (seen,) = (await product.until(health, lambda found: found.json()["items"][0]["calls"] > 0))["items"]
+    assert (seen["id"], seen["answers"], seen["late"]) == ("stripe", True, 0)
+    assert seen["since"]
+    await _until_asked(product, payment_id)
+    assert (await _resume(product, payment_id)).status_code == 200
+    await product.until(
+        lambda: product.http.get(f"/v1/payments/{payment_id}", headers=product.headers(account)),
+        lambda found: found.json()["status"] == "action_required",
+    )
+    (after,) = (await product.until(health, lambda found: found.json()["items"][0]["calls"] == 0))["items"]
+    assert after == {**seen, "calls": 0, "repeated": 0, "since": None}
+
+
+async def test_dead_letters_are_listed_newest_first_without_their_content(product: Product) -> None:
+    topic, names = topics_of(product.settings).commands, [f"nobody-{uuid.uuid4().hex}" for _ in range(3)]
+    producer = AIOKafkaProducer(bootstrap_servers=product.settings.kafka_bootstrap)
+    await producer.start()
+    try:
+        for name in names:
+            sent = await producer.send_and_wait(topic, b"a secret", key=name.encode())
+            position = f"{sent.partition}:{sent.offset}"
+            found = await product.until(
+                partial(product.http.get, "/v1/admin/dead-letters?limit=1", headers=_at(product)),
+                lambda answer, at=position: [item["position"] for item in answer.json()["items"]] == [at],  # type: ignore[misc]
+            )
+            (letter,) = found["items"]
+            assert (letter["role"], letter["topic"]) == ("engine", topic)
+            assert letter["reason"]
+            assert "secret" not in str(found)
+    finally:
+        await producer.stop()
+    items: list[dict[str, Any]] = []
+    cursor = found["next_cursor"]
+    while cursor is not None and len(items) < len(names):
+        page = (
+            await product.http.get(
+                "/v1/admin/dead-letters", params={"limit": 1, "cursor": cursor}, headers=_at(product)
+            )
+        ).json()
+        items, cursor = [*items, *page["items"]], page["next_cursor"]
+    moments = [item["at"] for item in (letter, *items)]
+    assert moments == sorted(moments, reverse=True)
+    assert len({item["id"] for item in (letter, *items)}) == len(items) + 1 >= len(names)
+    for cursor in ("x", encode_cursor(("2026-01-01T00:00:00", 0, 0)), encode_cursor((1, 2, 3))):
+        refused = await product.http.get("/v1/admin/dead-letters", params={"cursor": cursor}, headers=_at(product))
+        assert refused.json()["code"] == "cursor_invalid"
 
 
 async def test_of_what_nobody_knows_and_by_nobody_else(product: Product) -> None:
@@ -88,6 +152,12 @@ async def test_why_there_is_a_payment_and_why_there_was_a_refusal(product: Produ
     assert why[-1]["kind"] == "refusal"
     assert why[-1]["text"].startswith("It was refused by the rule payment_not_refundable: ")
     assert f"payment {payment_id}" in " ".join(step["text"] for step in why), "what the rule looked at"
+
+
+def _at(product: Product, sent: httpx.Response | None = None, account: str | None = None) -> dict[str, str]:
+    """Headers of somebody who looks after what was sent."""
+    headers = product.headers("boss", "manager") if account is None else product.headers(account)
+    return headers if sent is None else headers | {"Billing-Position": sent.headers["Billing-Position"]}
 
 
 async def _resume(product: Product, overdue_id: str, *, key: str | None = None) -> Any:

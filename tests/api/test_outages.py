@@ -95,6 +95,26 @@ async def test_dispute_whose_owner_nobody_says_is_to_be_sent_again(local: Settin
         assert answer.headers["Retry-After"]
 
 
+async def test_too_much_under_way_is_refused_at_once(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.services.SEND_DEADLINE_S", 1.0)
+    monkeypatch.setattr("infra.kafka.command_sender._PENDING_MAX", 3)
+    event = _webhook()
+    async with serving(local) as http:
+        answers = await asyncio.gather(*(http.post(PATH, content=event, headers=signed(event)) for _ in range(5)))
+        codes = sorted(answer.json()["code"] for answer in answers)
+        assert codes == ["broker_unavailable"] * 3 + ["overloaded"] * 2
+        assert {(answer.status_code, answer.headers["Retry-After"]) for answer in answers} == {(503, "1")}
+
+
+async def test_without_a_catalogue_there_is_no_price(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.routes.quotes.CATALOGUE_WAIT_S", 0.1)
+    signing_key(local)
+    async with serving(local) as http:
+        answer = await http.post("/v1/quotes", json=BODY, headers={"Authorization": f"Bearer {token(local, 'alice')}"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "catalogue_unavailable")
+        assert answer.headers["Retry-After"]
+
+
 async def test_broker_comes_goes_and_comes_back(
     local: Settings, private_kafka: EmbeddedKafka, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

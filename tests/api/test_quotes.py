@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.managing import Manager
 from tests.api.product import usd
 
 if TYPE_CHECKING:
     import httpx
 
+    from tests.api.managing import Manager
     from tests.api.product import Product
 
 MONTHLY = {"amount": 999, "currency": "USD"}
-
-
-@pytest.fixture
-def manager(product: Product) -> Manager:
-    return Manager(product)
 
 
 async def quote(product: Product, account: str, body: dict[str, Any], position: str = "") -> httpx.Response:

@@ -10,13 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 import psutil
 
 from tests.chaos.bulk import BulkSender
-from tests.chaos.customers import FILMS, Market
+from tests.chaos.customers import FILMS, GOOD_CARD, Market
 from tests.chaos.tokens import Tokens
 from tests.chaos.victims import Stack
 from tests.http_client import Client
@@ -28,6 +28,10 @@ SAMPLES = 200
 WARM_UP = 20
 PAUSE_S = 0.05
 SALE_DEADLINE_S = 60.0
+PAYMENTS = 100
+LOOK_S = 0.005
+"""A payer looks again so often: what is measured is at most so much, and one query, too long."""
+PAID_DEADLINE_S = 30.0
 
 
 def run(_shared: object = None) -> dict[str, Any]:
@@ -60,13 +64,20 @@ async def _measure(stack: Stack, addresses: StackFile) -> dict[str, Any]:
     await sender.stop()
     await _on_sale(client)
     to_read_model = [await _order_and_look(client, tokens, number) for number in range(WARM_UP + SAMPLES)][WARM_UP:]
-    to_page = [await _order_and_wait(client, tokens, number) for number in range(WARM_UP)]
+    to_page = [(await _order_and_wait(client, tokens, f"page-{number}"))[0] for number in range(WARM_UP)]
+    sandbox = urlsplit(addresses.sandbox_url)
+    provider = Client(str(sandbox.hostname), int(sandbox.port or 0))
+    to_paid = [await _pay_and_look(client, provider, tokens, number) for number in range(WARM_UP + PAYMENTS)][WARM_UP:]
+    await provider.close()
     await client.close()
     return {
         "samples": SAMPLES,
         "read_model_p50_ms": round(statistics.median(to_read_model) * 1e3, 1),
         "read_model_p99_ms": round(statistics.quantiles(to_read_model, n=100)[98] * 1e3, 1),
         "payment_page_p50_ms": round(statistics.median(to_page) * 1e3, 1),
+        "payments": PAYMENTS,
+        "paid_p50_ms": round(statistics.median(to_paid) * 1e3, 1),
+        "paid_p99_ms": round(statistics.quantiles(to_paid, n=100)[98] * 1e3, 1),
     }
 
 
@@ -95,12 +106,12 @@ async def _order_and_look(client: Client, tokens: Tokens, number: int) -> float:
     return seconds
 
 
-async def _order_and_wait(client: Client, tokens: Tokens, number: int) -> float:
-    """POST an order that waits until the provider has opened its page: seconds."""
+async def _order_and_wait(client: Client, tokens: Tokens, account: str) -> tuple[float, dict[str, Any]]:
+    """POST an order that waits until the provider has opened its page: seconds, and the order."""
     await asyncio.sleep(PAUSE_S)
     body = orjson.dumps({"items": [{"price_id": FILMS[0]}]})
     headers = {
-        "authorization": f"Bearer {tokens.of(f'page-{number}')}",
+        "authorization": f"Bearer {tokens.of(account)}",
         "idempotency-key": "1",
         "content-type": "application/json",
         "prefer": "wait=10",
@@ -109,8 +120,35 @@ async def _order_and_wait(client: Client, tokens: Tokens, number: int) -> float:
     answer = await client.request("POST", "/v1/orders", headers=headers, body=body)
     seconds = time.perf_counter() - begin
     assert answer.status == 201, answer
-    assert answer.json()["payment"]["confirmation_url"], answer
-    return seconds
+    order: dict[str, Any] = answer.json()
+    assert order["payment"]["confirmation_url"], answer
+    return seconds, order
+
+
+async def _pay_and_look(client: Client, provider: Client, tokens: Tokens, number: int) -> float:
+    """Send the form of the provider's page, and look until its webhook has the order paid: seconds, the form's among
+    them.
+    """
+    account = f"payer-{number}"
+    _, order = await _order_and_wait(client, tokens, account)
+    headers = {"authorization": f"Bearer {tokens.of(account)}"}
+    form = {"action": "pay", "card_number": GOOD_CARD, "expiry": "12/99", "cvc": "123"}
+    page = urlsplit(order["payment"]["confirmation_url"]).path
+    begin = time.perf_counter()
+    answer = await provider.request(
+        "POST",
+        page,
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        body=urlencode(form).encode(),
+    )
+    assert answer.status in {302, 303}, answer
+    while True:
+        seen = await client.request("GET", f"/v1/orders/{order['id']}", headers=headers)
+        seconds = time.perf_counter() - begin
+        if seen.json()["status"] in {"paid", "fulfilled"}:
+            return seconds
+        assert seconds < PAID_DEADLINE_S, seen
+        await asyncio.sleep(LOOK_S)
 
 
 def memory(stack: StackFile) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""A proxy in front of a broker: it cuts all connections, or holds one EndTxn back until the next transaction is open.
+"""A proxy in front of a broker: it cuts all connections, at once or at a request, or holds one EndTxn back.
 
 The latter reproduces what a network may do: a request is under way, its connection breaks, the client repeats it over
 another one, and the first copy arrives late.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from pathlib import Path
 
-PRODUCE, END_TXN = 0, 26
+PRODUCE, ADD_PARTITIONS_TO_TXN, END_TXN = 0, 24, 26
 ARRIVAL_S = 0.3
 """How long the late request has to arrive and do its harm before traffic goes on."""
 
@@ -40,7 +40,7 @@ class ProxiedKafka(EmbeddedKafka):
 
 
 class Proxy:
-    """Passes frames on; on demand it cuts every connection, or delays one EndTxn."""
+    """Passes frames on; on demand it cuts every connection, at once or at a request, or delays one EndTxn."""
 
     def __init__(self, port: int, broker_port: int) -> None:
         self.port = port
@@ -49,8 +49,11 @@ class Proxy:
         self._clients: dict[asyncio.Task[None], StreamWriter] = {}
         self._held: tuple[StreamWriter, bytes] | None = None
         self._is_armed = False
+        self._cut_at: tuple[int, bool] | None = None
         self.delays = 0
         """How many EndTxn requests arrived late so far."""
+        self.cuts = 0
+        """How many requests everything was cut at so far."""
 
     async def start(self) -> None:
         """Listen."""
@@ -64,10 +67,21 @@ class Proxy:
 
     async def cut(self) -> None:
         """Cut every connection; new ones are taken."""
-        tasks = dict(self._clients)
-        for client in tasks.values():
-            client.transport.abort()
+        tasks = tuple(self._clients)
+        self._abort()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def cut_at_next(self, kind: int, *, has_arrived: bool) -> None:
+        """Cut every connection at the next request of a kind: before the broker has it, or before it can answer."""
+        self._cut_at = (kind, has_arrived)
+
+    def _cut_here(self) -> None:
+        self._cut_at, self.cuts = None, self.cuts + 1
+        self._abort()
+
+    def _abort(self) -> None:
+        for client in self._clients.values():
+            client.transport.abort()
 
     def delay_next_end(self) -> None:
         """Hold the next EndTxn, break its connection, and release it after the next batch that is produced."""
@@ -103,8 +117,14 @@ class Proxy:
                 self._is_armed, self._held = False, (upstream, head + body)
                 writer.close()  # the client sees a reset; the way to the broker stays open
                 return
+            if self._cut_at == (kind, False):
+                self._cut_here()
+                return
             upstream.write(head + body)
             await upstream.drain()
+            if self._cut_at == (kind, True):
+                self._cut_here()
+                return
             if kind == PRODUCE and self._held is not None:
                 await asyncio.sleep(ARRIVAL_S)  # until the broker has the batch
                 await self._release()

@@ -1,9 +1,9 @@
-"""All connections to the broker break while a batch is committed: before its records, before its end, and after it."""
+"""All connections to the broker break at each request of a commit, before the broker has it and before it answers."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from infra.kafka.fenced_log import FencedError, UnsureError
 from infra.kafka.topics import Topics, create_topics
 from tests.chaos.journal_harness import Bench
+from tests.chaos.proxy import ADD_PARTITIONS_TO_TXN, END_TXN, PRODUCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,30 +21,25 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.chaos
 
 COMMANDS = 20
-CUTS = 12
-STEP_S = 0.001
-"""Each commit is cut a little later than the one before; the last ones are through when the cut comes."""
+REQUESTS = (ADD_PARTITIONS_TO_TXN, PRODUCE, END_TXN)
+"""Of which a commit is made."""
 
 
 async def test_no_cut_loses_or_doubles_a_command(proxied: Proxy, data_dir: Path) -> None:
     topics, bootstrap = Topics("cut"), f"127.0.0.1:{proxied.port}"
     await create_topics(bootstrap, topics, partitions=1)
     bench = Bench(bootstrap=bootstrap, topics=topics, store_path=data_dir / "store" / "0", partitions=1)
-    broken = 0
+    cuts = list(product(REQUESTS, (False, True)))
     async with bench.journal() as journal:
-        for number in range(CUTS):
+        await journal.open()
+        for number, (request, has_arrived) in enumerate(cuts):
             batch = bench.orders(number * COMMANDS, COMMANDS)
-            if not journal.is_open:
-                await journal.open()
-            commit = asyncio.create_task(journal.handle(batch))
-            await asyncio.sleep(number * STEP_S)
-            await proxied.cut()
+            proxied.cut_at_next(request, has_arrived=has_arrived)
             with suppress(FencedError, UnsureError):
-                await commit
+                await journal.handle(batch)
+            assert proxied.cuts == number + 1
             if not journal.is_open:
-                broken += 1
                 await journal.open()
             await journal.handle([bench.again(incoming) for incoming in batch])
 
-    assert broken
-    assert await bench.faults(accepted=COMMANDS * CUTS) == []
+    assert await bench.faults(accepted=COMMANDS * len(cuts)) == []

@@ -11,7 +11,8 @@ import pytest
 from domain.ids import PriceId
 from domain.orders.commands import OrderItem, PlaceOrder
 from tests.chaos.evidence import Access, Charge, Evidence, ReadModels, Record, Refund, Sent
-from tests.chaos.verifier import Finding, fold_of, is_good, verify
+from tests.chaos.fold import fold_of
+from tests.chaos.verifier import Finding, is_good, verify
 from tests.sample_log import SampleLog
 
 if TYPE_CHECKING:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
-from domain.ids import EffectId, PaymentId, PriceId, derive
+from domain.ids import EffectId, PaymentId, PriceId, Resource, derive
 from domain.orders.commands import CancelOrder, OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, ReportPayment
 from domain.payments.state import SavedMethod
 from domain.refunds.commands import AnswerRefund
 from domain.subscriptions.state import PaidPeriod, Source
-from tests.domain.spec import ORDER, T0, Ids, Spec, given, usd
+from tests.domain.spec import DAY, ORDER, POLICIES, T0, Ids, Spec, given, usd
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.money import Money
     from domain.payments.state import Payment
     from domain.policies.reactions import Timer
@@ -24,6 +23,16 @@ if TYPE_CHECKING:
 
 PAGE = "page-1"
 URL = "https://pay.example/page-1"
+FILM = Resource("film:solaris")
+ROLE = Resource("role:cinema")
+PLAN = ORDER.subscription("cinema")
+"""What `subscribed()` buys at `T0`: a month, and these are its moments."""
+MIDDLE = T0 + 14 * DAY
+END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
+FIRST = END - 3 * DAY
+"""When the next month is charged for the first time."""
+ACCESS_END = END + POLICIES.grace
+NEXT_END = datetime(2030, 3, 31, 12, 30, tzinfo=UTC)
 
 
 def place(*prices: str, months: int | None = None, **changed: Any) -> PlaceOrder:

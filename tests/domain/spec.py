@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from domain.money import Money
 from domain.policies.reactions import pending, react
 from domain.policies.settings import Policies
 from domain.policies.terms import agreed
+from domain.pricing.state import PromoCode
 from domain.promo import decider as promo_decider
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ CATALOGUE = (
     product("arthouse", price("arthouse:month", usd(700), MONTH, trial_days=14), role="arthouse"),
 )
 OFFERS = {offered.id: Offer(product=sold, price=offered) for sold in CATALOGUE for offered in sold.prices.values()}
+HALF = PromoCode(code="HALF", basis_points=5000)
+LIMITED = replace(HALF, uses_max=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from domain.calendar import Period, PeriodUnit
 from domain.entitlements.commands import EndEntitlement
@@ -11,11 +12,15 @@ from domain.errors import PlanChangeNeeded
 from domain.ids import OrderId, PriceId, ProductId, Resource, SubscriptionId
 from domain.orders.events import OrderFulfilled, OrderPaid
 from domain.orders.state import OrderStatus
+from domain.pricing.quote import Candidates
 from domain.subscriptions.commands import EndPeriod
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionStarted
-from domain.subscriptions.state import period_ends
+from domain.subscriptions.preview import preview
 from tests.domain.histories import (
+    END,
+    FILM,
     METHOD_FIELDS,
+    ROLE,
     answered,
     bought,
     bought_too,
@@ -29,12 +34,12 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import AGREED, DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Spec, given, usd
+from tests.domain.spec import AGREED, DAY, HOUR, MONTH, OFFERS, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
-FILM = Resource("film:solaris")
+if TYPE_CHECKING:
+    from domain.subscriptions.state import Subscription
+
 RENTED = Resource("film:stalker")
-ROLE = Resource("role:cinema")
-FEBRUARY_END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
 
 
 def granted(resource: Resource, until: datetime | None) -> EntitlementGranted:
@@ -45,6 +50,12 @@ def granted(resource: Resource, until: datetime | None) -> EntitlementGranted:
 
 def ends(spec: Spec) -> dict[Resource, datetime | None]:
     return {resource: held.until for resource, held in spec.account.entitlements.items()}
+
+
+def renewals_end(held: Subscription, count: int) -> list[datetime]:
+    """When the periods end that the next renewals bring."""
+    upcoming = preview(held, Candidates(), count=count, now=T0, prices=OFFERS, policies=POLICIES)
+    return [each.period_end for each in upcoming]
 
 
 def test_there_is_no_access_before_the_money() -> None:
@@ -70,7 +81,7 @@ def test_a_film_that_is_held_longer_is_not_shortened() -> None:
 
 def test_a_plan_begins_with_the_payment() -> None:
     start = T0 + HOUR
-    end = FEBRUARY_END + HOUR
+    end = END + HOUR
     events = opened("cinema:month").when(reported(paid(**METHOD_FIELDS)), at=start).events
     assert events[2:] == (
         OrderPaid(order_id=ORDER.order, payment_id=ORDER.payment, paid_at=start),
@@ -106,7 +117,7 @@ def test_a_plan_begins_with_the_payment() -> None:
 def test_a_plan_that_does_not_renew_has_no_grace() -> None:
     spec = bought("cinema:month", auto_renew=False)
     assert subscription(spec).renew_at is None
-    assert ends(spec) == {ROLE: FEBRUARY_END}
+    assert ends(spec) == {ROLE: END}
 
 
 def test_several_months_are_one_paid_period_and_renew_by_one() -> None:
@@ -114,10 +125,10 @@ def test_several_months_are_one_paid_period_and_renew_by_one() -> None:
     assert held.period == MONTH
     assert held.period_end == datetime(2030, 4, 30, 12, 30, tzinfo=UTC)
     assert held.paid == (paid_period(ORDER, T0, held.period_end, 2997),)
-    assert period_ends(held, 3)[1:] == (
+    assert renewals_end(held, 2) == [
         datetime(2030, 5, 31, 12, 30, tzinfo=UTC),
         datetime(2030, 6, 30, 12, 30, tzinfo=UTC),
-    )
+    ]
     held = subscription(bought("cinema:quarter", months=6))
     assert held.period == Period(count=3, unit=PeriodUnit.MONTH)
     assert held.period_end == datetime(2030, 7, 31, 12, 30, tzinfo=UTC)
@@ -143,16 +154,16 @@ class TestAPlanBoughtAgain:
         spec = bought_too(bought("cinema:month"), "cinema:month", at=self.AT, ids=SECOND)
         held = subscription(spec)
         march_end = datetime(2030, 3, 31, 12, 30, tzinfo=UTC)
-        assert (held.period_start, held.period_end) == (FEBRUARY_END, march_end)
+        assert (held.period_start, held.period_end) == (END, march_end)
         assert held.renew_at == march_end - 3 * DAY
         assert ends(spec) == {ROLE: march_end + POLICIES.grace}
         assert held.paid == (
-            paid_period(ORDER, T0, FEBRUARY_END),
-            paid_period(SECOND, FEBRUARY_END, march_end),
+            paid_period(ORDER, T0, END),
+            paid_period(SECOND, END, march_end),
         )
         # The end of the first period takes nothing away.
-        first_end = EndPeriod(subscription_id=held.id, period_end=FEBRUARY_END)
-        spec.when(first_end, at=FEBRUARY_END).then_nothing()
+        first_end = EndPeriod(subscription_id=held.id, period_end=END)
+        spec.when(first_end, at=END).then_nothing()
 
     def test_by_a_price_for_another_number_of_months(self) -> None:
         spec = bought_too(bought("cinema:month"), "cinema:quarter", at=self.AT, ids=SECOND)
@@ -162,8 +173,8 @@ class TestAPlanBoughtAgain:
 
     def test_by_a_price_for_days(self) -> None:
         held = subscription(bought_too(bought("cinema:month"), "cinema:days", at=self.AT, ids=SECOND))
-        assert held.period_end == FEBRUARY_END + 30 * DAY
-        assert period_ends(held, 2)[1] == datetime(2030, 4, 30, 12, 30, tzinfo=UTC)
+        assert held.period_end == END + 30 * DAY
+        assert renewals_end(held, 1) == [datetime(2030, 4, 30, 12, 30, tzinfo=UTC)]
 
     def test_whether_it_renews_is_said_anew(self) -> None:
         off = bought_too(bought("cinema:month"), "cinema:month", at=self.AT, ids=SECOND, auto_renew=False)
@@ -175,8 +186,8 @@ class TestAPlanBoughtAgain:
         assert subscription(on).renew_at == subscription(on).period_end - 3 * DAY
 
     def test_after_its_end_it_begins_with_the_payment(self) -> None:
-        over = until(bought("cinema:month", auto_renew=False), FEBRUARY_END)
-        later = FEBRUARY_END + 10 * DAY
+        over = until(bought("cinema:month", auto_renew=False), END)
+        later = END + 10 * DAY
         spec = bought_too(over, "cinema:month", at=later, ids=SECOND)
         held = spec.account.subscriptions[SECOND.subscription("cinema")]
         assert (held.period_start, held.period_end) == (later, datetime(2030, 4, 10, 12, 30, tzinfo=UTC))
@@ -186,8 +197,8 @@ class TestAPlanBoughtAgain:
         bought("cinema:month").when(place("cinema-plus:month"), at=self.AT).then_rejected(
             PlanChangeNeeded, subscription_id=ORDER.subscription("cinema")
         )
-        over = until(bought("cinema:month", auto_renew=False), FEBRUARY_END)
-        assert over.when(place("cinema-plus:month"), at=FEBRUARY_END, command_id=SECOND.command).events
+        over = until(bought("cinema:month", auto_renew=False), END)
+        assert over.when(place("cinema-plus:month"), at=END, command_id=SECOND.command).events
 
     def test_two_orders_of_one_plan_make_one_subscription(self) -> None:
         """The first was being given up when the second was placed, and then both were paid."""
@@ -200,20 +211,20 @@ class TestAPlanBoughtAgain:
 
 
 class TestTheEndOfAPeriod:
-    END = EndPeriod(subscription_id=ORDER.subscription("cinema"), period_end=FEBRUARY_END)
+    END = EndPeriod(subscription_id=ORDER.subscription("cinema"), period_end=END)
 
     def test_ends_the_subscription(self) -> None:
-        bought("cinema:month", auto_renew=False).when(self.END, at=FEBRUARY_END + HOUR).then(
-            SubscriptionEnded(subscription_id=self.END.subscription_id, ended_at=FEBRUARY_END),
-            EntitlementEnded(resource=ROLE, ended_at=FEBRUARY_END),
-        ).when(self.END, at=FEBRUARY_END + HOUR).then_nothing()
+        bought("cinema:month", auto_renew=False).when(self.END, at=END + HOUR).then(
+            SubscriptionEnded(subscription_id=self.END.subscription_id, ended_at=END),
+            EntitlementEnded(resource=ROLE, ended_at=END),
+        ).when(self.END, at=END + HOUR).then_nothing()
 
     def test_that_has_not_come(self) -> None:
-        bought("cinema:month").when(self.END, at=FEBRUARY_END - HOUR).then_nothing()
+        bought("cinema:month").when(self.END, at=END - HOUR).then_nothing()
 
     def test_of_another_period(self) -> None:
-        other = EndPeriod(subscription_id=self.END.subscription_id, period_end=FEBRUARY_END - DAY)
-        bought("cinema:month").when(other, at=FEBRUARY_END).then_nothing()
+        other = EndPeriod(subscription_id=self.END.subscription_id, period_end=END - DAY)
+        bought("cinema:month").when(other, at=END).then_nothing()
 
     def test_of_a_subscription_that_nobody_knows(self) -> None:
         given().when(EndPeriod(subscription_id=SubscriptionId("x"), period_end=T0)).then_nothing()

@@ -34,9 +34,11 @@ from domain.subscriptions.commands import (
     ResumeSubscription,
     StartTrial,
 )
+from tests.domain import laws_of_access, laws_of_money, laws_of_state
 from tests.domain.histories import place
+from tests.domain.laws_of_money import the_books_agree
 from tests.domain.spec import usd
-from tests.domain.world import LAWS, World, the_books_agree
+from tests.domain.world import World
 
 if TYPE_CHECKING:
     from domain.effects import Effect
@@ -81,6 +83,7 @@ TERMS = (
 )
 ACTS = ("pay", "pay", "pay", "decline", "process", "nothing")
 FOLLOWS_OFTEN = (RefundAccess.FOLLOWS,) * 3
+LAWS = (*laws_of_state.LAWS, *laws_of_money.LAWS, *laws_of_access.LAWS)
 STATUSES = (RefundAnswerStatus.SUCCEEDED, RefundAnswerStatus.SUCCEEDED, *RefundAnswerStatus)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +31,10 @@ from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored,
 from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import CLOSED as PAGE_CLOSED
 from tests.domain.histories import (
+    END,
+    FILM,
+    PLAN,
+    ROLE,
     answered,
     bought,
     bought_too,
@@ -50,10 +53,9 @@ from tests.domain.histories import (
 )
 from tests.domain.spec import DAY, HOUR, MINUTE, ORDER, SECOND, T0, Ids, Spec, given, usd
 
-FILM = Resource("film:solaris")
-ROLE = Resource("role:cinema")
-PLAN = ORDER.subscription("cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
+if TYPE_CHECKING:
+    from datetime import datetime
+
 DUE = T0 + 7 * DAY
 DISPUTE = DisputeId(derive(ORDER.payment, "dispute du_1"))
 AT_ONCE = Policies(dispute_access=DisputeAccess.OPENED)

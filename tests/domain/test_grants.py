@@ -10,10 +10,9 @@ from domain.grants.events import GrantEnded, GrantGiven, GrantRevoked
 from domain.grants.state import Access, access_of
 from domain.ids import Resource
 from domain.policies.reactions import changes_access
-from tests.domain.histories import bought, place, subscribed, subscription
+from tests.domain.histories import FILM, ROLE, bought, place, subscribed, subscription
 from tests.domain.spec import DAY, T0, given
 
-FILM, ROLE = Resource("film:solaris"), Resource("role:cinema")
 FOR_A_DAY = GrantGiven(resource=FILM, until=T0 + DAY, reason="the player failed")
 FOR_EVER = GrantGiven(resource=FILM, until=None, reason="a critic")
 

@@ -13,31 +13,17 @@ from domain.ids import EffectId, PriceId, derive
 from domain.orders.events import OrderCancelled, OrderExpired
 from domain.orders.state import OrderStatus
 from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment
-from domain.payments.events import (
-    PaymentCancelled,
-    PaymentCloseRequested,
-    PaymentExpired,
-    PaymentSucceeded,
-)
+from domain.payments.events import PaymentCancelled, PaymentCloseRequested, PaymentExpired, PaymentSucceeded
 from domain.payments.state import CallKind, CloseReason, Closing, PaymentStatus
 from domain.records import replace
 from domain.refunds.events import RefundRequested
-from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt, ChangePlan, RenewSubscription
+from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt, ChangePlan
 from domain.subscriptions.state import SubscriptionStatus
-from tests.domain.histories import charge, due, subscribed, subscription, until
-from tests.domain.spec import DAY, HOUR, MINUTE, ORDER, POLICIES, T0, Decision, Spec, usd
+from tests.domain.histories import ACCESS_END, FIRST, PLAN, charge, due, subscribed, subscription, until
+from tests.domain.histories_of_renewals import charging
+from tests.domain.spec import DAY, HOUR, MINUTE, POLICIES, T0, Decision, Spec, usd
 
-PLAN = ORDER.subscription("cinema")
-END = subscription(subscribed()).period_end
-FIRST = END - 3 * DAY
-ACCESS_END = END + POLICIES.grace
-RENEW = RenewSubscription(subscription_id=PLAN, period_end=END, attempt=1)
 CANCEL = CancelSubscription(subscription_id=PLAN, at=CancelAt.NOW)
-
-
-def charging() -> Spec:
-    """The first renewal is being charged, and nobody answers."""
-    return subscribed().when(RENEW, at=FIRST, command_id="renew 1").happens()
 
 
 CHARGE = charge(charging())

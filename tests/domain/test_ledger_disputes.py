@@ -8,8 +8,8 @@ from domain.ids import DisputeId
 from domain.policies.settings import DisputeAccess
 from domain.refunds.events import RefundReversed
 from tests.domain.ledger_kit import THE_END
+from tests.domain.ledger_spec import CASH, ORDER, PAYMENT, REFUND, film_bought, gone, promised
 from tests.domain.spec import T0, usd
-from tests.domain.test_ledger import CASH, ORDER, PAYMENT, REFUND, film_bought, gone, promised
 
 DISPUTE = DisputeId("dispute 1")
 

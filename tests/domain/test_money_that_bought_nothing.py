@@ -17,6 +17,7 @@ from domain.refunds.state import RefundedBy
 from tests.domain.histories import (
     CLOSED,
     DECLINED,
+    FILM,
     OPENED,
     REFUSED,
     answered,
@@ -41,7 +42,6 @@ from tests.domain.spec import DAY, HOUR, ORDER, SECOND, T0, Spec, usd
 if TYPE_CHECKING:
     from domain.money import Money
 
-FILM = Resource("film:solaris")
 PAID = answered(ORDER.checkout, paid())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +11,6 @@ from domain.effects import AnswerStatus, RefundAnswer, RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
 from domain.errors import NothingToRefund, PlanChangeRefused, RefundExceedsPayment, RefundPartialUnavailable
-from domain.ids import Resource
 from domain.orders.events import OrderPlaced
 from domain.policies.settings import Policies, RefundAccess
 from domain.refunds.commands import AnswerRefund, RequestRefund
@@ -25,19 +24,27 @@ from domain.subscriptions.commands import (
 )
 from domain.subscriptions.events import PlanChanged, SubscriptionEnded, SubscriptionRestored, SubscriptionShortened
 from domain.subscriptions.state import Source, SubscriptionStatus
-from tests.domain.histories import bought, bought_too, paid_period, refund_answer, subscribed, subscription, until
+from tests.domain.histories import (
+    END,
+    FILM,
+    MIDDLE,
+    PLAN,
+    ROLE,
+    bought,
+    bought_too,
+    paid_period,
+    refund_answer,
+    subscribed,
+    subscription,
+    until,
+)
+from tests.domain.histories_of_balance import KEPT, ordering, paying
+from tests.domain.histories_of_plan_changes import CHANGE, change, changed, changing, told
 from tests.domain.spec import DAY, HOUR, MINUTE, ORDER, POLICIES, SECOND, T0, Ids, Spec, usd
-from tests.domain.test_balance import KEPT, ordering, paying
-from tests.domain.test_plan_changes import CHANGE, change, changed, changing, told
 
 if TYPE_CHECKING:
     from domain.refunds.state import Refund
 
-FILM = Resource("film:solaris")
-ROLE = Resource("role:cinema")
-PLAN = ORDER.subscription("cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-MIDDLE = T0 + 14 * DAY
 SUCCEEDED = RefundAnswerStatus.SUCCEEDED
 ENDS = Policies(refund_access=RefundAccess.ENDS)
 KEEPS = Policies(refund_access=RefundAccess.KEEPS)

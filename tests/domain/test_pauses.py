@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +16,7 @@ from domain.errors import (
     SubscriptionNotRunning,
     SubscriptionUnknown,
 )
-from domain.ids import Resource, SubscriptionId
+from domain.ids import SubscriptionId
 from domain.orders.state import OrderStatus
 from domain.payments.commands import AnswerCall
 from domain.policies.settings import Policies
@@ -32,7 +32,11 @@ from domain.subscriptions.commands import (
 from domain.subscriptions.events import SubscriptionContinued, SubscriptionPaused
 from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import (
+    END,
+    FIRST,
     OPENED,
+    PLAN,
+    ROLE,
     answered,
     bought_too,
     charge,
@@ -52,10 +56,6 @@ from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, give
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLAN = ORDER.subscription("cinema")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
 AT = T0 + 10 * DAY
 BACK = AT + timedelta(days=40, seconds=7)
 LENGTH = BACK - AT

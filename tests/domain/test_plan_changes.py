@@ -1,28 +1,15 @@
-"""Another plan now, with what is left of the old one as credit; and every refusal of a change."""
+"""Another plan now, with what is left of the old one as credit."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
 from domain.effects import AnswerStatus, ChargeMethod, CreateCheckout, RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
-from domain.errors import (
-    AlreadyEntitled,
-    CurrencyMismatch,
-    NothingToRefund,
-    OrderOpen,
-    PlanChangeRefused,
-    PlanUnchanged,
-    PriceInvalid,
-    PriceUnknown,
-    SubscriptionNotRunning,
-    SubscriptionUnknown,
-)
-from domain.ids import EffectId, OrderId, PriceId, Resource, SubscriptionId, derive
+from domain.errors import NothingToRefund, OrderOpen
+from domain.ids import OrderId, PriceId, Resource, derive
 from domain.orders.events import OrderAlreadyPlaced, OrderFailed, OrderFulfilled, OrderPaid, OrderPaymentWaived
 from domain.orders.state import OrderPurpose, OrderStatus
 from domain.payments.commands import ExpirePayment
@@ -30,21 +17,16 @@ from domain.policies.reactions import react
 from domain.policies.settings import PlanChangeRemainder, Policies
 from domain.refunds.commands import RequestRefund
 from domain.refunds.state import RefundedBy
-from domain.subscriptions.commands import (
-    CancelAt,
-    CancelSubscription,
-    ChangeAt,
-    ChangePlan,
-    PauseSubscription,
-    StartTrial,
-)
-from domain.subscriptions.events import (
-    PlanChanged,
-    SubscriptionRenewed,
-)
-from domain.subscriptions.state import PaidPeriod, Plan, Source, SubscriptionStatus
+from domain.subscriptions.commands import CancelAt, CancelSubscription, PauseSubscription, StartTrial
+from domain.subscriptions.events import PlanChanged, SubscriptionRenewed
+from domain.subscriptions.state import PaidPeriod, Source, SubscriptionStatus
 from tests.domain.histories import (
+    END,
+    FIRST,
+    MIDDLE,
     OPENED,
+    PLAN,
+    ROLE,
     answer,
     answered,
     bought,
@@ -59,57 +41,8 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import AGREED, DAY, HOUR, MONTH, ORDER, POLICIES, SECOND, T0, Ids, Spec, given, usd
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-PLAN = ORDER.subscription("cinema")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
-MIDDLE = T0 + 14 * DAY
-NEW_END = datetime(2030, 3, 14, 12, 30, tzinfo=UTC)
-CHANGE = Ids("change 1")
-CHARGE = EffectId(derive(CHANGE.payment, "charge"))
-
-
-def change(price: str = "cinema-plus:month", at: ChangeAt = ChangeAt.NOW) -> ChangePlan:
-    return ChangePlan(subscription_id=PLAN, price_id=PriceId(price), at=at, provider="stripe")
-
-
-LATER = change(at=ChangeAt.PERIOD_END)
-PLUS = Plan(
-    product_id=subscription(bought("cinema-plus:month")).product_id,
-    price_id=PriceId("cinema-plus:month"),
-    title="Cinema-Plus",
-    price=usd(1999),
-    period=MONTH,
-    resource=ROLE,
-)
-KIDS = replace(
-    PLUS,
-    product_id=subscription(bought("kids:month")).product_id,
-    price_id=PriceId("kids:month"),
-    title="Kids",
-    price=usd(500),
-    resource=Resource("role:kids"),
-)
-
-
-def changing(spec: Spec | None = None, price: str = "cinema-plus:month", at: datetime = MIDDLE) -> Spec:
-    """A change now whose difference is being charged."""
-    return (spec or subscribed()).when(change(price), at=at, command_id=CHANGE.command).happens()
-
-
-def told(status: AnswerStatus, amount: int = 1500, **fields: object) -> object:
-    found = answer(status, reference="ch_1", amount=usd(amount) if status is AnswerStatus.SUCCEEDED else None, **fields)
-    return answered(CHARGE, found, ids=CHANGE)
-
-
-def changed(spec: Spec | None = None) -> Spec:
-    """A change now whose difference was paid."""
-    return (spec or changing()).when(told(AnswerStatus.SUCCEEDED), at=MIDDLE + HOUR).happens()
+from tests.domain.histories_of_plan_changes import CHANGE, CHARGE, KIDS, NEW_END, PLUS, change, changed, changing, told
+from tests.domain.spec import AGREED, DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
 
 class TestNow:
@@ -347,55 +280,3 @@ class TestMoneyBackAfterAChange:
             CHANGE.payment: 750,
             ORDER.payment: 249,
         }
-
-
-def paused() -> Spec:
-    return subscribed().when(PauseSubscription(subscription_id=PLAN), at=MIDDLE).happens()
-
-
-def being_paid_back() -> Spec:
-    asked = RequestRefund(payment_id=ORDER.payment)
-    return subscribed().when(asked, at=T0 + 2 * HOUR, command_id="refund").happens()
-
-
-class TestRefusals:
-    @pytest.mark.parametrize("at", ChangeAt)
-    @pytest.mark.parametrize(
-        ("price", "error"),
-        [
-            ("cinema:eur", CurrencyMismatch),
-            ("solaris:own", PriceInvalid),
-            ("gone:own", PriceUnknown),
-            ("old:cheap", PriceUnknown),
-            ("x:y", PriceUnknown),
-        ],
-    )
-    def test_a_price_that_does_not_fit(self, price: str, error: type, at: ChangeAt) -> None:
-        subscribed().when(change(price, at), at=MIDDLE).then_rejected(error)
-
-    @pytest.mark.parametrize("at", ChangeAt)
-    def test_the_plan_that_it_has(self, at: ChangeAt) -> None:
-        subscribed().when(change("cinema:month", at), at=MIDDLE).then_rejected(PlanUnchanged, price_id="cinema:month")
-        after = changed().when(change(at=at), at=MIDDLE + DAY)
-        after.then_rejected(PlanUnchanged, price_id="cinema-plus:month")
-
-    @pytest.mark.parametrize("at", ChangeAt)
-    def test_a_role_that_is_held_already(self, at: ChangeAt) -> None:
-        both = bought_too(subscribed(), "kids:month", at=T0 + DAY, ids=SECOND)
-        both.when(change("kids:month", at), at=MIDDLE).then_rejected(AlreadyEntitled, resource="role:kids")
-        resting = both.when(PauseSubscription(subscription_id=SECOND.subscription("kids")), at=T0 + DAY).happens()
-        resting.when(change("kids:month", at), at=MIDDLE).then_rejected(AlreadyEntitled)
-
-    @pytest.mark.parametrize("at", ChangeAt)
-    def test_of_what_has_ended_or_nobody_knows(self, at: ChangeAt) -> None:
-        over = until(subscribed(auto_renew=False), END)
-        over.when(change(at=at), at=END).then_rejected(SubscriptionNotRunning, status="ended")
-        unknown = replace(change(at=at), subscription_id=SubscriptionId("x"))
-        given().when(unknown).then_rejected(SubscriptionUnknown)
-
-    @pytest.mark.parametrize(
-        ("history", "reason"),
-        [(paused, "it is paused"), (being_paid_back, "money of it is being given back")],
-    )
-    def test_now_is_not_the_time(self, history: Callable[[], Spec], reason: str) -> None:
-        history().when(change(), at=MIDDLE).then_rejected(PlanChangeRefused, reason=reason)

@@ -6,27 +6,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from domain.effects import AnswerStatus
-from domain.ids import OrderId, PaymentId, PriceId, Resource
+from domain.ids import OrderId, PaymentId, Resource
 from domain.payments.events import PaymentCreated
 from domain.policies.settings import Policies
 from domain.subscriptions.attempts import ROLE_HELD
-from domain.subscriptions.commands import (
-    CancelAt,
-    CancelSubscription,
-    ChangeAt,
-    ChangePlan,
-    ResumeSubscription,
-)
-from domain.subscriptions.events import (
-    PlanChangeDropped,
-    PlanChangeScheduled,
-    RenewalFailed,
-)
-from domain.subscriptions.state import Plan, PlannedChange
+from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt, ResumeSubscription
+from domain.subscriptions.events import PlanChangeDropped, PlanChangeScheduled, RenewalFailed
+from domain.subscriptions.state import PlannedChange
 from tests.domain.histories import (
+    END,
+    FIRST,
+    MIDDLE,
+    PLAN,
     answer,
     answered,
-    bought,
     bought_too,
     charge,
     charge_answered,
@@ -34,36 +27,8 @@ from tests.domain.histories import (
     subscription,
     until,
 )
-from tests.domain.spec import DAY, HOUR, MONTH, ORDER, SECOND, T0, usd
-
-PLAN = ORDER.subscription("cinema")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
-MIDDLE = T0 + 14 * DAY
-
-
-def change(price: str = "cinema-plus:month", at: ChangeAt = ChangeAt.NOW) -> ChangePlan:
-    return ChangePlan(subscription_id=PLAN, price_id=PriceId(price), at=at, provider="stripe")
-
-
-LATER = change(at=ChangeAt.PERIOD_END)
-PLUS = Plan(
-    product_id=subscription(bought("cinema-plus:month")).product_id,
-    price_id=PriceId("cinema-plus:month"),
-    title="Cinema-Plus",
-    price=usd(1999),
-    period=MONTH,
-    resource=ROLE,
-)
-KIDS = replace(
-    PLUS,
-    product_id=subscription(bought("kids:month")).product_id,
-    price_id=PriceId("kids:month"),
-    title="Kids",
-    price=usd(500),
-    resource=Resource("role:kids"),
-)
+from tests.domain.histories_of_plan_changes import KIDS, LATER, PLUS, change
+from tests.domain.spec import DAY, HOUR, SECOND, usd
 
 
 class TestAtTheEnd:

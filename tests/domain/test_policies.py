@@ -12,7 +12,7 @@ from domain.effects import CreateCheckout
 from domain.entitlements.commands import EndEntitlement
 from domain.payments.commands import RepeatCall, SweepPayment
 from domain.payments.events import PaymentCloseRequested
-from domain.policies.reactions import DESCRIPTION_MAX, asked_at, changes_access, next_due, pending, react
+from domain.policies.reactions import DESCRIPTION_MAX, asked_at, changes_access, pending, react
 from domain.policies.settings import delay
 from domain.subscriptions.commands import EndPeriod
 from tests.domain.histories import (
@@ -37,7 +37,6 @@ EXPIRES_AT = T0 + POLICIES.payment_expiry
 
 def test_an_empty_account_waits_for_nothing() -> None:
     assert pending(INITIAL) == ()
-    assert next_due(INITIAL) is None
 
 
 def test_a_page_that_is_being_opened() -> None:
@@ -76,7 +75,6 @@ def test_access_that_ends() -> None:
     spec = bought("cinema:days", auto_renew=False)
     end = T0 + 30 * DAY
     spec.then_waits_for({"EndPeriod": end})
-    assert next_due(spec.account) == end
     until(spec, end).then_waits_for({})
 
 

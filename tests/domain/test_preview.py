@@ -29,14 +29,12 @@ from domain.subscriptions.commands import (
 )
 from domain.subscriptions.events import SubscriptionRenewed
 from domain.subscriptions.preview import RENEWALS_MAX, preview
-from tests.domain.histories import bought_too, charge, charge_answered, subscribed, subscription, until
-from tests.domain.spec import DAY, OFFERS, ORDER, POLICIES, SECOND, T0, Spec, usd
+from tests.domain.histories import END, PLAN, bought_too, charge, charge_answered, subscribed, subscription, until
+from tests.domain.spec import DAY, OFFERS, POLICIES, SECOND, T0, Spec, usd
 
 if TYPE_CHECKING:
     from domain.subscriptions.preview import Upcoming
 
-PLAN = ORDER.subscription("cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
 NONE = Candidates()
 
 

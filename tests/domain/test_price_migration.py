@@ -26,13 +26,9 @@ from domain.subscriptions.commands import (
 )
 from domain.subscriptions.events import PlanChanged, PlanChangeScheduled
 from domain.subscriptions.state import PlannedChange
-from tests.domain.histories import charge, charge_answered, subscribed, subscription, until
-from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, T0, Spec, given, usd
+from tests.domain.histories import END, FIRST, NEXT_END, PLAN, charge, charge_answered, subscribed, subscription, until
+from tests.domain.spec import DAY, HOUR, POLICIES, T0, Spec, given, usd
 
-PLAN = ORDER.subscription("cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-NEXT_END = datetime(2030, 3, 31, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
 NOTICE = T0 + POLICIES.migration_notice
 NEW = PriceId("cinema:new")
 

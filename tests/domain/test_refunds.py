@@ -33,7 +33,12 @@ from domain.subscriptions.commands import CancelAt, CancelSubscription, ResumeSu
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionShortened
 from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import (
+    END,
+    FILM,
+    MIDDLE,
     PAGE,
+    PLAN,
+    ROLE,
     bought,
     bought_too,
     charge,
@@ -48,11 +53,6 @@ from tests.domain.histories import (
 )
 from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Ids, Spec, given, usd
 
-FILM = Resource("film:solaris")
-ROLE = Resource("role:cinema")
-PLAN = ORDER.subscription("cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-MIDDLE = T0 + 14 * DAY
 WINDOW = T0 + POLICIES.refund_window
 REFUND = RefundId(derive("refund 1", f"refund {ORDER.payment}"))
 CALL = EffectId(derive(REFUND, "refund"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.disputes.state import DisputeStatus
@@ -10,7 +10,7 @@ from domain.effects import AnswerStatus, RefundAnswer, RefundAnswerStatus
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.entitlements.state import TakenAccess
 from domain.errors import NothingToRefund, RefundExceedsPayment
-from domain.ids import PriceId, Resource
+from domain.ids import PriceId
 from domain.payments.state import PaymentStatus
 from domain.refunds.commands import AnswerRefund, RequestRefund
 from domain.refunds.events import RefundFailed, RefundReinstated, RefundReversed, RefundSucceeded
@@ -19,6 +19,10 @@ from domain.subscriptions.commands import CancelAt, CancelSubscription, ChangeAt
 from domain.subscriptions.events import SubscriptionEnded, SubscriptionRestored
 from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import (
+    END,
+    FILM,
+    MIDDLE,
+    ROLE,
     bought,
     bought_too,
     charge_answered,
@@ -31,12 +35,8 @@ from tests.domain.histories import (
 from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Ids, Spec, usd
 from tests.domain.test_disputes import hears, told
 
-FILM = Resource("film:solaris")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
 MOVED_UP = T0 + 31 * DAY
 """The end of the second of two months, when the first is taken out."""
-MIDDLE = T0 + 14 * DAY
 LATE = T0 + 20 * DAY
 
 

@@ -10,7 +10,7 @@ from domain.balance.events import CreditGranted
 from domain.effects import AnswerStatus, CloseCheckout, ProviderAnswer
 from domain.entitlements.events import EntitlementEnded, EntitlementGranted
 from domain.errors import ExtensionInvalid, RenewalMethodMissing, SubscriptionNotRunning, SubscriptionUnknown
-from domain.ids import EffectId, Resource, SubscriptionId, derive
+from domain.ids import EffectId, SubscriptionId, derive
 from domain.orders.events import OrderCancelled
 from domain.orders.state import OrderStatus
 from domain.payments.commands import AnswerCall
@@ -29,6 +29,11 @@ from domain.subscriptions.events import (
 )
 from domain.subscriptions.state import SubscriptionStatus
 from tests.domain.histories import (
+    ACCESS_END,
+    END,
+    FIRST,
+    PLAN,
+    ROLE,
     bought_too,
     charge,
     charge_answered,
@@ -39,11 +44,6 @@ from tests.domain.histories import (
 )
 from tests.domain.spec import DAY, HOUR, ORDER, POLICIES, SECOND, T0, Spec, given, usd
 
-PLAN = ORDER.subscription("cinema")
-ROLE = Resource("role:cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-FIRST = END - 3 * DAY
-ACCESS_END = END + POLICIES.grace
 CANCEL = CancelSubscription(subscription_id=PLAN, at=CancelAt.PERIOD_END)
 CANCEL_NOW = CancelSubscription(subscription_id=PLAN, at=CancelAt.NOW)
 RESUME = ResumeSubscription(subscription_id=PLAN)

@@ -34,7 +34,18 @@ from domain.subscriptions.commands import (
 from domain.subscriptions.events import RenewalFailed, SubscriptionStarted
 from domain.subscriptions.preview import preview
 from domain.subscriptions.state import SubscriptionStatus
-from tests.domain.histories import bought, bought_too, charge_answered, subscribed, subscription, until
+from tests.domain.histories import (
+    END,
+    MIDDLE,
+    NEXT_END,
+    PLAN,
+    bought,
+    bought_too,
+    charge_answered,
+    subscribed,
+    subscription,
+    until,
+)
 from tests.domain.spec import (
     AGREED,
     DAY,
@@ -58,10 +69,6 @@ OWN = Terms(
     refund_unused=False,
     renewal_offsets=(-2 * DAY, timedelta(0), 4 * DAY),
 )
-PLAN = ORDER.subscription("cinema")
-END = datetime(2030, 2, 28, 12, 30, tzinfo=UTC)
-NEXT_END = datetime(2030, 3, 31, 12, 30, tzinfo=UTC)
-MIDDLE = T0 + 14 * DAY
 OTHER_SETTINGS = Policies(
     grace=timedelta(0), refund_window=timedelta(0), refund_unused=False, renewal_offsets=(-7 * DAY, timedelta(0))
 )

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REFUND_BOUNCES_CARD = "4000000000005126"
+SETTINGS = {"BILLING_GATEWAY_SWEEP_INTERVAL_S": "1", "BILLING_POLICY_REPEATED_ORDER": "reject"}
 
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[RunningUp]:
     """A product of which no webhook about disputes and refunds arrives, and that asks every second."""
     with scratch_dir() as data_dir:
-        running = RunningUp(data_dir, "--workers", "1", settings={"BILLING_GATEWAY_SWEEP_INTERVAL_S": "1"})
+        running = RunningUp(data_dir, "--workers", "1", settings=SETTINGS)
         running.start()
         try:
             for prefix in ("charge.", "refund."):
@@ -84,3 +85,11 @@ def test_a_refund_that_bounces(up: RunningUp, customer: Customer) -> None:
     wait_until(lambda: customer.http.get(shown).json()["status"] == "failed", what="a refund that bounced")
     wait_until(lambda: customer.entitlements() != [], what="the film again")
     assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
+
+
+def test_by_its_setting_a_second_click_is_refused(customer: Customer) -> None:
+    """It has nothing to do with webhooks; this product is the one with settings of its own."""
+    order = customer.order("metropolis:usd").json()
+    second = customer.order("metropolis:usd", key="second")
+    assert (second.status_code, second.json()["code"]) == (409, "order_open")
+    assert second.json()["facts"] == {"order_id": order["id"]}

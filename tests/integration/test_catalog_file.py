@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli import catalog
-from cli.catalog import as_document, parse_amount, read_catalog, read_file
+from cli.amounts import parse_amount
+from cli.catalog import as_document, read_catalog, read_file
 from cli.catalog_discounts import months_document, promo_document
 from cli.catalog_terms import terms_document
 from cli.common import UsageError
@@ -240,7 +241,7 @@ def test_exported_discounts_are_imported_as_they_were(data_dir: Path) -> None:
         ("promo_codes: [{code: A1, takes: 10 %, uses: 5}]", "promo code A1: uses: Extra inputs"),
         (
             "promo_codes: [{code: A1, takes: 10 %, valid_until: 2027-01-01T00:00:00}]",
-            "valid_until: Input should have time",
+            "valid_until: Value error, a moment is written as RFC 3339 has it",
         ),
         ("months_discounts: [{months: 3, takes: 5.00 USD}]", "is no part: write 10 %"),
         ("months_discounts: [{months: 3, basis_points: 0.1}]", "basis_points: Input should be a valid integer"),

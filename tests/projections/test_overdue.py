@@ -21,7 +21,7 @@ from infra.kafka.standing import DeadLetterSeen, GroupStanding, Standing
 from projections import overdue
 from projections.fold import Batch, Place
 from projections.overdue import OverdueKind, OverdueView
-from projections.verify import compare
+from projections.verify import compare_many
 from projections.writer import Move
 from schemas.codec import encode, type_of
 from schemas.envelope import EventRecord, new_command
@@ -163,7 +163,7 @@ async def test_uses_of_promo_codes_as_the_fold_has_them(
     events = (*asked.events, *later[:steps])
     await _project(writer, events)
     state: Account = reduce(evolve, events, INITIAL)
-    told = await compare(connection, "ann", state)
+    told = (await compare_many(connection, {"ann": state}))["ann"]
     assert [sentence for sentence in told if sentence.startswith("deadlines")] == []
 
 
@@ -199,6 +199,12 @@ async def test_the_longest_first_and_never_too_many(writer: Writer, connection: 
     assert await overdue.get_waiting(connection, "a\0b") is None
 
 
+def letter(at: datetime, position: str, reason: str) -> DeadLetterSeen:
+    return DeadLetterSeen(
+        partition=0, offset=0, at=at, role="engine", topic="billing.commands", position=position, reason=reason
+    )
+
+
 def test_roles_that_are_behind_and_dead_letters() -> None:
     standing = Standing(
         groups=(
@@ -206,8 +212,8 @@ def test_roles_that_are_behind_and_dead_letters() -> None:
             GroupStanding(role="gateway", topic="billing.effects", behind=9, waits_for=MINUTE / 2),
         ),
         letters=(
-            DeadLetterSeen(at=BEGIN, role="engine", topic="billing.commands", position="1:2", reason="the first"),
-            DeadLetterSeen(at=BEGIN + HOUR, role="engine", topic="billing.commands", position="1:3", reason="no body"),
+            letter(BEGIN, "1:2", "the first"),
+            letter(BEGIN + HOUR, "1:3", "no body"),
         ),
     )
     behind, letters = overdue.of_standing(standing, BEGIN + 2 * HOUR)

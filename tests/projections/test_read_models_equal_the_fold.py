@@ -11,7 +11,7 @@ from domain.account.evolve import AccountEvent
 from domain.account.state import INITIAL
 from domain.catalog.events import CatalogEvent
 from projections.fold import LISTENERS
-from projections.verify import compare, compare_many
+from projections.verify import compare_many
 from schemas.messages import EVENTS, Outcome
 from tests.projections.histories import dump, project, rare_stories, wander
 from tests.sample_log import SampleLog
@@ -92,15 +92,15 @@ async def test_comparing_tells_what_is_wrong(writer: Writer, connection: AsyncCo
     order_id = log.buy("ada")
     await project(writer, log.records)
     state = log.accounts["ada"]
-    assert await compare(connection, "ada", state) == []
+    assert await compare_many(connection, {"ada": state}) == {"ada": []}
     await connection.exec_driver_sql("UPDATE billing.payments SET amount = 1")
     await connection.exec_driver_sql("DELETE FROM billing.entitlements")
     payment_id = state.orders[next(iter(state.orders))].payment_id
-    assert await compare(connection, "ada", state) == [
+    assert (await compare_many(connection, {"ada": state}))["ada"] == [
         f"payments {payment_id}: amount is 1, the log says 499",
         "entitlements film:solaris: the log has it, the read model does not",
     ]
-    told = await compare(connection, "ada", INITIAL)
+    told = (await compare_many(connection, {"ada": INITIAL}))["ada"]
     assert f"orders {order_id}: the read model has it, the log does not" in told
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from domain.account.state import Account
-from domain.policies.reactions import next_due
+from domain.policies.reactions import pending
 from tests.simulation.story import ORDER_ENDS, PAYMENT_ENDS, Story, moment
 
 if TYPE_CHECKING:
@@ -255,9 +255,8 @@ def left_behind(evidence: Evidence, story: Story) -> list[str]:
         if subscription.is_running and end < now - PATIENCE:
             late.append(f"the subscription {subscription_id} runs as if nothing were to happen at {end}")
     for key, stream in evidence.believed.items():
-        due_at = next_due(stream.state) if isinstance(stream.state, Account) else None
-        if due_at is not None and due_at < now - PATIENCE:
-            late.append(f"{key}: something is due since {due_at}")
+        timers = pending(stream.state) if isinstance(stream.state, Account) else ()
+        late += [f"{key}: {each.name} is due since {each.due_at}" for each in timers if each.due_at < now - PATIENCE]
     late += _unanswered(evidence)
     return late
 

@@ -1,0 +1,58 @@
+"""Dead letters: what no role could take. People look at them; nothing waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Annotated
+
+from aiokafka.errors import KafkaError
+from fastapi import APIRouter
+from msgspec import Meta
+
+from api import docs
+from api.dependencies import CurrentManager, Cursor, Limit, ServicesDep
+from api.problems import Problem
+from infra.kafka.standing import DeadLetterSeen, read_letters
+from infra.kafka.topics import topics_of
+from projections.paging import decode_cursor, page_of
+from schemas.http.fields import PageAnswer
+from schemas.http.operations import DeadLetterAnswer
+
+router = APIRouter(prefix="/v1/admin/dead-letters", tags=["admin: operations"])
+
+BROKER_DEADLINE_S = 5.0
+_KEPT = timedelta(days=30)
+"""So long the topic keeps them."""
+_place = attrgetter("at", "partition", "offset")
+_PLACE = tuple[Annotated[datetime, Meta(tz=True)], int, int]
+
+
+@router.get("", responses=docs.problems(400, 401, 403, 503), openapi_extra={"security": [{docs.BEARER: []}]})
+async def list_dead_letters(
+    services: ServicesDep, _manager: CurrentManager, limit: Limit = 20, cursor: Cursor = None
+) -> PageAnswer[DeadLetterAnswer]:
+    """Records that could not be read or decided, newest first, with the reason and without their content."""
+    before = None if cursor is None else decode_cursor(cursor, _PLACE)
+    try:
+        async with asyncio.timeout(BROKER_DEADLINE_S):
+            topics = topics_of(services.settings)
+            letters = await read_letters(services.settings.kafka_bootstrap, topics, letters_of=_KEPT)
+    except (KafkaError, OSError, TimeoutError) as error:
+        detail = "The dead letters cannot be read: the broker does not answer."
+        raise Problem("broker_unavailable", detail, headers={"Retry-After": "1"}) from error
+    rows = [letter for letter in reversed(letters) if before is None or _place(letter) < before]
+    page = page_of(rows, limit, _answer, _place)
+    return PageAnswer(items=page.items, next_cursor=page.next_cursor)
+
+
+def _answer(letter: DeadLetterSeen) -> DeadLetterAnswer:
+    return DeadLetterAnswer(
+        id=f"{letter.partition}:{letter.offset}",
+        at=letter.at,
+        role=letter.role,
+        topic=letter.topic,
+        position=letter.position,
+        reason=letter.reason,
+    )
