@@ -22,6 +22,7 @@ from domain.grants.state import access_of
 from domain.ids import CATALOG_PREFIX, derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
+from domain.records import replace
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
 from infra.kafka.log_reader import partition_of
@@ -186,7 +187,7 @@ class _Writer:
         self._time = time = decided.time
         self._key = command.key.encode()
         self._sequence, self._chain_hash, self._state = stream.sequence, stream.chain_hash, stream.state
-        self._places = stream.places
+        self._stream = stream
         self._events: list[Record] = []
         self._effects: list[Record] = []
         self._entitlements: list[Record] = []
@@ -239,8 +240,8 @@ class _Writer:
         decided.catalog += self._catalog
         decided.last_event_id = self._last_event_id
         decided.changes.outcomes[self._command.id] = self._command.body_hash or ""
-        decided.changes.streams[self._command.key] = Stream(
-            sequence=self._sequence, chain_hash=self._chain_hash, state=self._state, places=self._places
+        decided.changes.streams[self._command.key] = replace(
+            self._stream, sequence=self._sequence, chain_hash=self._chain_hash, state=self._state
         )
 
     def _append(self, event: Any) -> None:

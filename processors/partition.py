@@ -26,6 +26,7 @@ from processors.stream import (
     Position,
     State,
     Stream,
+    changed_pieces,
     decode_position,
     decode_stream,
     encode_position,
@@ -45,8 +46,10 @@ CACHE_MAX = 5_000
 FOLD_MAX = 10_000
 """How many decided commands are folded before the store is written."""
 
+_OUTCOMES = (CommandAccepted, CommandRejected)
 _META = b"m"
 _STREAM = b"s"
+_PIECE = b"p"
 _OUTCOME = b"o"
 _DUE = b"t"
 _RENEWALS = b"r"
@@ -54,6 +57,8 @@ _ASKED = b"c"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICROS_MAX = b"\xff" * 8
+_PIECES_END = b"\xff"
+"""Greater than the name of any piece."""
 
 
 class Store(Protocol):
@@ -112,11 +117,14 @@ class PartitionState:
         if cached is not None:
             self._cache.move_to_end(key)
             return cached
-        stored = self._store.get(_STREAM + key.encode())
+        name = key.encode()
+        stored = self._store.get(_STREAM + name)
         if stored is None:
             state: State = entries.initial(key) if key.startswith(CATALOG_PREFIX) else NO_ACCOUNT
             return Stream(sequence=0, chain_hash=CHAIN_START, state=state)
-        stream = decode_stream(stored)
+        prefix = _pieces_of(name)
+        pieces = self._store.scan(prefix, prefix + _PIECES_END)
+        stream = decode_stream(stored, ((piece[len(prefix) :], value) for piece, value in pieces))
         self._remember(key, stream)
         return stream
 
@@ -147,14 +155,19 @@ class PartitionState:
         puts: dict[bytes, bytes] = {}
         deletes: list[bytes] = []
         for key, changed in changes.streams.items():
-            before, places = changed.places, _places(key, changed.state)
-            stream = changed
+            name, before, places = key.encode(), changed.places, _places(key, changed.state)
+            stream = replace(changed, places=places, stored=changed.state)
             if before != places:
-                stream = replace(changed, places=places)
                 deletes += [place for place in before if place not in places]
                 for place in places:
                     puts[place] = b""
-            puts[_STREAM + key.encode()] = encode_stream(stream)
+            puts[_STREAM + name] = encode_stream(stream)
+            prefix = _pieces_of(name)
+            for piece, content in changed_pieces(changed.stored, changed.state):
+                if content is None:
+                    deletes.append(prefix + piece)
+                else:
+                    puts[prefix + piece] = content
             self._remember(key, stream)
         for command_id, body_hash in changes.outcomes.items():
             puts[_OUTCOME + command_id.encode()] = body_hash.encode()
@@ -180,13 +193,17 @@ class PartitionState:
                     f"{event.key} at offset {offset}: sequence {event.sequence} after {stream.sequence}"
                 )
             data = event.data
-            if isinstance(data, CommandAccepted | CommandRejected):
+            if isinstance(data, _OUTCOMES):
                 outcomes[event.command_id] = data.body_hash or ""
                 state = stream.state
             else:
                 state = evolve(stream.state, data)
             streams[event.key] = Stream(
-                sequence=event.sequence, chain_hash=event.chain_hash, state=state, places=stream.places
+                sequence=event.sequence,
+                chain_hash=event.chain_hash,
+                state=state,
+                places=stream.places,
+                stored=stream.stored,
             )
             command_offset = event.command_offset
             last_offset, last_id = offset, event.id.decode()
@@ -221,6 +238,11 @@ class PartitionState:
 def evolve(state: State, event: Any) -> State:
     """Return the state of an account or product after one of its events."""
     return evolve_account(state, event) if isinstance(state, Account) else entries.evolve(state, event)
+
+
+def _pieces_of(name: bytes) -> bytes:
+    """Return what the keys of an account's pieces begin with; its length keeps other accounts' apart."""
+    return _PIECE + len(name).to_bytes(2, "big") + name
 
 
 def _places(key: str, state: State) -> tuple[bytes, ...]:

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from domain.ids import EffectId
     from domain.refunds.state import Refund
 
+_BEGUN = (PaymentActionRequired, PaymentProcessing)
 AccountEvent = (
     OrderEvent
     | PaymentEvent
@@ -124,7 +125,7 @@ def _evolve_payment(account: Account, event: PaymentEvent) -> Account:
         order = replace(account.orders[event.order_id], payment_id=payment.id)
         return replace(after, orders={**account.orders, order.id: order})
     is_open = account.orders[payment.order_id].status in OPEN_STATUSES
-    if is_open and isinstance(event, PaymentActionRequired | PaymentProcessing):
+    if is_open and isinstance(event, _BEGUN):
         return replace(after, orders=with_status(after.orders, event.order_id, OrderStatus.AWAITING_PAYMENT))
     return after
 

@@ -58,7 +58,7 @@ def _lines(
         raise OrderEmpty
     if len(items) > policies.items_max:
         raise TooManyItems(items=len(items), items_max=policies.items_max)
-    lines = tuple(_line(prices, item, policies, command_id) for item in items)
+    lines = tuple([_line(prices, item, policies, command_id) for item in items])
     seen: set[str] = set()
     for line in lines:
         if line.resource in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.balance.state import BALANCE
 from domain.effects import (
@@ -30,7 +30,6 @@ from domain.payments.state import ActionRequired, CallKind, Created, Payment, Pr
 from domain.promo.commands import RepeatPromoCall
 from domain.promo.events import PromoUseEvent
 from domain.promo.reactions import ask
-from domain.records import dataclass
 from domain.refunds.commands import RepeatRefund, SweepRefund
 from domain.refunds.events import RefundCallRepeated, RefundRequested
 from domain.refunds.state import Refund
@@ -38,31 +37,52 @@ from domain.subscriptions.commands import ContinueSubscription, EndGrace, EndPer
 from domain.subscriptions.state import Subscription, SubscriptionStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from domain.account.decider import AccountCommand
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
+    from domain.entitlements.state import Entitlement
+    from domain.grants.state import Grant
     from domain.promo.state import PromoUse
 
+    What = Callable[[Any], tuple[str, AccountCommand]]
+
 _ASKING = (PaymentCreated, PaymentCallRepeated, PaymentFetchRequested, PaymentCloseRequested)
+_PAYABLE = (Created, ActionRequired)
 _REFUNDING = (RefundRequested, RefundCallRepeated)
 _ACCESS = (EntitlementGranted, EntitlementEnded, GrantGiven, GrantRevoked, GrantEnded)
 DESCRIPTION_MAX = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timer:
-    """A command that the account gives itself when the time has come. `name` is unique among its timers."""
+class Timer(NamedTuple):
+    """A command that the account gives itself when the time has come.
+
+    After each of its commands an account is asked when it has to be looked at, and hardly ever for what is to be done
+    then: so only the time is told at once, and the command is made by whoever looks at it.
+    """
 
     due_at: datetime
-    name: str
-    data: AccountCommand
+    what: What
+    """Makes the name and the command."""
+    of: Any
+    """The payment, subscription or other thing that waits."""
+
+    @property
+    def name(self) -> str:
+        """A word for it that no other timer of the account has."""
+        return self.what(self.of)[0]
+
+    @property
+    def data(self) -> AccountCommand:
+        """The command."""
+        return self.what(self.of)[1]
 
     @property
     def is_renewal(self) -> bool:
         """Tell whether it charges a customer who is away: of these any number may be due at once, and none hurries."""
-        return isinstance(self.data, RenewSubscription)
+        return self.what is _renew
 
 
 def react(account: Account, event: AccountEvent) -> AnyEffect | None:
@@ -100,14 +120,10 @@ def pending(account: Account) -> tuple[Timer, ...]:
         timers += _promo_timers(use)
     for held in account.entitlements.values():
         if held.until is not None and held.subscription_id is None:
-            ending = EndEntitlement(resource=held.resource, until=held.until)
-            name = f"end-entitlement {held.resource} {held.until.isoformat()}"
-            timers.append(Timer(due_at=held.until, name=name, data=ending))
+            timers.append(Timer(held.until, _end_entitlement, held))
     for grant in account.grants.values():
         if grant.until is not None:
-            over = EndGrant(resource=grant.resource, until=grant.until)
-            name = f"end-grant {grant.resource} {grant.until.isoformat()}"
-            timers.append(Timer(due_at=grant.until, name=name, data=over))
+            timers.append(Timer(grant.until, _end_grant, grant))
     return tuple(timers)
 
 
@@ -125,65 +141,119 @@ def _subscription_timers(subscription: Subscription) -> tuple[Timer, ...]:
     if not subscription.is_running:
         return ()
     timers: list[Timer] = []
-    end, access_end = subscription.period_end, subscription.access_end
     if subscription.renew_at is not None:
-        number = subscription.attempts + 1
-        renew = RenewSubscription(subscription_id=subscription.id, period_end=end, attempt=number)
-        name = f"renew {subscription.id} {end.isoformat()} {number} {subscription.renew_at.isoformat()}"
-        timers.append(Timer(due_at=subscription.renew_at, name=name, data=renew))
+        timers.append(Timer(subscription.renew_at, _renew, subscription))
     if subscription.status is SubscriptionStatus.GRACE:
-        end_grace = EndGrace(subscription_id=subscription.id, access_end=access_end)
-        name = f"end-grace {subscription.id} {access_end.isoformat()}"
-        timers.append(Timer(due_at=access_end, name=name, data=end_grace))
+        timers.append(Timer(subscription.access_end, _end_grace, subscription))
     elif subscription.resume_by is not None:
-        resume_by = subscription.resume_by
-        go_on = ContinueSubscription(subscription_id=subscription.id, resume_by=resume_by)
-        timers.append(Timer(due_at=resume_by, name=f"continue {subscription.id} {resume_by.isoformat()}", data=go_on))
+        timers.append(Timer(subscription.resume_by, _go_on, subscription))
     else:
-        end_period = EndPeriod(subscription_id=subscription.id, period_end=end)
-        name = f"end-period {subscription.id} {end.isoformat()}"
-        timers.append(Timer(due_at=end, name=name, data=end_period))
+        timers.append(Timer(subscription.period_end, _end_period, subscription))
     return tuple(timers)
 
 
 def _refund_timers(refund: Refund) -> tuple[Timer, ...]:
-    call = refund.call
-    if call is not None:
-        repeat = RepeatRefund(refund_id=refund.id, effect_id=call.effect_id, attempt=call.attempt)
-        return (Timer(due_at=call.repeat_at, name=f"repeat {call.effect_id} {call.attempt}", data=repeat),)
+    if refund.call is not None:
+        return (Timer(refund.call.repeat_at, _repeat_refund, refund),)
     if refund.sweep_at is not None:
-        number = refund.sweeps + 1
-        sweep = SweepRefund(refund_id=refund.id, sweep=number)
-        return (Timer(due_at=refund.sweep_at, name=f"sweep {refund.id} {number}", data=sweep),)
+        return (Timer(refund.sweep_at, _sweep_refund, refund),)
     return ()
 
 
 def _promo_timers(use: PromoUse) -> tuple[Timer, ...]:
     timers: list[Timer] = []
-    call = use.call
-    if call is not None:
-        repeat = RepeatPromoCall(order_id=use.order_id, effect_id=call.effect_id, attempt=call.attempt)
-        timers.append(Timer(due_at=call.repeat_at, name=f"repeat {call.effect_id} {call.attempt}", data=repeat))
+    if use.call is not None:
+        timers.append(Timer(use.call.repeat_at, _repeat_promo_call, use))
     if use.expires_at is not None:
-        expire = ExpireOrder(order_id=use.order_id)
-        timers.append(Timer(due_at=use.expires_at, name=f"expire order {use.order_id}", data=expire))
+        timers.append(Timer(use.expires_at, _expire_order, use))
     return tuple(timers)
 
 
 def _payment_timers(payment: Payment) -> tuple[Timer, ...]:
     timers: list[Timer] = []
-    call = payment.call
-    if call is not None:
-        repeat = RepeatCall(payment_id=payment.id, effect_id=call.effect_id, attempt=call.attempt)
-        timers.append(Timer(due_at=call.repeat_at, name=f"repeat {call.effect_id} {call.attempt}", data=repeat))
+    if payment.call is not None:
+        timers.append(Timer(payment.call.repeat_at, _repeat_call, payment))
     elif payment.sweep_at is not None:
-        number = payment.sweeps + 1
-        sweep = SweepPayment(payment_id=payment.id, sweep=number)
-        timers.append(Timer(due_at=payment.sweep_at, name=f"sweep {payment.id} {number}", data=sweep))
-    if isinstance(payment.phase, Created | ActionRequired):
-        expire = ExpirePayment(payment_id=payment.id)
-        timers.append(Timer(due_at=payment.expires_at, name=f"expire {payment.id}", data=expire))
+        timers.append(Timer(payment.sweep_at, _sweep_payment, payment))
+    if isinstance(payment.phase, _PAYABLE):
+        timers.append(Timer(payment.expires_at, _expire_payment, payment))
     return tuple(timers)
+
+
+def _end_entitlement(held: Entitlement) -> tuple[str, AccountCommand]:
+    assert held.until is not None, "only what ends has this timer"
+    name = f"end-entitlement {held.resource} {held.until.isoformat()}"
+    return name, EndEntitlement(resource=held.resource, until=held.until)
+
+
+def _end_grant(grant: Grant) -> tuple[str, AccountCommand]:
+    assert grant.until is not None, "only what ends has this timer"
+    name = f"end-grant {grant.resource} {grant.until.isoformat()}"
+    return name, EndGrant(resource=grant.resource, until=grant.until)
+
+
+def _renew(subscription: Subscription) -> tuple[str, AccountCommand]:
+    assert subscription.renew_at is not None, "only what is renewed has this timer"
+    end, number = subscription.period_end, subscription.attempts + 1
+    name = f"renew {subscription.id} {end.isoformat()} {number} {subscription.renew_at.isoformat()}"
+    return name, RenewSubscription(subscription_id=subscription.id, period_end=end, attempt=number)
+
+
+def _end_grace(subscription: Subscription) -> tuple[str, AccountCommand]:
+    access_end = subscription.access_end
+    name = f"end-grace {subscription.id} {access_end.isoformat()}"
+    return name, EndGrace(subscription_id=subscription.id, access_end=access_end)
+
+
+def _go_on(subscription: Subscription) -> tuple[str, AccountCommand]:
+    resume_by = subscription.resume_by
+    assert resume_by is not None, "only what rests has this timer"
+    name = f"continue {subscription.id} {resume_by.isoformat()}"
+    return name, ContinueSubscription(subscription_id=subscription.id, resume_by=resume_by)
+
+
+def _end_period(subscription: Subscription) -> tuple[str, AccountCommand]:
+    end = subscription.period_end
+    return f"end-period {subscription.id} {end.isoformat()}", EndPeriod(subscription_id=subscription.id, period_end=end)
+
+
+def _repeat_refund(refund: Refund) -> tuple[str, AccountCommand]:
+    call = refund.call
+    assert call is not None, "only an open call is repeated"
+    repeat = RepeatRefund(refund_id=refund.id, effect_id=call.effect_id, attempt=call.attempt)
+    return f"repeat {call.effect_id} {call.attempt}", repeat
+
+
+def _sweep_refund(refund: Refund) -> tuple[str, AccountCommand]:
+    number = refund.sweeps + 1
+    return f"sweep {refund.id} {number}", SweepRefund(refund_id=refund.id, sweep=number)
+
+
+def _repeat_promo_call(use: PromoUse) -> tuple[str, AccountCommand]:
+    call = use.call
+    assert call is not None, "only an open call is repeated"
+    repeat = RepeatPromoCall(order_id=use.order_id, effect_id=call.effect_id, attempt=call.attempt)
+    return f"repeat {call.effect_id} {call.attempt}", repeat
+
+
+def _expire_order(use: PromoUse) -> tuple[str, AccountCommand]:
+    return f"expire order {use.order_id}", ExpireOrder(order_id=use.order_id)
+
+
+def _repeat_call(payment: Payment) -> tuple[str, AccountCommand]:
+    call = payment.call
+    assert call is not None, "only an open call is repeated"
+    repeat = RepeatCall(payment_id=payment.id, effect_id=call.effect_id, attempt=call.attempt)
+    return f"repeat {call.effect_id} {call.attempt}", repeat
+
+
+def _sweep_payment(payment: Payment) -> tuple[str, AccountCommand]:
+    number = payment.sweeps + 1
+    return f"sweep {payment.id} {number}", SweepPayment(payment_id=payment.id, sweep=number)
+
+
+def _expire_payment(payment: Payment) -> tuple[str, AccountCommand]:
+    return f"expire {payment.id}", ExpirePayment(payment_id=payment.id)
 
 
 def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:

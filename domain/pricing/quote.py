@@ -144,6 +144,8 @@ def _personal(lines: tuple[OrderLine, ...], held: tuple[PersonalDiscount, ...], 
 
 
 def _months(lines: tuple[OrderLine, ...], table: MonthsDiscounts) -> list[_Offer]:
+    if not table.steps:
+        return []
     steps = [table.reached(months_of(line)) for line in lines]
     reached = [step for step in steps if step is not None]
     if not reached:

@@ -6,13 +6,16 @@ import shutil
 from typing import TYPE_CHECKING
 
 import structlog
-from rocksdict import Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Options, Rdict, WriteBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
+
+BLOOM_BITS = 10
+"""For each key: whether a command was decided before is asked of every one, and nearly none was."""
 
 
 class StoreUnreadableError(ValueError):
@@ -34,6 +37,9 @@ class RocksStore:
         options.create_if_missing(True)  # noqa: FBT003  # the binding takes it by position only
         options.set_keep_log_file_num(2)
         options.set_write_buffer_size(16 * 1024 * 1024)
+        tables = BlockBasedOptions()
+        tables.set_bloom_filter(BLOOM_BITS, block_based=False)
+        options.set_block_based_table_factory(tables)
         try:
             self._db = Rdict(str(path), options=options)
         except Exception as error:  # the binding raises nothing narrower
@@ -51,12 +57,15 @@ class RocksStore:
         return value
 
     def scan(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield keys and values in order, from `first` to before `last`."""
-        for key, value in self._db.items(from_key=first):
-            assert isinstance(key, bytes), "raw mode gives bytes"
-            if key >= last:
-                return
-            yield key, value
+        """Yield keys and values in order, from `first` to before `last`. Raises StoreUnreadableError."""
+        try:
+            for key, value in self._db.items(from_key=first):
+                assert isinstance(key, bytes), "raw mode gives bytes"
+                if key >= last:
+                    return
+                yield key, value
+        except Exception as error:  # the binding raises nothing narrower
+            raise StoreUnreadableError(str(error)) from error
 
     def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
         """Write all or nothing."""

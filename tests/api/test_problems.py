@@ -34,7 +34,7 @@ def test_every_problem_is_documented() -> None:
 
 def test_every_problem_is_provoked() -> None:
     """A test that expects a code names it; whether it comes is that test's to say."""
-    tests = [*(ROOT / "tests/api").glob("test_*.py"), *(ROOT / "tests/e2e").glob("test_*.py")]
+    tests = [*(ROOT / "tests/api").glob("test_*.py"), *(ROOT / "tests/e2e").rglob("test_*.py")]
     text = "\n".join(path.read_text("utf-8") for path in tests if path != Path(__file__))
     assert [code for code in STATUS_BY_CODE if f'"{code}"' not in text] == UNPROVOKED
 

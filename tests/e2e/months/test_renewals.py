@@ -49,6 +49,10 @@ def test_declined_dunned_in_grace_and_blocked(up: RunningUp, subscriber: Custome
     _wait_for(subscriber, "past_due")
     assert _subscription(subscriber)["renewal_failure"] == "insufficient_funds"
     assert subscriber.entitlements() != [], "the paid period still runs"
+    renewal = subscriber.http.get("/v1/orders").json()["items"][0]["id"]
+    headers = {"idempotency-key": f"{subscriber.account}-cancel"}
+    by_itself = subscriber.http.post(f"/v1/orders/{renewal}/cancel", json={}, headers=headers)
+    assert (by_itself.status_code, by_itself.json()["code"]) == (409, "order_is_renewal")
     _advance(up, "3d")
     _wait_for(subscriber, "grace")
     assert subscriber.entitlements() != [], "the grace runs"
