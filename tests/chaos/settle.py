@@ -25,8 +25,12 @@ STEPS = (
     *(timedelta(minutes=20) for _ in range(3)),
     timedelta(hours=25),
     *(timedelta(hours=2) for _ in range(6)),
+    *(timedelta(days=5) for _ in range(8)),
 )
-"""Unanswered calls are repeated and silent payments asked for first; then what nobody paid expires."""
+"""Unanswered calls are repeated and silent payments asked for first; then what nobody paid expires.
+
+A renewal that was declined waits for its next attempt, days later. Within a month every spoiled card has had its turn.
+"""
 BAD_DAYS = [
     {"kind": "timeout", "path": "/v1/", "probability_ppm": 20_000},
     {"kind": "error_after", "path": "/v1/", "probability_ppm": 10_000},
