@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.customer import Customer, client
-from tests.e2e.running_up import running_up, wait_until
+from tests.e2e.running_up import billing, running_up, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,3 +47,10 @@ def manager(up: RunningUp) -> Iterator[httpx.Client]:
     """Somebody who looks after everything."""
     with client(up, "boss", "manager") as found:
         yield found
+
+
+@pytest.fixture
+def mended(up: RunningUp) -> Iterator[None]:
+    """Whatever becomes of a test, the provider has no bad days after it."""
+    yield
+    billing("sandbox", "faults", "clear", data_dir=up.data_dir)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.running_up import billing, running_up
+from tests.e2e.running_up import running_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,3 @@ def up() -> Iterator[RunningUp]:
     """A product of their own."""
     with running_up() as running:
         yield running
-
-
-@pytest.fixture
-def mended(up: RunningUp) -> Iterator[None]:
-    """Whatever becomes of a test, the provider has no bad days after it."""
-    yield
-    billing("sandbox", "faults", "clear", data_dir=up.data_dir)
