@@ -14,17 +14,15 @@ from msgspec import Meta
 from api import docs
 from api.dependencies import CurrentManager, Cursor, Limit, ServicesDep
 from api.problems import Problem
-from infra.kafka.standing import DeadLetterSeen, read_letters
-from infra.kafka.topics import topics_of
+from infra.kafka.standing import ANSWER_DEADLINE_S, DeadLetterSeen, read_letters
+from infra.kafka.topics import DEAD_LETTERS_KEPT_DAYS, topics_of
 from projections.paging import decode_cursor, page_of
 from schemas.http.fields import PageAnswer
 from schemas.http.operations import DeadLetterAnswer
 
 router = APIRouter(prefix="/v1/admin/dead-letters", tags=["admin: operations"])
 
-BROKER_DEADLINE_S = 5.0
-_KEPT = timedelta(days=30)
-"""So long the topic keeps them."""
+_KEPT = timedelta(days=DEAD_LETTERS_KEPT_DAYS)
 _place = attrgetter("at", "partition", "offset")
 _PLACE = tuple[Annotated[datetime, Meta(tz=True)], int, int]
 
@@ -36,7 +34,7 @@ async def list_dead_letters(
     """Records that could not be read or decided, newest first, with the reason and without their content."""
     before = None if cursor is None else decode_cursor(cursor, _PLACE)
     try:
-        async with asyncio.timeout(BROKER_DEADLINE_S):
+        async with asyncio.timeout(ANSWER_DEADLINE_S):
             topics = topics_of(services.settings)
             letters = await read_letters(services.settings.kafka_bootstrap, topics, letters_of=_KEPT)
     except (KafkaError, OSError, TimeoutError) as error:

@@ -19,7 +19,7 @@ from api.views import overdue_item, resumed_answer
 from domain.operations.commands import ResumeOverdue
 from infra.kafka.command_finder import find_command
 from infra.kafka.log_reader import LogReadError
-from infra.kafka.standing import read_standing
+from infra.kafka.standing import ANSWER_DEADLINE_S, read_standing
 from infra.kafka.topics import topics_of
 from infra.logging import get_logger
 from projections import overdue
@@ -34,8 +34,6 @@ log = get_logger(__name__)
 
 router = APIRouter(prefix="/v1/admin/overdue", tags=["admin: operations"])
 
-_BROKER_DEADLINE_S = 5.0
-
 
 @router.get("", **docs.manager_query())
 async def list_overdue(
@@ -46,7 +44,7 @@ async def list_overdue(
     items = list(await overdue.list_oldest(connection, now, limit=limit))
     unknown: tuple[str, ...] = ()
     try:
-        async with asyncio.timeout(_BROKER_DEADLINE_S):
+        async with asyncio.timeout(ANSWER_DEADLINE_S):
             topics = topics_of(services.settings)
             standing = await read_standing(services.settings.kafka_bootstrap, topics, letters_of=PATIENCE.letters)
         of_broker = overdue.of_standing(standing, now)

@@ -26,6 +26,8 @@ accept_any_header_name()
 LETTERS_MAX = 1_000
 """Dead letters that are read at most of each partition, the newest; older ones are only on their topic."""
 _READ_S_MAX = 2.0
+ANSWER_DEADLINE_S = 5.0
+"""What whoever waits for an answer gives the broker."""
 _POLL_MS = 200
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DAY_MS = 86_400_000
 _RECORD_BYTES_MAX = 1024 * 1024
+DEAD_LETTERS_KEPT_DAYS = 30
+"""So long people may look at what could not be taken."""
 _REPLICAS_OF_PRODUCTION = 3
 
 
@@ -105,7 +107,7 @@ class Topics:
             TopicSpec(
                 name=self.dead_letters,
                 cleanup="delete",
-                retention_ms=30 * _DAY_MS,
+                retention_ms=DEAD_LETTERS_KEPT_DAYS * _DAY_MS,
                 record_bytes_max=dead_letters.RECORD_BYTES_MAX,
             ),
         )

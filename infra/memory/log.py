@@ -44,7 +44,6 @@ class _Partition:
     entries: list[StoredRecord | None] = field(default_factory=list)
     open: dict[str, list[int]] = field(default_factory=dict)
     """Offsets of transactions that have not ended, by transactional id."""
-    aborted: dict[int, StoredRecord] = field(default_factory=dict)
 
     @property
     def stable_end(self) -> int:
@@ -113,12 +112,6 @@ class MemoryTopics:
             return self.read(topic, partition, end, limit)
         return records
 
-    def read_uncommitted(self, topic: str, partition: int, first_offset: int = 0) -> list[StoredRecord]:
-        """Return everything that was ever written, from an offset on, as a careless reader gets it."""
-        held = self._partition(topic, partition)
-        found = (record or held.aborted.get(offset) for offset, record in enumerate(held.entries))
-        return [record for record in found if record is not None and record.offset >= first_offset]
-
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset behind the last one that may be read."""
         held = self._partitions.get((topic, partition))
@@ -142,10 +135,7 @@ class MemoryTopics:
 
     def _abort(self, held: _Partition, offsets: Sequence[int]) -> None:
         for offset in offsets:
-            record = held.entries[offset]
-            if record is not None:
-                held.aborted[offset] = record
-                held.entries[offset] = None
+            held.entries[offset] = None
 
     def _tell(self, topic: str, partition: int) -> None:
         for listener in self.listeners:
