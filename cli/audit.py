@@ -294,7 +294,10 @@ def _print_report(report: Report, on_their_way: int) -> None:
     for check, reason in report.skipped.items():
         typer.echo(f"skipped: {check}: {reason}")
     if on_their_way:
-        typer.echo(f"{on_their_way} charges are so young that word of them may still be on its way")
+        typer.echo(
+            f"{on_their_way} charges are not in the log yet: they are young, or the provider has not answered for them "
+            "and is asked again (`billing doctor` tells which)"
+        )
     for fault in report.faults[:_FAULTS_SHOWN_MAX]:
         where = " ".join(part for part in (fault.key, fault.position) if part)
         typer.secho(f"FAULT  {where}: {fault.detail}", fg=typer.colors.RED)

@@ -196,6 +196,7 @@ class Gateway(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ship
                 if failures >= POLL_FAILURES_MAX:
                     raise
                 await asyncio.sleep(START_RETRY_DELAY_S)
+            self._sweep.look()
             IN_HAND.set(self._lanes.size)
             if _now_s() >= self._commit_due_s:
                 await self._pass_markers()

@@ -37,6 +37,8 @@ class Charge:
     reference: str
     """The Checkout Session on which it was paid, or the Payment Intent where a saved card was charged."""
     account: str
+    payment_id: str
+    """Our name of the payment that it was made for, as the provider was told."""
     amount: int
     currency: str
     created: int
@@ -114,19 +116,22 @@ def compare_payments(report: Report, paid: Iterable[Paid], charges: Iterable[Cha
             report.fault(Check.CHARGED, key=payment.account, position=payment.position, detail=detail)
 
 
-def compare_charges(report: Report, paid: Iterable[Paid], charges: Iterable[Charge], *, settled_before: int) -> int:
-    """Every charge has exactly one payment that succeeded; returns how many are too young to say.
+def compare_charges(
+    report: Report, paid: Iterable[Paid], charges: Iterable[Charge], asked: frozenset[str], *, settled_before: int
+) -> frozenset[str]:
+    """Every charge has exactly one payment that succeeded; returns the ids of those of which it cannot be said yet.
 
-    `settled_before` is a moment in seconds since 1970: word of a later charge may still be on its way.
+    `settled_before` is a moment in seconds since 1970: word of a later charge may still be on its way. `asked` are the
+    ids of the payments of which the log waits to hear the end: each may have one charge that the log has not heard of.
     """
-    counts: dict[str, int] = {}
-    for payment in paid:
-        counts[payment.event.reference] = counts.get(payment.event.reference, 0) + 1
-    on_their_way = 0
+    counts = Counter(payment.event.reference for payment in paid)
+    on_their_way: set[str] = set()
+    unanswered = set(asked)
     for charge in charges:
-        count = counts.get(charge.reference, 0)
-        if count == 0 and charge.created >= settled_before:
-            on_their_way += 1
+        count = counts[charge.reference]
+        if count == 0 and (charge.created >= settled_before or charge.payment_id in unanswered):
+            unanswered.discard(charge.payment_id)
+            on_their_way.add(charge.id)
             continue
         report.count(Check.CHARGES)
         if count != 1:
@@ -135,7 +140,7 @@ def compare_charges(report: Report, paid: Iterable[Paid], charges: Iterable[Char
                 f"charge {charge.id} of {charge.amount} {charge.currency} ({charge.reference}) has {what} in the log"
             )
             report.fault(Check.CHARGES, key=charge.account, detail=detail)
-    return on_their_way
+    return frozenset(on_their_way)
 
 
 def compare_cash(
@@ -149,12 +154,13 @@ def compare_cash(
 ) -> None:
     """By currency, what our books say that the provider holds is what it collected less what it gave back.
 
-    `held` is by currency, `known` are the references that the log names, `awaited` those of refunds of which it waits
-    to hear the end. Other money that the log does not know counts as soon as it is too old to be on its way.
+    `held` is by currency, `known` are the references that the log names, `awaited` the ids of charges and refunds of
+    which it waits to hear the end. Other money that the log does not know counts as soon as it is too old to be on its
+    way.
     """
     cash: Counter[str] = Counter()
     for charge in books.charges:
-        if charge.reference in known or charge.created < settled_before:
+        if charge.reference in known or (charge.id not in awaited and charge.created < settled_before):
             cash[charge.currency] += charge.amount
     for returned in books.returned:
         if returned.id in known or (returned.id not in awaited and returned.created < settled_before):
@@ -198,6 +204,7 @@ def _charge(entry: Mapping[str, Any]) -> Charge:
         id=str(entry["id"]),
         reference=str(entry["checkout_session"] or entry["payment_intent"] or ""),
         account=str((entry["metadata"] or {}).get("account", "")),
+        payment_id=str((entry["metadata"] or {}).get("payment_id", "")),
         amount=from_stripe_amount(amount, currency) if currency in EXPONENTS else amount,
         currency=currency,
         created=int(entry["created"]),

@@ -17,6 +17,7 @@ from sqlalchemy import select, union
 
 from domain.account.state import INITIAL, Account
 from domain.ledger.accounts import provider_cash
+from domain.payments.state import Ended, Succeeded
 from domain.refunds.state import RefundStatus
 from infra.kafka.log_reader import LogReadError, open_log, partition_of
 from infra.kafka.topics import topics_of
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from domain.payments.state import Payment
     from infra.kafka.log_reader import LogReader
     from infra.kafka.topics import Topics
     from infra.settings import Settings
@@ -97,12 +99,14 @@ class Verification:
     """The provider's names of the refunds that were paid out."""
     awaited: set[str] = field(default_factory=set)
     """The provider's names of the refunds that it works on, as far as the log knows."""
+    asked: set[str] = field(default_factory=set)
+    """The payments of which the log waits to hear the end: a provider was asked, or will be."""
     cash: Counter[str] = field(default_factory=Counter)
     """What the books say that providers hold, by ledger account and currency."""
     keys: set[str] = field(default_factory=set)
     """The accounts and the entries of the catalogue that the log knows."""
     on_their_way: int = 0
-    """Charges that are too young to have reached the log."""
+    """Charges that are too young to have reached the log, or that it waits to hear of."""
 
     async def run(self) -> Report:
         """Verify. Raises LogReadError where the log itself cannot be read."""
@@ -129,7 +133,10 @@ class Verification:
         """What the log knows must be in the books afterwards, what was in the books before must be in the log."""
         settled_before = self.options.now - self.options.grace_s
         compare_payments(self.report, self.paid, after.charges)
-        self.on_their_way = compare_charges(self.report, self.paid, before.charges, settled_before=settled_before)
+        on_their_way = compare_charges(
+            self.report, self.paid, before.charges, frozenset(self.asked), settled_before=settled_before
+        )
+        self.on_their_way = len(on_their_way)
         held_by_provider = f"{provider_cash(PROVIDER)} "
         held = {
             name.removeprefix(held_by_provider): amount
@@ -137,7 +144,7 @@ class Verification:
             if name.startswith(held_by_provider)
         }
         known = frozenset({payment.event.reference for payment in self.paid} | self.returned)
-        awaited = frozenset(self.awaited)
+        awaited = on_their_way | self.awaited
         compare_cash(self.report, held, after, known, awaited, settled_before=settled_before)
 
     async def _verify_partitions(self, sources: _Sources) -> None:
@@ -291,6 +298,7 @@ class Verification:
                     refund for refund in stream.state.refunds.values() if refund.status is RefundStatus.SUBMITTED
                 )
                 self.awaited |= {refund.reference for refund in submitted if refund.reference is not None}
+                self.asked |= {payment.id for payment in stream.state.payments.values() if _is_asked(payment)}
 
     async def _provider_books(self) -> ProviderBooks | None:
         """What is in the provider's books, of the account alone where one is given; None where there are none."""
@@ -311,6 +319,11 @@ class Verification:
             charges=[charge for charge in books.charges if charge.account == account],
             returned=[returned for returned in books.returned if returned.account == account],
         )
+
+
+def _is_asked(payment: Payment) -> bool:
+    is_open = not isinstance(payment.phase, Succeeded | Ended)
+    return is_open and (payment.call is not None or payment.sweep_at is not None)
 
 
 __all__ = ["LogReadError", "Options", "Verification"]

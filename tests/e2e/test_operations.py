@@ -74,6 +74,32 @@ def test_a_renewal_whose_charge_is_never_answered(up: RunningUp, subscriber: Cus
     assert billing("doctor", data_dir=up.data_dir).returncode == 0
 
 
+@pytest.mark.usefixtures("mended")
+def test_a_charge_that_was_given_up_before_it_was_answered(up: RunningUp, subscriber: Customer) -> None:
+    """Made, never answered, asked about in vain until nobody wanted it any more: its money buys what it was for."""
+    _run(up, "sandbox", "faults", "add", "reset_after", "--path", "/v1/payment_intents")
+    _run(up, "sandbox", "faults", "add", "refuse", "--path", "/v1/payment_intents", "--method", "GET")
+    _run(up, "sandbox", "faults", "add", "webhook_lost")
+    _run(up, "clock", "advance", "29d")
+    wait_until(lambda: len(_charges(up, subscriber.account)) == 2, what="a charge that nobody heard of")
+    _run(up, "audit", "verify")
+    _run(up, "clock", "advance", "10d")
+    wait_until(lambda: _story(up, subscriber).count("unpayable") == 1, what="a payment that is given up")
+    _run(up, "clock", "advance", "1d")
+    verified = billing("audit", "verify", "--account", subscriber.account, data_dir=up.data_dir)
+    assert verified.returncode == 0, verified.stdout
+    assert "1 charges are not in the log yet" in verified.stdout
+    _run(up, "sandbox", "faults", "clear")
+    _run(up, "clock", "advance", "1d")
+    wait_until(lambda: _payments(subscriber)[0]["status"] == "succeeded", what="the renewal's money")
+    assert len(_charges(up, subscriber.account)) == len(_payments(subscriber)) == 2
+    _run(up, "audit", "verify")
+
+
+def _story(up: RunningUp, customer: Customer) -> str:
+    return billing("audit", "history", "--account", customer.account, data_dir=up.data_dir).stdout
+
+
 def _explained(up: RunningUp, subscriber: Customer, payment_id: str) -> None:
     """The charge leads back to its timer and to the order in which the customer agreed, over HTTP and from the log."""
     answer = subscriber.http.get(f"/v1/payments/{payment_id}/explanation")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from domain.effects import Effect
-    from domain.ports import PaymentProvider
+    from domain.ports import Clock, PaymentProvider
     from infra.settings import Settings
     from schemas.envelope import CommandRecord
 
@@ -124,11 +124,11 @@ def account_in(partition: int, partitions: int, number: int = 0) -> str:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *providers: PaymentProvider, call_timeout_s: float = 10.0
+    settings: Settings, *providers: PaymentProvider, call_timeout_s: float = 10.0, clock: Clock | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
     """A gateway at work. It is stopped as SIGTERM stops it, and its failure is the test's."""
     by_name = {provider.name: provider for provider in providers}
-    gateway = Gateway(settings, by_name, SystemClock(), call_timeout_s=call_timeout_s)
+    gateway = Gateway(settings, by_name, clock or SystemClock(), call_timeout_s=call_timeout_s)
     task = asyncio.create_task(gateway.run())
     try:
         yield task

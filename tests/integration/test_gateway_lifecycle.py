@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from domain.effects import AnswerStatus, CreateCheckout, ProviderAnswer
+from infra.clock import DevelopmentClock
 from infra.kafka.topics import Topics, create_topics
 from infra.memory.provider import MemoryProvider
 from infra.settings import Settings
@@ -23,8 +25,10 @@ from tests.integration.gateway_harness import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
+    from domain.reports import ReportPage
     from infra.embedded.kafka import EmbeddedKafka
 
 
@@ -34,6 +38,25 @@ class SlowProvider(MemoryProvider):
     async def create_checkout(self, effect: CreateCheckout, *, account: str) -> ProviderAnswer:
         await asyncio.sleep(0.05)
         return await super().create_checkout(effect, account=account)
+
+
+class AskedProvider(MemoryProvider):
+    """Counts how often it was asked what it told."""
+
+    asked = 0
+
+    async def reports(self, since: datetime | None, *, cursor: str | None = None) -> ReportPage:
+        self.asked += 1
+        return await super().reports(since, cursor=cursor)
+
+
+async def test_it_sweeps_when_the_clock_says_so(settings: Settings, tmp_path: Path) -> None:
+    clock = DevelopmentClock(tmp_path / "clock")
+    provider = AskedProvider(now=clock.now)
+    async with running(settings, provider, clock=clock):
+        await eventually(lambda: provider.asked == 1, "the first sweep")
+        clock.advance(timedelta(seconds=settings.gateway_sweep_interval_s))
+        await eventually(lambda: provider.asked == 2, "the next one")
 
 
 async def test_a_second_worker_shares_the_work(settings: Settings) -> None:

@@ -94,9 +94,11 @@ def clock() -> StillClock:
 
 
 @asynccontextmanager
-async def sweeping(clock: StillClock, sink: Sink, *providers: Any, is_ours: bool = True) -> AsyncIterator[Sweep]:
+async def sweeping(
+    clock: StillClock, sink: Sink, *providers: Any, is_ours: bool = True, interval_s: float = 0.005
+) -> AsyncIterator[Sweep]:
     """A sweep at work."""
-    sweep = Sweep(providers, clock, sink.send, interval_s=0.005, call_timeout_s=0.5)
+    sweep = Sweep(providers, clock, sink.send, interval_s=interval_s, call_timeout_s=0.5)
     sweep.assign(is_ours=is_ours)
     task = asyncio.create_task(sweep.run())
     try:
@@ -147,6 +149,21 @@ async def test_it_asks_for_everything_and_then_for_what_is_new(clock: StillClock
     assert provider.asked[0] is None
     assert provider.asked[1] == begun - timedelta(hours=1)
     assert provider.asked[-1] == begun + timedelta(days=3) - timedelta(hours=1)
+
+
+async def test_a_clock_that_is_moved_ahead_brings_the_next_round(clock: StillClock) -> None:
+    provider, sink = Listening(), Sink()
+    async with sweeping(clock, sink, provider, interval_s=600.0) as sweep:
+        await until(lambda: len(provider.asked) == 1)
+        for expected in (2, 3):
+            provider.dispute_one(clock)
+            sweep.look()
+            await asyncio.sleep(0)
+            assert len(provider.asked) < expected, "nothing is due before the clock says so"
+            clock.advance(timedelta(days=29))
+            sweep.look()
+            await until(lambda wanted=expected: len(provider.asked) == wanted)  # type: ignore[misc]  # bound at once
+    assert sorted(sink.ids) == sorted(provider.ids())
 
 
 async def test_what_is_missing_is_asked_for_again(clock: StillClock) -> None:
