@@ -75,13 +75,15 @@ class MemoryProvider:
     _by_payment: dict[str, Collection] = field(default_factory=dict)
 
     async def create_checkout(self, effect: CreateCheckout, *, account: str) -> ProviderAnswer:
-        """See the port. The same effect id gives the same page."""
+        """See the port. The same effect id gives the same page, and after its time tells how that stands."""
         if self._drops(effect):
             return _unknown("the call never arrived")
         if effect.amount.currency in self.refused_currencies:
             return self._deliver(_refused(f"{effect.amount.currency} is not supported"))
         reference = f"page-{effect.effect_id}"
         page = self.pages.get(reference)
+        if self.now() >= effect.expires_at:
+            return self._deliver(page.answer() if page else _refused("too late to open a page"))
         if page is None:
             page = Collection(
                 reference=reference,
@@ -143,6 +145,7 @@ class MemoryProvider:
         if self.drop_calls > 0:
             self.drop_calls -= 1
             return ReportPage(trouble="the call never arrived")
+        self._forget()
         newest_first = (report for at, report in reversed(self._reports) if since is None or at >= since)
         first = int(cursor or 0)
         behind = first + self.reports_a_page
@@ -341,8 +344,14 @@ class MemoryProvider:
 
     def _keep(self, at: datetime, report: ProviderReport) -> None:
         self._reports.append((at, report))
-        while self.reports_kept is not None and self._reports[0][0] < at - self.reports_kept:
-            self._reports.popleft()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what was told too long ago."""
+        if self.reports_kept is not None:
+            oldest = self.now() - self.reports_kept
+            while self._reports and self._reports[0][0] < oldest:
+                self._reports.popleft()
 
     def _next_report(self) -> str:
         self._told += 1

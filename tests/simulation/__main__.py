@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.history import run
 from tests.simulation.pool import Pool
-from tests.simulation.world import Settings
+from tests.simulation.settings import Settings
 from tests.simulation.years import live_for_years
 
 if TYPE_CHECKING:

@@ -65,13 +65,18 @@ def disturb_group(world: World) -> None:
 
 def skip(world: World) -> None:
     """Nobody did anything for a while, or everything was down: what is due is due at once."""
-    turns = [turn - world.clock.now() for turn in _turns(world)]
-    ahead = sorted(turn for turn in turns if turn > timedelta(0))
-    if ahead and world.random.random() < NEXT_TURN:
-        world.clock.skip(ahead[0] + timedelta(seconds=world.random.choice((0, 1, 30))))
-    else:
+    if world.random.random() >= NEXT_TURN or not leap_to_turn(world):
         days = world.random.choice((0.002, 0.05, 1.0, 4.0, 10.0, 31.0))
-        world.clock.skip(timedelta(days=days * world.random.random()))
+        world.leap(timedelta(days=days * world.random.random()))
+
+
+def leap_to_turn(world: World) -> bool:
+    """Leap to the next moment at which something happens to a subscription, where there is one."""
+    turns = [turn - world.clock.now() for turn in _turns(world)]
+    ahead = [turn for turn in turns if turn > timedelta(0)]
+    if ahead:
+        world.leap(min(ahead) + timedelta(seconds=world.random.choice((0, 1, 30))))
+    return bool(ahead)
 
 
 def _turns(world: World) -> Iterator[datetime]:

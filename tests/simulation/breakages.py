@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.effects import AnswerStatus, ProviderAnswer
 from infra.memory.connection import MemoryConnection
 from infra.memory.log import MemoryTopics
 from processors.partition import PartitionState
 from tests.simulation.roles import EngineRole, GatewayRole, ProjectorRole
+from tests.simulation.settings import Settings
 from tests.simulation.tables import Tables
-from tests.simulation.world import Roles, Settings
+from tests.simulation.world import Roles
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
 
-    from domain.effects import ChargeMethod, CreateCheckout, FetchPayment
+    from domain.effects import ChargeMethod, CloseCheckout, CreateCheckout, FetchPayment
     from domain.ids import CommandId, EffectId
     from domain.ports import Clock, PaymentProvider
     from infra.memory.log import StoredRecord
@@ -74,6 +75,66 @@ class HastyGateway(GatewayRole):
     def connection(self) -> PaymentProvider:
         """Return the hasty way to the provider."""
         return HastyConnection(self._world.provider, self._process.weather)
+
+
+class BlindConnection(MemoryConnection):
+    """Looks for nothing that it has no name of."""
+
+    async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
+        """Say that a charge of which nobody was told the name was not made."""
+        if effect.reference is None:
+            return ProviderAnswer(status=AnswerStatus.CLOSED)
+        return await super().close_checkout(effect, account=account)
+
+
+class BlindGateway(GatewayRole):
+    """A gateway that closes a charge that was given up without looking for it."""
+
+    def connection(self) -> PaymentProvider:
+        """Return the blind way to the provider."""
+        return BlindConnection(self._world.provider, self._process.weather)
+
+
+class ImpatientConnection(MemoryConnection):
+    """Takes a payment for closed as soon as it asked for that."""
+
+    async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
+        """Say that it is closed where nobody knows."""
+        answer = await super().close_checkout(effect, account=account)
+        if answer.status is AnswerStatus.UNKNOWN:
+            return ProviderAnswer(status=AnswerStatus.CLOSED, reference=effect.reference)
+        return answer
+
+
+class ImpatientGateway(GatewayRole):
+    """A gateway that ends a payment when nobody answers whether it can end."""
+
+    def connection(self) -> PaymentProvider:
+        """Return the impatient way to the provider."""
+        return ImpatientConnection(self._world.provider, self._process.weather)
+
+
+class MachineTimeGateway(GatewayRole):
+    """A gateway that sweeps by the time of its machine, however far the clock is moved."""
+
+    def __init__(self, world: World, process: Process, clock: Clock) -> None:
+        super().__init__(world, process, clock)
+        self.gateway._sweep.look = lambda: None  # type: ignore[method-assign]
+
+
+class ContentGateway(GatewayRole):
+    """A gateway that goes on behind what it could not ask for."""
+
+    def __init__(self, world: World, process: Process, clock: Clock) -> None:
+        super().__init__(world, process, clock)
+        sweep = self.gateway._sweep
+        ask = sweep._page
+
+        async def ask_once(provider: PaymentProvider, standing: Any) -> str | None:
+            await ask(provider, standing)
+            return None
+
+        sweep._page = ask_once  # type: ignore[method-assign]
 
 
 class HastyEngine(EngineRole):
@@ -178,6 +239,10 @@ BROKEN: dict[str, tuple[Roles, Settings]] = {
     "a gateway without idempotency key": (Roles(gateway=KeylessGateway), Settings()),
     "a gateway that does not sweep": (Roles(), Settings(sweep_s=0)),
     "a gateway that takes unknown for failed": (Roles(gateway=HastyGateway), Settings()),
+    "a gateway that closes a charge without looking for it": (Roles(gateway=BlindGateway), Settings()),
+    "a gateway that takes an unanswered end for one": (Roles(gateway=ImpatientGateway), Settings()),
+    "a sweep by the machine's time": (Roles(gateway=MachineTimeGateway), Settings()),
+    "a sweep that goes on behind what it missed": (Roles(gateway=ContentGateway), Settings()),
     "an engine that acks before it commits": (Roles(engine=HastyEngine), Settings()),
     "an engine that decides a command again": (Roles(engine=ForgetfulEngine), Settings()),
     "an engine without timers": (Roles(engine=TimelessEngine), Settings()),

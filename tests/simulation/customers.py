@@ -104,7 +104,7 @@ class Customer:
                 provider.pay(reference, self.world.clock.now())
         elif chance < 0.92:
             provider.process(reference)
-            self.world.later(self.world.collect, reference)
+            self.world.later(self.world.outside.collect, reference)
 
 
 async def buy_film(customer: Customer) -> None:
@@ -227,14 +227,11 @@ async def ask_refund(customer: Customer) -> None:
 
 
 async def dispute_payment(customer: Customer) -> None:
-    """Let the bank take the money of a payment back, or ask about it; it decides at some later time."""
+    """Have the bank take the money of a payment back, or ask about it."""
     is_known = customer.random.random() < 0.8
     row = customer.one("payments", status="succeeded") if is_known else customer.one("payments")
     if row is not None and row["reference"] is not None:
-        world = customer.world
-        report = world.provider.dispute(row["reference"], world.clock.now(), is_inquiry=customer.random.random() < 0.25)
-        if report is not None:
-            world.later(world.decide, report.reference)
+        customer.world.outside.dispute(row["reference"])
 
 
 async def spoil_card(customer: Customer) -> None:

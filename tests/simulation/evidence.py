@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from domain.ledger import journal
+from domain.ledger.accounts import PROVIDER_CASH
 from infra.memory.store import MemoryStore
 from processors.partition import LogMismatchError, PartitionState
 from schemas.codec import WireError
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from domain.ledger.state import Books
     from infra.memory.log import StoredRecord
     from processors.stream import Stream
     from tests.simulation.world import World
@@ -105,6 +109,8 @@ class Evidence:
     commands: Entries | list[Entry] = field(default_factory=list)
     events: Entries | list[Entry] = field(default_factory=list)
     effects: Entries | list[Entry] = field(default_factory=list)
+    cash: Counter[str] = field(default_factory=Counter)
+    """By account, what providers hold of its money, by the books that the log gives."""
     published: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """By account, what the newest public record says that it may watch, and until when."""
     dead_letters: int = 0
@@ -137,7 +143,7 @@ def gather(world: World) -> Evidence:
     for number in numbers:
         evidence.dead_letters += len(topics.read(names.dead_letters, number))
         evidence.folded.update(_fold_anew(world, number))
-        _project_anew(evidence.tables_anew, topics.read(names.events, number), number)
+        _project_anew(evidence, topics.read(names.events, number), number)
     evidence.believed = _believed(world)
     _take_books(world, evidence)
     return evidence
@@ -158,13 +164,21 @@ def _entry(record: StoredRecord) -> Entry:
     )
 
 
-def _project_anew(tables: Tables, records: list[StoredRecord], number: int) -> None:
-    """Fold the log into empty tables, in batches that have nothing to do with those of the projector."""
+def _project_anew(evidence: Evidence, records: list[StoredRecord], number: int) -> None:
+    """Fold the log into empty tables and books, in batches that have nothing to do with those of the projector."""
     expected = 0
+    books: dict[str, Books] = {}
     for first in range(0, len(records), BATCH):
         part = records[first : first + BATCH]
         reached = part[-1].offset + 1
-        tables.write(fold(part), number, expected=expected, reached=reached)
+        batch = fold(part)
+        evidence.tables_anew.write(batch, number, expected=expected, reached=reached)
+        for event, _ in batch.booked:
+            entry = journal.post(books.get(event.key, {}), event.data, event.time)
+            books[event.key] = journal.after(books.get(event.key, {}), entry)
+            for posting in entry.postings:
+                evidence.cash[event.key] += posting.amount.amount * posting.debit.startswith(PROVIDER_CASH)
+                evidence.cash[event.key] -= posting.amount.amount * posting.credit.startswith(PROVIDER_CASH)
         expected = reached
 
 
@@ -173,8 +187,8 @@ def _believed(world: World) -> dict[str, Stream]:
     for place in world.places:
         if not isinstance(place.role, EngineRole):
             continue
-        for journal in place.role.journals.values():
-            state = journal._state
+        for owner in place.role.journals.values():
+            state = owner._state
             if state is not None:
                 found.update(_streams(world, state))
     return found

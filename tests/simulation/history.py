@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from domain.effects import RefundAnswerStatus
-from tests.simulation import accidents
+from tests.simulation import accidents, bad_days
 from tests.simulation.evidence import Evidence, gather
 from tests.simulation.loop import StuckError, VirtualLoop
 from tests.simulation.verifier import left_behind, story_of, verify
-from tests.simulation.world import Roles, Settings, World, customers_live
+from tests.simulation.world import Roles, World, customers_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.simulation.settings import Settings
     from tests.simulation.verifier import Finding
 
 RESTS_MORE_MAX = 30
@@ -101,6 +102,7 @@ async def _happen(world: World) -> Evidence:
     settings, loop = world.settings, asyncio.get_running_loop()
     trouble = [loop.create_task(accidents.happen(world))] if settings.accident_s else []
     trouble += [loop.create_task(accidents.fly(world))] if settings.skip_s else []
+    trouble += [loop.create_task(bad_days.come(world))] if settings.bad_day_s else []
     lives = loop.create_task(customers_live(world))
     await asyncio.wait({lives}, timeout=settings.lasts_s)
     for task in (lives, *trouble):
@@ -115,6 +117,8 @@ async def _rest(world: World) -> Evidence:
     world.calm()
     world.provider.refunds_become = RefundAnswerStatus.SUCCEEDED
     settings = world.settings
+    if world.random.random() < settings.weeks:
+        await bad_days.pass_weeks(world)
     for number in range(settings.rests_min + RESTS_MORE_MAX):
         await asyncio.sleep(settings.rest_s)
         await world.idle()
@@ -122,7 +126,7 @@ async def _rest(world: World) -> Evidence:
             evidence = gather(world)
             if not left_behind(evidence, story_of(evidence)):
                 return evidence
-        world.clock.skip(timedelta(hours=25) if number == 1 else timedelta(minutes=70))
+        world.leap(timedelta(hours=25) if number == 1 else timedelta(minutes=70))
     return gather(world)
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tests.simulation.evidence import Evidence
-    from tests.simulation.world import Roles, Settings
+    from tests.simulation.settings import Settings
+    from tests.simulation.world import Roles
 
 SEEDS_AT_ONCE = 25
 TASKS_OF_A_PROCESS = 8

@@ -2,95 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextvars import copy_context
-from dataclasses import dataclass, field
-from types import coroutine
 from typing import TYPE_CHECKING, Any
 
-from infra.memory.weather import Weather
+from tests.simulation.climate import LocalWeather
 from tests.simulation.loop import PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    import asyncio
+    from collections.abc import Callable, Coroutine
     from random import Random
 
+    from tests.simulation.climate import Climate
     from tests.simulation.loop import Step, VirtualLoop
 
 TASKS_LOOKED_THROUGH = 512
-PAUSE_S_MAX = 45.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Climate:
-    """How bad the weather is everywhere; every history has its own."""
-
-    at_once: float = 0.5
-    """How likely a pause is none at all."""
-    brief: float = 0.85
-    """Up to here: others get their turn, and no time passes. Above it: some time passes."""
-    delay_s: float = 0.05
-    """The mean of such times."""
-    long_delay: float = 0.0
-    """How likely one of them is a hundred times as long."""
-    strikes: dict[str, float] = field(default_factory=dict)
-    """How likely each fault is."""
-    crash: float = 0.0
-    """How likely a process dies at a pause."""
-    freeze: float = 0.0
-    """How likely it stands still there for a while."""
-
-    def calm(self) -> None:
-        """Let no fault strike any more."""
-        self.at_once, self.brief, self.delay_s, self.long_delay = 0.9, 1.0, 0.0, 0.0
-        self.strikes = {}
-        self.crash = self.freeze = 0.0
-
-
-@coroutine
-def _others_turn() -> Generator[None, None, None]:
-    """`asyncio.sleep(0)` without its questions: most pauses are this one."""
-    yield
-
-
-class LocalWeather(Weather):
-    """The climate as one process has it."""
-
-    def __init__(self, climate: Climate, random: Random, process: Process | None = None) -> None:
-        self._climate = climate
-        self._random = random.random
-        self._exponential = random.expovariate
-        self._process = process
-
-    async def pause(self, place: str) -> None:
-        """Wait as the climate says, or die here. Whoever is dead goes no further."""
-        process, climate = self._process, self._climate
-        if process is not None:
-            if process.is_dead:
-                raise asyncio.CancelledError
-            if climate.crash and self._random() < climate.crash:
-                process.kill(place)
-                raise asyncio.CancelledError
-            if climate.freeze and self._random() < climate.freeze:
-                process.stall()
-                await asyncio.sleep(0)
-        chance = self._random()
-        if chance < climate.at_once:
-            return
-        if chance < climate.brief:
-            await _others_turn()
-        else:
-            mean_s = climate.delay_s
-            if climate.long_delay and self._random() < climate.long_delay:
-                mean_s *= 100
-            await asyncio.sleep(min(PAUSE_S_MAX, self._exponential(1 / mean_s)))
-        if process is not None and process.is_dead:
-            raise asyncio.CancelledError
-
-    def strikes(self, place: str) -> bool:
-        """Tell whether the fault strikes."""
-        chance = self._climate.strikes.get(place)
-        return chance is not None and self._random() < chance
 
 
 class Process:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.facts import Code, Dispute, Held, Order, Payment, Refund, Subscription
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,109 +22,6 @@ UNIT_DAYS_MAX = {"day": 1, "month": 31}
 PAYMENT_ENDS = {"succeeded", "failed", "cancelled", "expired"}
 DISPUTE_OPEN = {"needs_response", "under_review"}
 ORDER_ENDS = {"fulfilled", "cancelled", "expired", "failed"}
-
-
-@dataclass(slots=True)
-class Order:
-    """An order as its events tell it."""
-
-    account: str
-    body: dict[str, Any]
-    status: str = "pending"
-    is_covered: bool = False
-    """Whether its money arrived, or none was asked."""
-    given: set[str] = field(default_factory=set)
-    """Subscriptions that it started or lengthened: each once."""
-
-    @property
-    def to_pay(self) -> int:
-        """What is to be paid: the total without what is left of an earlier plan."""
-        credit = self.body.get("credit")
-        total: int = self.body["total"]["amount"]
-        return total - (credit["amount"] if credit else 0)
-
-
-@dataclass(slots=True)
-class Payment:
-    """A payment."""
-
-    account: str
-    order_id: str
-    amount: int
-    currency: str
-    status: str = "created"
-    reference: str | None = None
-    successes: int = 0
-    refunding: int = 0
-    refunded: int = 0
-    disputed: int = 0
-    """What the customer's bank has taken."""
-
-    @property
-    def kept(self) -> int:
-        """What is left of the money that arrived."""
-        return (self.amount if self.successes else 0) - self.refunded - self.disputed
-
-
-@dataclass(slots=True)
-class Refund:
-    """A refund."""
-
-    payment_id: str
-    amount: int
-    status: str = "requested"
-    ends: int = 0
-    is_known: bool = False
-    """Whether the provider has it in its books, as it once said."""
-
-
-@dataclass(slots=True)
-class Dispute:
-    """A dispute."""
-
-    payment_id: str
-    reference: str
-    amount: int
-    currency: str
-    status: str
-    is_inquiry: bool
-
-    @property
-    def withheld(self) -> int:
-        """What the bank has taken."""
-        return 0 if self.is_inquiry or self.status in {"won", "closed"} else self.amount
-
-
-@dataclass(slots=True)
-class Subscription:
-    """A subscription."""
-
-    account: str
-    price: dict[str, Any]
-    access_end: datetime
-    planned: dict[str, Any] | None = None
-    """The price of another plan that was chosen, or announced, for later."""
-    resume_by: datetime | None = None
-    """Set while it is paused."""
-    is_running: bool = True
-
-
-@dataclass(slots=True)
-class Held:
-    """A right to watch something."""
-
-    until: datetime | None
-    order_id: str
-    subscription_id: str | None
-
-
-@dataclass(slots=True)
-class Code:
-    """A promo code."""
-
-    uses_max: int | None
-    reserved: set[str] = field(default_factory=set)
-    settled: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -172,6 +71,7 @@ def _tell_order(story: Story, entry: Entry, verb: str) -> None:
             payment = story.payments.get(body["payment_id"])
             is_paid = payment is not None and payment.successes == 1 and payment.order_id == body["order_id"]
             story.require(is_paid, entry, "no money arrived for it")
+            order.paid_by = body["payment_id"]
         else:
             story.require(order.to_pay == 0, entry, "something was to be paid")
         order.is_covered = True
@@ -234,6 +134,7 @@ def _tell_refund(story: Story, entry: Entry, verb: str) -> None:
         payment = story.payments[body["payment_id"]]
         amount = body["amount"]["amount"]
         payment.refunding += amount
+        payment.asked_back += amount
         story.require(body["refund_id"] not in story.refunds, entry, "it was requested before")
         story.refunds[body["refund_id"]] = Refund(body["payment_id"], amount)
         story.require(amount > 0, entry, "it gives nothing back")
@@ -283,6 +184,7 @@ def _tell_dispute(story: Story, entry: Entry, verb: str) -> None:
     known.is_inquiry = body.get("is_inquiry", known.is_inquiry and verb != "lost")
     known.status = body.get("status", verb)
     payment.disputed += known.withheld - before
+    payment.disputed_most = max(payment.disputed_most, payment.disputed)
     told = body["disputed"]["amount"]
     story.require(payment.disputed == told, entry, f"{payment.disputed} is in dispute, and {told} told")
 
@@ -356,6 +258,8 @@ def _tell_entitlement(story: Story, entry: Entry, verb: str) -> None:
     story.require(order is not None and order.is_covered, entry, "access without money")
     until = None if body["until"] is None else moment(body["until"])
     subscription = story.subscriptions.get(body["subscription_id"] or "")
+    if body["subscription_id"] is None and order is not None:
+        order.films.add(body["resource"])
     if body["subscription_id"] is not None:
         is_within = subscription is not None and until is not None and until <= subscription.access_end
         story.require(is_within, entry, "access beyond the subscription's end")

@@ -83,5 +83,4 @@ def fold(records: Iterable[StoredRecord]) -> Batch:
         batch.add_event(event, Place(record.partition, record.offset))
     batch.rows.pop(commands.MODEL, None)
     batch.lines.clear()
-    batch.booked.clear()
     return batch

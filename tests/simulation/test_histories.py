@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.simulation.world import Settings
+from tests.simulation.settings import Settings
 
 if TYPE_CHECKING:
     from tests.simulation.pool import Pool

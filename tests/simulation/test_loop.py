@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from tests.simulation.climate import Climate
 from tests.simulation.loop import StuckError, VirtualLoop
-from tests.simulation.process import Climate, Process
+from tests.simulation.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.simulation.evidence import Entry, Evidence
+from tests.simulation.settings import Settings
 from tests.simulation.verifier import verify
-from tests.simulation.world import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -50,6 +50,8 @@ def verify(evidence: Evidence) -> list[Finding]:
         decisions_never_fail,
         nothing_was_told_that_must_not_be,
         charges_are_payments,
+        money_bought_something_or_goes_back,
+        books_are_the_providers,
         refunds_are_refunds,
         disputes_are_disputes,
         access_is_paid,
@@ -154,6 +156,38 @@ def charges_are_payments(evidence: Evidence, story: Story) -> Finding:
             charges[found] == payments[found] == 1,
             f"{found} is {charges[found]} charge(s) in the books and {payments[found]} payment(s) in the log",
         )
+    return finding
+
+
+def money_bought_something_or_goes_back(evidence: Evidence, story: Story) -> Finding:
+    """No money is silently kept: what bought nothing was asked to go back, or a bank has taken it.
+
+    A bank that does not take a refund leaves it with us, and the customer may ask for it again.
+    """
+    finding = Finding("money bought something, or goes back")
+    for payment_id, payment in story.payments.items():
+        if not payment.successes:
+            continue
+        order = story.orders[payment.order_id]
+        is_bought = order.paid_by == payment_id
+        unused = order.not_given if is_bought else payment.amount
+        back = payment.asked_back + payment.disputed_most
+        finding.require(back >= unused, f"{payment_id} bought nothing for {unused}, of which {back} went back")
+        finding.require(
+            not is_bought or order.status == "fulfilled", f"{payment.order_id} was paid, and is {order.status}"
+        )
+    return finding
+
+
+def books_are_the_providers(evidence: Evidence, story: Story) -> Finding:
+    """By our books a provider holds of every customer's money what it holds by its own."""
+    finding = Finding("our books have the money that the provider has")
+    theirs: Counter[str] = Counter()
+    for charge in evidence.charges:
+        theirs[charge.account] += charge.amount - charge.returned - charge.disputed
+    for account in evidence.cash.keys() | theirs.keys():
+        ours = evidence.cash[account]
+        finding.require(ours == theirs[account], f"{account}: {ours} by our books, {theirs[account]} by the provider's")
     return finding
 
 

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
-from domain.disputes.state import DisputeStatus
-from domain.effects import RefundAnswerStatus
 from domain.ids import CommandId
-from domain.refunds.commands import AnswerRefund
 from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 from infra.kafka.topics import Topics
 from infra.memory.consumer import MemoryConsumer, MemoryGroup
@@ -26,66 +23,26 @@ from infra.memory.store import MemoryStore
 from infra.settings import Settings as ProductSettings
 from schemas.envelope import new_command
 from tests.simulation.catalogue import Shelf
-from tests.simulation.customers import REPERTOIRE, Customer, live
-from tests.simulation.process import TASKS_LOOKED_THROUGH, Climate, LocalWeather, Process
+from tests.simulation.climate import LocalWeather, any_climate, mild
+from tests.simulation.customers import Customer, live
+from tests.simulation.outside import Outside
+from tests.simulation.process import TASKS_LOOKED_THROUGH, Process
 from tests.simulation.roles import EngineRole, GatewayRole, ProjectorRole
 from tests.simulation.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from domain.reports import ProviderReport
-    from tests.simulation.customers import Deed
     from tests.simulation.loop import VirtualLoop
+    from tests.simulation.settings import Settings
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SEND_ATTEMPTS = 20
 SESSION_S = 10.0
 RESTART_S = 3.0
 STOP_S = 1_000.0
-BOUNCES = 0.25
-"""How often a bank does not take a refund."""
-DISPUTE_S_MAX = 10 * 86_400.0
 PROVIDER = "stripe"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How large a history is and how bad it gets."""
-
-    customers: int = 3
-    deeds: int = 5
-    """How many each customer does."""
-    pause_s: float = 25.0
-    """The mean time between two of them."""
-    lasts_s: float | None = None
-    """After how long customers who are not done are left alone."""
-    repertoire: tuple[Deed, ...] = REPERTOIRE
-    engines: int = 3
-    """At most; a short history has fewer, as its seed says."""
-    gateways: int = 2
-    """Likewise."""
-    partitions: int = 2
-    timer_s: float = 10.0
-    renewals_max: int = 1
-    """How many renewals of a partition are under way at once: so few that they wait for each other."""
-    sweep_s: float = 30.0
-    """How often the provider is asked for what its webhooks may not have brought."""
-    patience_s: float = 60.0
-    accident_s: float = 15.0
-    """The mean time between two accidents; 0: there are none."""
-    skip_s: float = 25.0
-    """The mean time between two jumps of the clock; 0: it goes as the loop's."""
-    freeze: float | None = None
-    """How likely a process stands still at a pause; the seed says it where nothing else is said."""
-    disks_burn: float = 0.1
-    """How likely an accident takes a store with it."""
-    rest_s: float = 40.0
-    """How long everybody is left alone between two looks for what is late."""
-    rests_min: int = 3
-    steps_max: int = 400_000
-    is_long: bool = False
-    """A long history has mild weather between its accidents."""
+REPORTS_KEPT = timedelta(days=30)
 
 
 class VirtualClock:
@@ -150,7 +107,7 @@ class World:
         self.partitions = settings.partitions
         self.roles = roles or Roles()
         self.random = Random(f"world {seed}")
-        self.climate = _mild() if settings.is_long else _climate(self.random)
+        self.climate = mild() if settings.is_long else any_climate(self.random)
         if settings.freeze is not None:
             self.climate.freeze = settings.freeze
         self.weather = LocalWeather(self.climate, self.random)
@@ -160,8 +117,9 @@ class World:
         self.topics = MemoryTopics()
         self.tables = Tables()
         self.shelf = Shelf()
-        kept = timedelta(days=30) if settings.is_long else None
-        self.provider = MemoryProvider(name=PROVIDER, now=self.clock.now, tell=self.hear, reports_kept=kept)
+        self.outside = Outside(self)
+        kept = REPORTS_KEPT if settings.is_long else None
+        self.provider = MemoryProvider(name=PROVIDER, now=self.clock.now, tell=self.outside.hear, reports_kept=kept)
         self.engines = self._group(self.names.commands)
         self.gateways = self._group(self.names.effects)
         self.projectors = self._group(self.names.events)
@@ -207,6 +165,12 @@ class World:
         for place in self.places:
             if place.process is not None:
                 place.process.thaw()
+
+    def leap(self, by: timedelta) -> None:
+        """Let the time of the business jump. Whoever polls for nothing does so many times a second: here, now."""
+        self.clock.skip(by)
+        for consumer in self.gateways.members:
+            consumer.wake()
 
     async def stop(self) -> None:
         """End every process and every task."""
@@ -257,55 +221,6 @@ class World:
             else:
                 self.accepted.append(command_id)
                 return
-
-    def hear(self, report: ProviderReport) -> None:
-        """The provider tells something: late, often, or to nobody."""
-        command = report.command
-        if isinstance(command, AnswerRefund):
-            if command.answer.status is RefundAnswerStatus.PENDING:
-                self.later(self._settle_refund, command.answer.reference)
-            elif command.answer.status is RefundAnswerStatus.SUCCEEDED and self.random.random() < BOUNCES:
-                self.later(self._bounce_refund, command.answer.reference)
-        chance = self.random.random()
-        copies = 1 if chance < 0.6 else 0 if chance < 0.8 else self.random.choice((2, 3))
-        for _ in range(copies):
-            self.later(self._deliver, report)
-
-    async def collect(self, reference: str) -> None:
-        """A means of payment that takes its time brings its money."""
-        await asyncio.sleep(self.random.expovariate(1 / 60))
-        self.provider.pay(reference, self.clock.now())
-
-    async def decide(self, reference: str) -> None:
-        """The customer's bank looks at a dispute, or not, and decides it."""
-        random, provider = self.random, self.provider
-        delay_s = min(self.settings.pause_s, DISPUTE_S_MAX)
-        if random.random() < 0.5:
-            await asyncio.sleep(random.expovariate(1 / delay_s))
-            provider.decide_dispute(reference, self.clock.now(), DisputeStatus.UNDER_REVIEW)
-        await asyncio.sleep(random.expovariate(1 / delay_s))
-        verdict = random.choice((DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED))
-        provider.decide_dispute(reference, self.clock.now(), verdict)
-
-    async def _settle_refund(self, reference: str) -> None:
-        await asyncio.sleep(self.random.expovariate(1 / 60))
-        self.provider.settle_refund(reference, succeeds=self.random.random() < 0.8)
-
-    async def _bounce_refund(self, reference: str) -> None:
-        """The customer's bank does not take a refund that had succeeded."""
-        await asyncio.sleep(self.random.expovariate(1 / 60))
-        self.provider.bounce_refund(reference, self.clock.now())
-
-    async def _deliver(self, report: ProviderReport) -> None:
-        """What `api.routes.webhooks` makes of a verified webhook."""
-        await asyncio.sleep(self.random.expovariate(1 / 5))
-        await self.send(
-            report.account,
-            report.command,
-            report.command_id(PROVIDER),
-            actor=f"provider:{PROVIDER}",
-            source=f"billing/webhooks/{PROVIDER}",
-        )
 
     def _start(self, place: Place) -> None:
         process = place.process = Process(self.loop, place.kind, climate=self.climate, random=self.random)
@@ -367,39 +282,6 @@ class World:
     ) -> dict[TopicPartition, MemoryConsumer]:
         first = int(self.random.random() * len(members))
         return {partition: members[(first + n) % len(members)] for n, partition in enumerate(partitions)}
-
-
-def _mild() -> Climate:
-    """Return the weather of a good year."""
-    faults = ("log.commit.unanswered", "log.commit.late", "command.unacknowledged", "provider.fails_after_its_work")
-    return Climate(at_once=0.8, brief=0.95, delay_s=0.1, strikes=dict.fromkeys(faults, 0.001), crash=0.00001)
-
-
-def _climate(random: Random) -> Climate:
-    """Return how bad it is this time: every fault is rare, frequent or absent, so that they meet in all ways."""
-    rates = (0.0, 0.0, 0.01, 0.05, 0.2)
-    faults = (
-        "log.fence.lost",
-        "log.read.lost",
-        "log.commit.lost",
-        "log.commit.late",
-        "log.commit.unanswered",
-        "command.refused",
-        "command.lost",
-        "command.unacknowledged",
-        "dead_letter.lost",
-        "provider.unreachable",
-        "provider.fails_after_its_work",
-    )
-    return Climate(
-        at_once=random.choice((0.2, 0.5, 0.8)),
-        brief=random.choice((0.85, 0.95)),
-        delay_s=random.choice((0.01, 0.1, 1.0)),
-        long_delay=random.choice((0.0, 0.0, 0.02)),
-        strikes={fault: random.choice(rates) for fault in faults},
-        crash=random.choice((0.0, 0.0011, 0.0055)),
-        freeze=random.choice((0.0, 0.0022, 0.022)),
-    )
 
 
 async def customers_live(world: World) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import time
+from typing import TYPE_CHECKING
 
 from processors.journal import RENEWALS_MAX
 from tests.simulation.customers import LASTING
 from tests.simulation.history import run
-from tests.simulation.world import Settings, World
+from tests.simulation.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
 
 DAY_S = 86_400.0
 DEEDS_A_YEAR = 4
@@ -35,6 +39,9 @@ def settings_of(years: float, customers: int) -> Settings:
         accident_s=15 * DAY_S,
         disks_burn=0.002,
         skip_s=0.0,
+        bad_day_s=30 * DAY_S,
+        bad_leap_s=DAY_S / 4,
+        weeks=0.0,
         rest_s=4_000.0,
         rests_min=15,
         steps_max=2**62,
