@@ -38,7 +38,8 @@ class Order:
         lines = self.body["lines"]
         films = [_net(line) for line in lines if line["period"] is None and line["resource"] not in self.films]
         plans = [_net(line) for line in lines if line["period"] is not None][len(self.given) :]
-        return max(0, sum(films) + sum(plans) - self.body["total"]["amount"] + self.to_pay)
+        credit: int = self.body["total"]["amount"] - self.to_pay
+        return max(0, sum(films) + sum(plans) - credit)
 
 
 @dataclass(slots=True)

@@ -125,6 +125,10 @@ def show_no_dispute(evidence: Evidence) -> None:
         del tables.rows["disputes"][key]
 
 
+def book_otherwise(evidence: Evidence) -> None:
+    evidence.cash["customer-0"] -= 1
+
+
 def publish_otherwise(evidence: Evidence) -> None:
     evidence.published["customer-0"] = {"film:nothing": None}
 
@@ -182,6 +186,11 @@ TAMPERED: list[tuple[Callable[[Evidence], None], str]] = [
     (lose_charge, "charges and payments are the same"),
     (charge_twice, "charges and payments are the same"),
     (lambda evidence: remove(evidence, "payment.succeeded"), "charges and payments are the same"),
+    (free_access, "money bought something, or goes back"),
+    (lambda evidence: remove_all(evidence, "entitlement.granted"), "money bought something, or goes back"),
+    (lambda evidence: remove_all(evidence, "subscription.started"), "money bought something, or goes back"),
+    (book_otherwise, "our books have the money that the provider has"),
+    (lose_charge, "our books have the money that the provider has"),
     (lose_refund, "refunds in books and log are the same"),
     (lose_bounced_refund, "refunds in books and log are the same"),
     (return_too_much, "refunds in books and log are the same"),
