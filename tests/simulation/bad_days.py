@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from tests.simulation.world import World
 
-WORKS = ("create_checkout", "charge", "refund")
-QUESTIONS = ("fetch", "close_checkout", "reports")
+CALLS = ("create_checkout", "charge", "refund", "fetch", "close_checkout", "reports")
+STRUCK = 0.8
+"""How often a bad day is one for calls of a kind."""
 LEAPS_MAX = 4
 LEAP_DAYS = (0.02, 0.5, 1.1, 4.0, 10.0)
 """The first passes over repeats of calls alone, the others over the end of pages and charges, and of grace."""
@@ -63,11 +64,8 @@ async def _last(world: World) -> None:
 def _struck(random: Random) -> dict[str, float]:
     """Return which calls fail in which way, and how likely."""
     chance = random.choice((0.7, 1.0))
-    found = {f"provider.{call}.{random.choice(('unanswered', 'unanswered', 'unreachable'))}": chance for call in WORKS}
-    for call in QUESTIONS:
-        if random.random() < 0.75:
-            found[f"provider.{call}.{random.choice(('unanswered', 'unreachable'))}"] = chance
-    return found
+    ways = ("unanswered", "unanswered", "unreachable")
+    return {f"provider.{call}.{random.choice(ways)}": chance for call in CALLS if random.random() < STRUCK}
 
 
 async def pass_weeks(world: World) -> None:

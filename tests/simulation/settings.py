@@ -29,6 +29,8 @@ class Settings:
     """How many renewals of a partition are under way at once: so few that they wait for each other."""
     sweep_s: float = 30.0
     """How often the provider is asked for what its webhooks may not have brought."""
+    reports_a_page: int = 3
+    """So few that what the provider told is on several pages, of which each may fail."""
     patience_s: float = 60.0
     accident_s: float = 15.0
     """The mean time between two accidents; 0: there are none."""

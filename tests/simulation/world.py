@@ -119,7 +119,13 @@ class World:
         self.shelf = Shelf()
         self.outside = Outside(self)
         kept = REPORTS_KEPT if settings.is_long else None
-        self.provider = MemoryProvider(name=PROVIDER, now=self.clock.now, tell=self.outside.hear, reports_kept=kept)
+        self.provider = MemoryProvider(
+            name=PROVIDER,
+            now=self.clock.now,
+            tell=self.outside.hear,
+            reports_kept=kept,
+            reports_a_page=settings.reports_a_page,
+        )
         self.engines = self._group(self.names.commands)
         self.gateways = self._group(self.names.effects)
         self.projectors = self._group(self.names.events)

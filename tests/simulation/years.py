@@ -35,6 +35,7 @@ def settings_of(years: float, customers: int) -> Settings:
         timer_s=3_600.0,
         renewals_max=RENEWALS_MAX,
         sweep_s=3 * 3_600.0,
+        reports_a_page=100,
         patience_s=12 * 3_600.0,
         accident_s=15 * DAY_S,
         disks_burn=0.002,
