@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CALLS = ("create_checkout", "charge", "refund", "fetch", "close_checkout", "reports")
+WAYS = ("unanswered", "unanswered", "unreachable", "late")
 STRUCK = 0.8
 """How often a bad day is one for calls of a kind."""
 LEAPS_MAX = 4
@@ -64,8 +65,7 @@ async def _last(world: World) -> None:
 def _struck(random: Random) -> dict[str, float]:
     """Return which calls fail in which way, and how likely."""
     chance = random.choice((0.7, 1.0))
-    ways = ("unanswered", "unanswered", "unreachable")
-    return {f"provider.{call}.{random.choice(ways)}": chance for call in CALLS if random.random() < STRUCK}
+    return {f"provider.{call}.{random.choice(WAYS)}": chance for call in CALLS if random.random() < STRUCK}
 
 
 async def pass_weeks(world: World) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, RefundAnswerStatus
 from domain.refunds.commands import AnswerRefund
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from domain.reports import ProviderReport
     from tests.simulation.world import World
 
@@ -21,6 +24,7 @@ INQUIRED = 0.25
 DISPUTED, PAID_MEANWHILE, SLOWLY = 0.1, 0.4, 0.2
 HELD_COME = 0.6
 """How often a webhook that was held comes at all."""
+UNDER_WAY_S_MAX = 60.0
 DISPUTE_S_MAX = 10 * 86_400.0
 
 
@@ -42,6 +46,7 @@ class Outside:
         self._random = world.random
         self._webhooks = Webhooks.COME
         self._held: list[ProviderReport] = []
+        self._under_way: list[Coroutine[Any, Any, object]] = []
 
     def hear(self, report: ProviderReport) -> None:
         """The provider tells something: late, often, or to nobody."""
@@ -68,6 +73,24 @@ class Outside:
         for report in held:
             if self._random.random() < HELD_COME:
                 self._world.later(self._deliver, report)
+
+    def carry(self, call: Coroutine[Any, Any, object]) -> None:
+        """Let a call arrive that nobody waits for any more."""
+        self._under_way.append(call)
+        self._world.later(self._arrive, call)
+
+    def arrive(self) -> None:
+        """Let all of them arrive: they take less than a minute, and so no leap of time passes over them."""
+        arriving, self._under_way = self._under_way, []
+        for call in arriving:
+            with suppress(StopIteration):
+                call.send(None)
+
+    async def _arrive(self, call: Coroutine[Any, Any, object]) -> None:
+        await asyncio.sleep(self._random.uniform(1, UNDER_WAY_S_MAX))
+        if call in self._under_way:
+            self._under_way.remove(call)
+            await call
 
     def pay_pages(self) -> None:
         """Customers pay, at once or by something slow, wherever they are asked to."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.policies.settings import Policies
 from infra.memory.catalog_view import MemoryCatalogView
-from infra.memory.connection import MemoryConnection
+from infra.memory.connection import Answer, MemoryConnection
 from infra.memory.consumer import MemoryConsumer
 from infra.memory.log import MemoryLog
 from infra.memory.sender import MemoryCommandSender, MemoryDeadLetterSender
@@ -19,6 +19,8 @@ from processors.worker import Delivery, PartitionWorker
 from tests.simulation.tables import PositionTakenError, fold
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from aiokafka import TopicPartition
 
     from domain.ports import Clock, PaymentProvider
@@ -136,6 +138,21 @@ class EngineRole:
         )
 
 
+class SlowConnection(MemoryConnection):
+    """The way to a provider that may still carry out a call when its caller has given it up."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        super().__init__(world.provider, process.weather)
+        self._world = world
+
+    async def _call(self, call: str, work: Coroutine[Any, Any, Answer], unknown: Answer) -> Answer:
+        if not self._weather.strikes(f"provider.{call}.late"):
+            return await super()._call(call, work, unknown)
+        self._world.outside.carry(work)
+        await self._weather.pause("provider.given_up")
+        return unknown
+
+
 class GatewayRole:
     """One gateway process, with the real gateway in it."""
 
@@ -156,7 +173,7 @@ class GatewayRole:
 
     def connection(self) -> PaymentProvider:
         """Return the way to the provider."""
-        return MemoryConnection(self._world.provider, self._process.weather)
+        return SlowConnection(self._world, self._process)
 
     def new_consumer(self, gateway: Gateway) -> MemoryConsumer:
         """Return the reader of effects."""

@@ -174,6 +174,7 @@ class World:
 
     def leap(self, by: timedelta) -> None:
         """Let the time of the business jump. Whoever polls for nothing does so many times a second: here, now."""
+        self.outside.arrive()
         self.clock.skip(by)
         for consumer in self.gateways.members:
             consumer.wake()
