@@ -144,9 +144,13 @@ class Policies:
     months_max: int = 36
     """How many months one order may buy."""
 
+    open_orders_max: int = 100
+    """How many orders of one account may wait to be paid at once: what one customer costs all others has a bound."""
+
 
 ITEMS_MAX = 100
 MONTHS_MAX = 1200
+OPEN_ORDERS_MAX = 1000
 EXTENSION_DAYS_MAX = 36_600
 DELAYS_MAX = 50
 PAUSES_MAX = 1000
@@ -188,6 +192,7 @@ def require_sound(policies: Policies, *, lead_max: timedelta = LEAD_MAX) -> None
     for name, number, number_max in (
         ("items_max", policies.items_max, ITEMS_MAX),
         ("months_max", policies.months_max, MONTHS_MAX),
+        ("open_orders_max", policies.open_orders_max, OPEN_ORDERS_MAX),
         ("extension_days_max", policies.extension_days_max, EXTENSION_DAYS_MAX),
     ):
         if not 0 < number <= number_max:
