@@ -62,7 +62,7 @@ def answer_call(account: Account, answered: AnswerCall, command: Command[object]
     if answer.status is AnswerStatus.UNKNOWN:
         return ()  # the call stays open and its timer repeats it
     if isinstance(payment.phase, Succeeded):
-        return learn_method(payment, command, answer)
+        return learn_method(account, payment, command, answer)
     if kind is CallKind.CLOSE_CHECKOUT and answer.status is not AnswerStatus.CLOSED:
         return ()  # likewise: only a page that can no longer be paid ends the payment
     if isinstance(payment.phase, Closing) and kind in {CallKind.CREATE_CHECKOUT, CallKind.CHARGE}:
