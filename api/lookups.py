@@ -53,7 +53,7 @@ class CommandLookups:
             generation = self._watcher.generation
             offset = 0 if partition is None else self._watcher.next_offset(partition)
             view = await self.get(command_id)
-            if view is not None and view.position is not None:
+            if view is not None and view.status != commands.PENDING:
                 return view
             if partition is None:
                 is_news = await self._watcher.wait_for_change(generation, deadline)

@@ -118,6 +118,7 @@ STATUS_BY_CODE: dict[str, int] = {
     # What is wrong with us.
     "internal_error": 500,
     "decision_failed": 500,
+    "command_misplaced": 500,
     "broker_unavailable": 503,
     "catalogue_unavailable": 503,
     "database_unavailable": 503,

@@ -117,7 +117,8 @@ class RunningUp:
     def children(self) -> list[psutil.Process]:
         """What the supervisor has started, as the system sees it."""
         assert self._process is not None
-        return psutil.Process(self._process.pid).children()
+        children: list[psutil.Process] = psutil.Process(self._process.pid).children()
+        return children
 
     def signal(self, number: signal.Signals) -> int:
         """Send a signal to the supervisor and wait for its end; returns its exit code."""
