@@ -76,6 +76,9 @@ class Policies:
     )
     """How long a payment may be silent before the provider is asked about it; the last delay repeats for ever."""
 
+    lost_charge_delays: tuple[timedelta, ...] = (timedelta(hours=1), timedelta(days=1))
+    """How long after its end a charge that the provider did not know is looked for once more, and then again."""
+
     renewal_offsets: tuple[timedelta, ...] = (
         timedelta(days=-3),
         timedelta(days=-1),
