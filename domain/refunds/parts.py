@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.balance.state import payment_id_of
+from domain.money import in_proportion
 from domain.payments.state import Succeeded
 from domain.policies.settings import RefundAccess
-from domain.refunds.state import OWED_WITHOUT_ACCESS, UNDER_WAY, RefundedBy, RefundStatus
+from domain.refunds.state import CREDIT, OWED_WITHOUT_ACCESS, UNDER_WAY, RefundedBy, RefundStatus
 from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
@@ -71,14 +72,18 @@ def paid_beside(account: Account, payment: Payment) -> tuple[Payment, ...]:
 
 
 def carried_over(account: Account, payment: Payment) -> int:
-    """Return the minor units of a payment that became credit of other orders."""
-    return sum(
+    """Return the minor units of a payment that became credit of other orders, and did not go back by themselves."""
+    credit = sum(
         source.amount
         for subscription in account.subscriptions.values()
         for period in subscription.paid
         for source in period.sources
         if source.payment_id == payment.id and period.order_id != payment.order_id
     )
+    if not credit:
+        return 0
+    kept = (refund for refund in _asked(account, payment.order_id) if refund.rule == CREDIT and _is_kept(refund))
+    return max(0, credit - sum(refund.amount.amount for refund in kept if refund.payment_id == payment.id))
 
 
 def credit_gone(account: Account, payment: Payment, amount: int) -> int:
@@ -104,7 +109,7 @@ def credit_shares(
     unused = [prorated(source.amount, each.start, each.end, held.clock(now)) for held, each, source in times]
     return [
         (held.id, each.order_id, Source(payment_id=payment.id, amount=share))
-        for (held, each, _), share in zip(times, _in_proportion(amount, unused), strict=True)
+        for (held, each, _), share in zip(times, in_proportion(amount, unused), strict=True)
         if share > 0
     ]
 
@@ -150,12 +155,18 @@ def unused_sources(account: Account, subscription: Subscription, now: datetime) 
 
     Nothing of what is on its way back already, and never more than is left of a payment.
     """
-    found = _unused([(subscription, period) for period in subscription.paid], now)
-    sources = (
-        Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found))
-        for payment_id in found
-    )
-    return tuple(source for source in sources if source.amount > 0)
+    unused = _unused([(subscription, period) for period in subscription.paid], now)
+    found: list[Source] = []
+    for payment_id in dict.fromkeys(payment_id for payment_id, _ in unused):
+        payment = account.payments[payment_id]
+        carried = sum(
+            part for (each, order_id), part in unused.items() if each == payment_id and order_id != payment.order_id
+        )
+        credit = max(0, carried - _still_counted(account, payment, is_credit=True))
+        amount = min(_not_gone(account, payment, unused) + credit, left(payment))
+        if amount > 0:
+            found.append(Source(payment_id=payment_id, amount=amount))
+    return tuple(found)
 
 
 def unused_part(account: Account, payment: Payment, now: datetime) -> int:
@@ -163,43 +174,52 @@ def unused_part(account: Account, payment: Payment, now: datetime) -> int:
     return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now))
 
 
-def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[PaymentId, int]:
-    """Return the minor units for what is left of some times, by payment, the oldest first."""
-    found: dict[PaymentId, int] = {}
+def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[tuple[PaymentId, OrderId], int]:
+    """Return the minor units for what is left of some times, by payment and the order that it paid, the oldest first.
+
+    A payment paid its own order, and as credit others.
+    """
+    found: dict[tuple[PaymentId, OrderId], int] = {}
     for subscription, period in times:
         for source in period.sources:
             part = prorated(source.amount, period.start, period.end, subscription.clock(now))
-            found[source.payment_id] = found.get(source.payment_id, 0) + part
+            paid = (source.payment_id, period.order_id)
+            found[paid] = found.get(paid, 0) + part
     return found
 
 
-def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int]) -> int:
-    """Return what can still be given back of the unused money of a payment.
+def _not_gone(account: Account, payment: Payment, unused: Mapping[tuple[PaymentId, OrderId], int]) -> int:
+    """Return what can still be given back of the unused money of a payment for its own order.
 
     What goes back of the one beside it, beyond its own unused part, counts against this one: both bought the same time.
     """
     beyond = sum(
-        max(0, _still_counted(account, other) - unused.get(other.id, 0)) for other in paid_beside(account, payment)
+        max(0, _still_counted(account, other, is_credit=False) - unused.get((other.id, other.order_id), 0))
+        for other in paid_beside(account, payment)
     )
-    amount = unused.get(payment.id, 0) - _still_counted(account, payment) - beyond
+    amount = unused.get((payment.id, payment.order_id), 0) - _still_counted(account, payment, is_credit=False) - beyond
     return max(0, min(amount, left(payment)))
 
 
-def _still_counted(account: Account, payment: Payment) -> int:
+def _still_counted(account: Account, payment: Payment, *, is_credit: bool) -> int:
     """Return the minor units that went back or are to, and that the paid periods count all the same.
 
     They are taken out of the periods when they have gone; never where the policy that they were asked for under lets
-    access stay whatever goes back.
+    access stay whatever goes back. Credit counts in the orders whose price it was taken off, all else in the
+    payment's own.
     """
     return sum(
         refund.amount.amount
         for refund in _asked(account, payment.order_id)
         if refund.payment_id == payment.id
-        and (
-            refund.status in UNDER_WAY
-            or (refund.status is RefundStatus.SUCCEEDED and refund.access is RefundAccess.KEEPS)
-        )
+        and (refund.rule == CREDIT) is is_credit
+        and (refund.status in UNDER_WAY or _is_kept(refund))
     )
+
+
+def _is_kept(refund: Refund) -> bool:
+    """Tell whether the money went and what it had bought stayed."""
+    return refund.status is RefundStatus.SUCCEEDED and refund.access is RefundAccess.KEEPS
 
 
 def shares(
@@ -219,8 +239,8 @@ def shares(
         for subscription, period in times
     ]
     first = [min(paid, part) for paid, part in zip(own, unused, strict=True)]
-    shared = _in_proportion(amount, first)
-    rest = _in_proportion(amount - sum(shared), [whole - part for whole, part in zip(unused, first, strict=True)])
+    shared = in_proportion(amount, first)
+    rest = in_proportion(amount - sum(shared), [whole - part for whole, part in zip(unused, first, strict=True)])
     found: list[tuple[Subscription, PaidPeriod, tuple[Source, ...]]] = []
     for (subscription, period), share, more in zip(times, shared, rest, strict=True):
         sources = (
@@ -234,17 +254,6 @@ def shares(
 
 def _paid_by(period: PaidPeriod, payment_ids: set[PaymentId]) -> int:
     return sum(source.amount for source in period.sources if source.payment_id in payment_ids)
-
-
-def _in_proportion(amount: int, parts: list[int]) -> list[int]:
-    """Split at most the sum of some parts among them."""
-    whole = sum(parts)
-    amount, before = min(amount, whole), 0
-    found: list[int] = []
-    for part in parts:
-        found.append(0 if part == 0 else amount * (before + part) // whole - amount * before // whole)
-        before += part
-    return found
 
 
 def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
