@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import Place, World
 
 OUTAGE_S = 60.0
+TURNS = ("renew_at", "period_end", "access_end")
 NEXT_TURN = 0.5
 """How often the clock is moved to the next turn of a subscription instead of anywhere."""
 
@@ -70,20 +71,20 @@ def skip(world: World) -> None:
         world.leap(timedelta(days=days * world.random.random()))
 
 
-def leap_to_turn(world: World) -> bool:
-    """Leap to the next moment at which something happens to a subscription, where there is one."""
-    turns = [turn - world.clock.now() for turn in _turns(world)]
+def leap_to_turn(world: World, names: tuple[str, ...] = TURNS) -> bool:
+    """Leap to the next moment at which something of that name happens to a subscription, where there is one."""
+    turns = [turn - world.clock.now() for turn in _turns(world, names)]
     ahead = [turn for turn in turns if turn > timedelta(0)]
     if ahead:
         world.leap(min(ahead) + timedelta(seconds=world.random.choice((0, 1, 30))))
     return bool(ahead)
 
 
-def _turns(world: World) -> Iterator[datetime]:
+def _turns(world: World, names: tuple[str, ...]) -> Iterator[datetime]:
     """Moments at which something happens to a subscription: jumping over them all would show little."""
     for row in world.tables.rows.get("subscriptions", {}).values():
         if row["ended_at"] is None:
-            yield from (row[name] for name in ("renew_at", "period_end", "access_end") if row[name] is not None)
+            yield from (row[name] for name in names if row[name] is not None)
 
 
 def outage(world: World) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CALLS = ("create_checkout", "charge", "refund", "fetch", "close_checkout", "reports")
-WAYS = ("unanswered", "unanswered", "unreachable", "late")
+WAYS = ("unanswered", "unanswered", "unanswered", "unreachable", "late")
 STRUCK = 0.8
 """How often a bad day is one for calls of a kind."""
 LEAPS_MAX = 4
@@ -53,7 +53,7 @@ async def _last(world: World) -> None:
             outside.pay_pages()
             outside.take_back()
             await asyncio.sleep(random.expovariate(1 / world.settings.bad_leap_s))
-            if world.settings.skip_s and (number or not leap_to_turn(world)):
+            if world.settings.skip_s and (number or not leap_to_turn(world, ("renew_at",))):
                 world.leap(timedelta(days=random.choice(LEAP_DAYS)))
             await asyncio.sleep(random.expovariate(1 / world.settings.bad_leap_s))
     finally:
@@ -65,7 +65,8 @@ async def _last(world: World) -> None:
 def _struck(random: Random) -> dict[str, float]:
     """Return which calls fail in which way, and how likely."""
     chance = random.choice((0.7, 1.0))
-    return {f"provider.{call}.{random.choice(WAYS)}": chance for call in CALLS if random.random() < STRUCK}
+    found = {f"provider.{call}.{random.choice(WAYS)}": chance for call in CALLS if random.random() < STRUCK}
+    return found or {"provider.charge.unanswered": chance}
 
 
 async def pass_weeks(world: World) -> None:

@@ -86,9 +86,15 @@ class BlindConnection(MemoryConnection):
             return ProviderAnswer(status=AnswerStatus.CLOSED)
         return await super().close_checkout(effect, account=account)
 
+    async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
+        """Say so again when it is looked for once more."""
+        if effect.reference is None:
+            return ProviderAnswer(status=AnswerStatus.CLOSED)
+        return await super().fetch(effect, account=account)
+
 
 class BlindGateway(GatewayRole):
-    """A gateway that closes a charge that was given up without looking for it."""
+    """A gateway that looks for no charge that was given up before the provider named it."""
 
     def connection(self) -> PaymentProvider:
         """Return the blind way to the provider."""
@@ -239,7 +245,7 @@ BROKEN: dict[str, tuple[Roles, Settings]] = {
     "a gateway without idempotency key": (Roles(gateway=KeylessGateway), Settings()),
     "a gateway that does not sweep": (Roles(), Settings(sweep_s=0)),
     "a gateway that takes unknown for failed": (Roles(gateway=HastyGateway), Settings()),
-    "a gateway that closes a charge without looking for it": (Roles(gateway=BlindGateway), Settings()),
+    "a gateway that looks for no charge without a name": (Roles(gateway=BlindGateway), Settings()),
     "a gateway that takes an unanswered end for one": (Roles(gateway=ImpatientGateway), Settings()),
     "a sweep by the machine's time": (Roles(gateway=MachineTimeGateway), Settings()),
     "a sweep that goes on behind what it missed": (Roles(gateway=ContentGateway), Settings()),
