@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.pool import Pool
 
-QUIET = Settings(customers=6, deeds=16, accident_s=0.0)
+QUIET = Settings(customers=6, deeds=16, accident_s=0.0, bad_day_s=0.0, weeks=0.0)
 
 
 @pytest.fixture(scope="session")
@@ -186,9 +186,8 @@ TAMPERED: list[tuple[Callable[[Evidence], None], str]] = [
     (lose_charge, "charges and payments are the same"),
     (charge_twice, "charges and payments are the same"),
     (lambda evidence: remove(evidence, "payment.succeeded"), "charges and payments are the same"),
-    (free_access, "money bought something, or goes back"),
+    (lambda evidence: remove_all(evidence, "order.paid"), "money bought something, or goes back"),
     (lambda evidence: remove_all(evidence, "entitlement.granted"), "money bought something, or goes back"),
-    (lambda evidence: remove_all(evidence, "subscription.started"), "money bought something, or goes back"),
     (book_otherwise, "our books have the money that the provider has"),
     (lose_charge, "our books have the money that the provider has"),
     (lose_refund, "refunds in books and log are the same"),
