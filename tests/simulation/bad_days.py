@@ -1,7 +1,8 @@
 """The provider's bad days, each of which lasts over several leaps of time, and weeks of good weather that leap by.
 
 On a bad day most calls do their work and are not answered, never arrive, or arrive when nobody waits for them any more;
-questions fail as well, and webhooks are lost or late. Meanwhile pages are paid, refunds bounce, banks dispute what we have not heard of, and deadlines pass.
+questions fail as well, and webhooks are lost or late. Meanwhile pages are paid, refunds bounce, banks dispute what we
+have not heard of, and deadlines pass.
 """
 
 from __future__ import annotations
