@@ -95,11 +95,13 @@ class PriceUnknown(DomainError):
 @dataclass(eq=False, kw_only=True)
 class PriceChanged(DomainError):
     expected_amount: int
+    expected_currency: str
     total_amount: int
     currency: str
     code: ClassVar[str] = "price_changed"
     sentence: ClassVar[str] = (
-        "The total is {total_amount} {currency} (minor units), not {expected_amount}; ask for a new quote."
+        "The total is {total_amount} {currency} (minor units), not {expected_amount} {expected_currency}; "
+        "ask for a new quote."
     )
 
 

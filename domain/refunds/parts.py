@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from domain.balance.state import payment_id_of
 from domain.payments.state import Succeeded
 from domain.policies.settings import RefundAccess
+from domain.records import replace
 from domain.refunds.state import OWED_WITHOUT_ACCESS, UNDER_WAY, RefundedBy, RefundStatus
 from domain.subscriptions.state import Source
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from domain.account.state import Account
     from domain.ids import OrderId, PaymentId, SubscriptionId
+    from domain.orders.state import Order
     from domain.payments.state import Payment
     from domain.refunds.state import Refund
     from domain.subscriptions.state import PaidPeriod, Subscription
@@ -64,10 +66,14 @@ def paid_beside(account: Account, payment: Payment) -> tuple[Payment, ...]:
     """
     if not bought_something(account, payment):
         return ()
-    order = account.orders[payment.order_id]
-    paying = (order.payment_id, payment_id_of(order.id))
-    others = (account.payments.get(payment_id) for payment_id in paying if payment_id != payment.id)
-    return tuple(other for other in others if other is not None and isinstance(other.phase, Succeeded))
+    paying = _paying(account, account.orders[payment.order_id])
+    return tuple(other for other in paying if other.id != payment.id)
+
+
+def _paying(account: Account, order: Order) -> tuple[Payment, ...]:
+    """Return the payments that an order was paid with."""
+    named = (account.payments.get(payment_id) for payment_id in (order.payment_id, payment_id_of(order.id)))
+    return tuple(payment for payment in named if payment is not None and isinstance(payment.phase, Succeeded))
 
 
 def carried_over(account: Account, payment: Payment) -> int:
@@ -79,6 +85,34 @@ def carried_over(account: Account, payment: Payment) -> int:
         for source in period.sources
         if source.payment_id == payment.id and period.order_id != payment.order_id
     )
+
+
+def credit_alone(account: Account, payment: Payment, now: datetime | None) -> int:
+    """Return how much of a payment became credit of orders that have no money of their own to be given back.
+
+    All of it, or what is unused now. Nobody could ask for it by a payment of theirs.
+    """
+    return sum(
+        source.amount if now is None else prorated(source.amount, period.start, period.end, subscription.clock(now))
+        for subscription, period in alone(account, payment)
+        for source in period.sources
+    )
+
+
+def alone(account: Account, payment: Payment) -> list[tuple[Subscription, PaidPeriod]]:
+    """Return the times, with their money from a payment, that it bought as the credit of such orders."""
+    found = [
+        (subscription, period, source)
+        for subscription in account.subscriptions.values()
+        for period in subscription.paid
+        for source in period.sources
+        if source.payment_id == payment.id and period.order_id != payment.order_id
+    ]
+    return [
+        (subscription, replace(period, sources=(source,)))
+        for subscription, period, source in found
+        if not any(left(own) > 0 for own in _paying(account, account.orders[period.order_id]))
+    ]
 
 
 def credit_gone(account: Account, payment: Payment, amount: int) -> int:
@@ -109,17 +143,25 @@ def credit_shares(
     ]
 
 
-def is_being_paid_back(account: Account, order_id: OrderId) -> bool:
-    """Tell whether money of what an order gave is on its way back."""
-    return any(refund.status in UNDER_WAY for refund in _asked(account, order_id))
+def is_being_paid_back(account: Account, subscription: Subscription) -> bool:
+    """Tell whether money of what is paid of a subscription is on its way back."""
+    return any(refund.status in UNDER_WAY for refund in _asked_of(account, subscription))
 
 
-def was_paid_back_since(account: Account, order_id: OrderId, moment: datetime) -> bool:
-    """Tell whether money of what an order gave went back, or is on its way, by a wish of that moment or later."""
+def was_paid_back_since(account: Account, subscription: Subscription, moment: datetime) -> bool:
+    """Tell whether money of what is paid of it went back, or is on its way, by a wish of that moment or later."""
     return any(
         refund.status is not RefundStatus.FAILED and refund.requested_at >= moment
-        for refund in _asked(account, order_id)
+        for refund in _asked_of(account, subscription)
     )
+
+
+def _asked_of(account: Account, subscription: Subscription) -> list[Refund]:
+    """Return the refunds that somebody asked for of the orders that a subscription's money came from."""
+    payment_ids = {source.payment_id for period in subscription.paid for source in period.sources}
+    order_ids = {period.order_id for period in subscription.paid}
+    order_ids |= {account.payments[payment_id].order_id for payment_id in payment_ids}
+    return [refund for order_id in order_ids for refund in _asked(account, order_id)]
 
 
 def _asked(account: Account, order_id: OrderId) -> list[Refund]:
@@ -159,8 +201,11 @@ def unused_sources(account: Account, subscription: Subscription, now: datetime) 
 
 
 def unused_part(account: Account, payment: Payment, now: datetime) -> int:
-    """Return the minor units for the time that is left of what the payment's own order bought."""
-    return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now))
+    """Return the minor units for the time that is left of what the payment bought: by its own order, and alone."""
+    times = _periods(account, payment.order_id)
+    for each in (payment, *paid_beside(account, payment)):
+        times += alone(account, each)
+    return _not_gone(account, payment, _unused(times, now))
 
 
 def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[PaymentId, int]:
@@ -256,7 +301,13 @@ def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
 def unused_beside(account: Account, payment: Payment, now: datetime) -> tuple[Source, ...]:
     """Return what is unused of what paid for the payment's order besides it."""
     amounts = (
-        (other, min(unused_part(account, other, now), left(other) - carried_over(account, other)))
+        (
+            other,
+            min(
+                _not_gone(account, other, _unused(_periods(account, payment.order_id), now)),
+                left(other) - carried_over(account, other),
+            ),
+        )
         for other in paid_beside(account, payment)
     )
     return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)

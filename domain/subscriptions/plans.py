@@ -128,7 +128,7 @@ def now(
     plan = _plan(account, subscription, asked.price_id, command)
     if subscription.status not in _CHANGEABLE:
         raise PlanChangeRefused(subscription_id=subscription.id, reason=f"it is {subscription.status}")
-    if any(parts.is_being_paid_back(account, period.order_id) for period in subscription.paid):
+    if parts.is_being_paid_back(account, subscription):
         raise PlanChangeRefused(subscription_id=subscription.id, reason="money of it is being given back")
     earlier = _open_change(account, subscription.id)
     if earlier is not None:
@@ -170,7 +170,7 @@ def still_fits(account: Account, order: Order) -> bool:
         subscription.price_id != line.price_id
         and holder_of(account, line.resource, besides=subscription.id) is None
         and held >= set(order.credited)
-        and not any(parts.was_paid_back_since(account, order_id, order.placed_at) for order_id in held)
+        and not parts.was_paid_back_since(account, subscription, order.placed_at)
     )
 
 

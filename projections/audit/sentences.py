@@ -111,7 +111,9 @@ def _order_placed(event: OrderPlaced, names: Names) -> str:
     lines = ", ".join(_line(line) for line in event.lines)
     discount = f", less a discount of {amount(event.discount)}" if event.discount.amount else ""
     why = "" if event.applied is None else f" {event.applied.reason}"
-    rest = "" if event.credit is None else f" {amount(event.credit)} of it is what is left of the old plan."
+    rest = ""
+    if event.credit is not None and event.credit.amount:
+        rest = f" {amount(event.credit)} of it is what is left of the old plan."
     return f"{names('Order', event.order_id)} was placed: {lines}{discount}; in total {amount(event.total)}.{why}{rest}"
 
 
