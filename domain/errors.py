@@ -114,8 +114,9 @@ class OrderEmpty(DomainError):
 @dataclass(eq=False, kw_only=True)
 class ItemRepeated(DomainError):
     product_id: str
+    resource: str
     code: ClassVar[str] = "item_repeated"
-    sentence: ClassVar[str] = "{product_id!r} is in the order more than once."
+    sentence: ClassVar[str] = "{product_id!r} gives {resource}, which another item of the order gives already."
 
 
 @dataclass(eq=False, kw_only=True)

@@ -200,6 +200,16 @@ def unused_sources(account: Account, subscription: Subscription, now: datetime) 
     return tuple(source for source in sources if source.amount > 0)
 
 
+def unused_withheld(account: Account, subscription: Subscription, now: datetime) -> dict[PaymentId, int]:
+    """Return the unused money of a subscription that cannot be given back, since the customer's bank holds it."""
+    found = _unused([(subscription, period) for period in subscription.paid], now)
+    payments = [account.payments[payment_id] for payment_id in found]
+    return {
+        payment.id: min(payment.disputed, _unused_rest(account, payment, found) - _not_gone(account, payment, found))
+        for payment in payments
+    }
+
+
 def unused_part(account: Account, payment: Payment, now: datetime) -> int:
     """Return the minor units for the time that is left of what the payment bought: by its own order, and alone."""
     times = _periods(account, payment.order_id)
@@ -219,15 +229,19 @@ def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict
 
 
 def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int]) -> int:
-    """Return what can still be given back of the unused money of a payment.
+    """Return what can still be given back of the unused money of a payment."""
+    return min(_unused_rest(account, payment, unused), left(payment))
+
+
+def _unused_rest(account: Account, payment: Payment, unused: Mapping[PaymentId, int]) -> int:
+    """Return what of the unused money of a payment did not go back and is not to.
 
     What goes back of the one beside it, beyond its own unused part, counts against this one: both bought the same time.
     """
     beyond = sum(
         max(0, _still_counted(account, other) - unused.get(other.id, 0)) for other in paid_beside(account, payment)
     )
-    amount = unused.get(payment.id, 0) - _still_counted(account, payment) - beyond
-    return max(0, min(amount, left(payment)))
+    return max(0, unused.get(payment.id, 0) - _still_counted(account, payment) - beyond)
 
 
 def _still_counted(account: Account, payment: Payment) -> int:

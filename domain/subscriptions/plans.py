@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.account.evolve import evolve as evolve_account
 from domain.calendar import end_of
+from domain.disputes import owing
 from domain.errors import (
     AlreadyEntitled,
     CurrencyMismatch,
@@ -224,7 +225,10 @@ def changed(
         begun,
         renewal.access(after, access_end, order.id),
     )
-    return (*events, *_give_back(reduce(evolve_account, events, account), rest, command))
+    back = _give_back(reduce(evolve_account, events, account), rest, command)
+    if command.policies.plan_change_remainder is PlanChangeRemainder.KEEP:
+        return (*events, *back)
+    return (*events, *owing.note(account, subscription, command), *back)
 
 
 def _give_back(account: Account, rest: tuple[Source, ...], command: Command[object]) -> tuple[AccountEvent, ...]:

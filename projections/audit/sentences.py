@@ -169,14 +169,14 @@ def _payment_created(event: PaymentCreated, names: Names) -> str:
 
 @_says(PaymentActionRequired)
 def _payment_action_required(event: PaymentActionRequired, names: Names) -> str:
-    reference = names("session", event.reference)
+    reference = names("reference", event.reference)
     payment = names("payment", event.payment_id)
     return f"The provider opened a page for {payment} ({reference}): {event.confirmation_url}"
 
 
 @_says(PaymentProcessing)
 def _payment_processing(event: PaymentProcessing, names: Names) -> str:
-    reference = names("session", event.reference)
+    reference = names("reference", event.reference)
     return f"The provider is collecting {names('payment', event.payment_id)} ({reference})."
 
 
@@ -192,7 +192,7 @@ def _payment_call_repeated(event: PaymentCallRepeated, names: Names) -> str:
 def _payment_fetch_requested(event: PaymentFetchRequested, names: Names) -> str:
     call = names("call", event.effect_id)
     payment = names("payment", event.payment_id)
-    return f"The provider was silent about {payment} and was asked ({call}, sweep {event.sweep})."
+    return f"The provider was asked how {payment} stands ({call}, sweep {event.sweep})."
 
 
 @_says(PaymentUnchanged)
@@ -220,7 +220,7 @@ def _payment_close_requested(event: PaymentCloseRequested, names: Names) -> str:
 @_says(PaymentSucceeded)
 def _payment_succeeded(event: PaymentSucceeded, names: Names) -> str:
     method = f" with {event.method_label}" if event.method_label else ""
-    reference = names("session", event.reference)
+    reference = names("reference", event.reference)
     return (
         f"{amount(event.amount)} arrived{method} for {names('payment', event.payment_id)} "
         f"at {event.provider} ({reference})."

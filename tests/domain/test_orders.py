@@ -159,7 +159,9 @@ def test_a_product_twice() -> None:
 
 
 def test_two_plans_that_give_the_same_role() -> None:
-    given().when(place("cinema:month", "cinema-plus:month")).then_rejected(ItemRepeated, product_id="cinema-plus")
+    given().when(place("cinema:month", "cinema-plus:month")).then_rejected(
+        ItemRepeated, product_id="cinema-plus", resource="role:cinema"
+    )
 
 
 def test_a_price_that_nobody_knows() -> None:
