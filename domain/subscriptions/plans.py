@@ -91,12 +91,14 @@ def _is_leaving(subscription: Subscription) -> bool:
 
 
 def _drop(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Stay with the present plan after all."""
-    staying = replace(subscription, planned=None)
+    """Stay with the present plan after all, at the price that was announced for it, if there was one."""
+    staying = replace(subscription, planned=subscription.announced)
     policies = under(subscription.terms, command.policies)
     first = renewal.first_attempt(staying, staying.period_start, staying.period_end, policies)
     dropped = PlanChangeDropped(
-        subscription_id=subscription.id, renew_at=max(first, command.at) if _renews(subscription) else None
+        subscription_id=subscription.id,
+        renew_at=max(first, command.at) if _renews(subscription) else None,
+        planned=staying.planned,
     )
     return (*close_renewal(account, subscription, command, CloseReason.CANCELLED), dropped)
 
