@@ -39,7 +39,7 @@ run: $(INSTALLED) ## Run the whole product here: broker, database, API, workers,
 
 .PHONY: test
 test: $(INSTALLED) ## Run the whole test suite
-	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -rR -n 3 --dist loadfile $(ARGS)
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests that need no broker and no database

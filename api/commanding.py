@@ -18,7 +18,7 @@ from api.intake import Known, Request
 from api.problems import Problem
 from domain.ids import AccountId, CommandId, derive
 from infra.oidc import is_account
-from projections.commands import REJECTED
+from projections.commands import PENDING, REJECTED
 from schemas.http.commands import PendingAnswer
 from schemas.http.fields import RequestModel
 
@@ -115,7 +115,7 @@ async def carry_out(ask: Ask[Any], key: str, data: Any, show: Show) -> Response:
     if not ask.wait_s:
         return _pending(ask, known)
     view = known.view
-    if view is None or view.position is None:
+    if view is None or view.status == PENDING:
         with ask.services.metrics.waiting.track_inprogress():
             partition = ask.services.sender.partition_of(key.encode())
             view = await ask.services.lookups.wait_until_decided(ask.request.command_id, deadline, partition)

@@ -53,7 +53,7 @@ class CommandLookups:
             generation = self._watcher.generation
             offset = 0 if partition is None else self._watcher.next_offset(partition)
             view = await self.get(command_id)
-            if view is not None and view.position is not None:
+            if view is not None and view.status != commands.PENDING:
                 return view
             if partition is None:
                 is_news = await self._watcher.wait_for_change(generation, deadline)
@@ -78,17 +78,24 @@ class CommandLookups:
                 futures = {command_id: self._wanted.pop(command_id) for command_id in ids}
                 try:
                     found = await self._read(ids)
-                except (SQLAlchemyError, OSError, TimeoutError) as error:
+                except Exception as error:  # whatever it is, it is the answer of those who wait
                     for future in futures.values():
                         if not future.done():
                             future.set_exception(error)
                             future.exception()  # whoever asked may have gone: nobody has to take it
+                except BaseException:  # it is being closed
+                    for future in futures.values():
+                        future.cancel()
+                    raise
                 else:
                     for command_id, future in futures.items():
                         if not future.done():
                             future.set_result(found.get(command_id))
         finally:
             self._reading = None
+            for future in self._wanted.values():  # left where it is being closed: nobody reads them any more
+                future.cancel()
+            self._wanted.clear()
 
     async def _read(self, ids: list[str]) -> dict[str, CommandView]:
         """One query; once more where the connection was lost while nobody used it."""

@@ -114,9 +114,11 @@ STATUS_BY_CODE: dict[str, int] = {
     "order_open": 409,
     "reference_mismatch": 422,
     "too_many_items": 422,
+    "too_many_open_orders": 409,
     # What is wrong with us.
     "internal_error": 500,
     "decision_failed": 500,
+    "command_misplaced": 500,
     "broker_unavailable": 503,
     "catalogue_unavailable": 503,
     "database_unavailable": 503,

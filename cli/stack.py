@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +28,7 @@ from infra.embedded.errors import StartError
 from infra.embedded.kafka import EmbeddedKafka
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.embedded.process import claim_port, free_port
-from infra.embedded.stack_file import StackFile, write_private, write_stack_file
+from infra.embedded.stack_file import StackFile, own_command, write_private, write_stack_file
 from infra.kafka.command_sender import SendRefusedError, SendUnknownError
 from infra.logging import redact_text
 from infra.settings import Settings
@@ -43,7 +42,7 @@ _DEATHS_MAX = 5
 
 
 class _StopRequestedError(BaseException):
-    """SIGINT or SIGTERM came before everything was up."""
+    """SIGINT or SIGTERM came. It ends whatever is being waited for: a broker may take long to come up again."""
 
 
 class Stack:
@@ -54,8 +53,7 @@ class Stack:
         self._workers = workers
         self._demo = demo
         self._supervisor = Supervisor(on_change=self._write_stack_file)
-        self._stop = threading.Event()
-        self._starting = True
+        self._stopping = False
         self._progress = JarProgress()
         self._roles: dict[str, Role] = {}
         ports = remembered_ports(data_dir, ("kafka", "controller", "sandbox"))
@@ -102,24 +100,23 @@ class Stack:
             self._wait_until_ready()
             if self._demo:
                 self._load_demo_catalog()
-            self._starting = False
             self._announce()
-            while not self._stop.wait(_POLL_INTERVAL_S):
+            while True:
                 self._supervisor.poll()
+                time.sleep(_POLL_INTERVAL_S)
         except _StopRequestedError:
             pass
         finally:
             # From here on a second signal changes nothing: everything is being stopped already.
-            self._starting = False
+            self._stopping = True
             say("stopping")
             self._supervisor.stop_all()
             self._settings.stack_file_path.unlink(missing_ok=True)
         say("stopped; the data stays")
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._stop.set()
-        if self._starting:
-            self._starting = False
+        if not self._stopping:
+            self._stopping = True
             raise _StopRequestedError
 
     def _start_servers(self) -> None:
@@ -238,6 +235,7 @@ class Stack:
         settings = self._settings
         stack = StackFile(
             supervisor_pid=os.getpid(),
+            supervisor_command=own_command(),
             kafka_bootstrap=settings.kafka_bootstrap,
             database_url=settings.database_url,
             api_url=settings.api_url,

@@ -41,6 +41,8 @@ class FetchPayment:
     provider: str
     attempt: int
     reference: str | None
+    customer_reference: str | None = None
+    """As in CloseCheckout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -284,6 +284,14 @@ class TooManyItems(DomainError):
 
 
 @dataclass(eq=False, kw_only=True)
+class TooManyOpenOrders(DomainError):
+    orders: int
+    open_orders_max: int
+    code: ClassVar[str] = "too_many_open_orders"
+    sentence: ClassVar[str] = "{orders} orders wait to be paid, at most {open_orders_max} may: pay or cancel one first."
+
+
+@dataclass(eq=False, kw_only=True)
 class SubscriptionUnknown(DomainError):
     subscription_id: str
     code: ClassVar[str] = "subscription_unknown"

@@ -66,6 +66,17 @@ def checked(money: Money, *, amount_min: int = 1) -> Money:
     return money
 
 
+def in_proportion(amount: int, parts: list[int]) -> list[int]:
+    """Split minor units, at most the sum of some parts, among them by their size; the rounded shares make all of it."""
+    whole = sum(parts)
+    amount, before = min(amount, whole), 0
+    found: list[int] = []
+    for part in parts:
+        found.append(0 if part == 0 else amount * (before + part) // whole - amount * before // whole)
+        before += part
+    return found
+
+
 def in_words(money: Money) -> str:
     """Return an amount for people who read sentences of the log, such as `26.97 USD`; pages format it by locale."""
     exponent = EXPONENTS.get(money.currency, 0)

@@ -19,13 +19,13 @@ from domain.decider import Command
 from domain.effects import SendCommand
 from domain.errors import DomainError
 from domain.grants.state import access_of
-from domain.ids import CATALOG_PREFIX, derive, spelled
+from domain.ids import derive, spelled
 from domain.orders.commands import PlaceOrder
 from domain.policies.reactions import changes_access, react
 from domain.records import replace
+from infra.kafka.command_place import WRONG_PARTITION, is_at_home, wrong_key
 from infra.kafka.dead_letters import dead_letter
 from infra.kafka.fenced_log import Record
-from infra.kafka.log_reader import partition_of
 from processors.partition import Changes, evolve
 from processors.stream import Position, Stream
 from schemas.codec import WireError, encode, type_of
@@ -116,9 +116,12 @@ class Decider:
         """Tell whether the command left an outcome in this batch."""
         try:
             command = read_command(incoming.key, incoming.value, incoming.headers)
-            _require_right_key(command)
         except WireError as error:
             _bury(decided, incoming, str(error))
+            return False
+        wrong = wrong_key(command)
+        if wrong is not None:
+            _bury(decided, incoming, wrong)
             return False
         earlier = decided.changes.outcomes.get(command.id)
         if earlier is None:
@@ -129,9 +132,9 @@ class Decider:
                 _bury(decided, incoming, "the command id was used before with another body")
             return False
         stream = decided.changes.streams.get(command.key) or self._state.stream(command.key)
-        if not stream.sequence and partition_of(command.key.encode(), self._partitions) != incoming.partition:
+        if not stream.sequence and not is_at_home(command.key, incoming.partition, self._partitions):
             # Only looked for where there is no history: a client with another rule would begin a second one here.
-            _bury(decided, incoming, "the command stands in another partition than its key belongs to")
+            _bury(decided, incoming, WRONG_PARTITION)
             return False
         writer = _Writer(decided, command, incoming.offset, stream)
         outcome: CommandAccepted | CommandRejected
@@ -286,16 +289,6 @@ def entitlements_record(account: Account) -> EntitlementsRecord:
     return EntitlementsRecord(
         items=tuple(EntitlementItem(resource=item.resource, until=item.until, reason=item.reason) for item in held)
     )
-
-
-def _require_right_key(command: CommandRecord) -> None:
-    """A catalogue command must stand under its entry's key, and no other command under any key of the catalogue."""
-    key = entries.key_of(command.data)
-    if key is not None:
-        if command.key != key:
-            raise WireError("a command of the catalogue stands under the wrong key")
-    elif command.key.startswith(CATALOG_PREFIX):
-        raise WireError(f"a {command.type} stands under a key of the catalogue")
 
 
 def _rejection(command: CommandRecord, code: str, detail: str, facts: dict[str, str]) -> CommandRejected:

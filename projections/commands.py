@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PENDING = "pending"
 ACCEPTED = "accepted"
 REJECTED = "rejected"
+MISPLACED = "command_misplaced"
+"""The problem of a command that stands where nobody may decide it; of that no word comes from the log."""
 
 commands = Table(
     "commands",
@@ -81,7 +83,7 @@ class CommandView:
     detail: str | None
     facts: dict[str, str]
     position: str | None
-    """`<partition>:<offset>` in the log, as soon as the command is decided."""
+    """`<partition>:<offset>` in the log, as soon as the command is decided; absent in one that nobody may decide."""
     correlation_id: str
     actor: str
     """Who asked, such as `user:ada` or `manager:bob`; a manager's command may be about another account."""
@@ -123,8 +125,13 @@ def project(event: EventRecord, partition: int, offset: int) -> tuple[Change, ..
     return (Change(model=MODEL, key=(entity,), values=values, creates=True, entity=entity, noted=noted),)
 
 
-def pending_row(command: CommandRecord, offset: int) -> tuple[Any, ...]:
-    """Return a pending command, with its offset on its topic, as a row of PENDING_COLUMNS."""
+def pending_row(command: CommandRecord, offset: int, misplaced: str | None = None) -> tuple[Any, ...]:
+    """Return a command without outcome, with its offset on its topic, as a row of PENDING_COLUMNS.
+
+    `misplaced` says why there will be none: the engine keeps such a command among the dead letters.
+    """
+    is_pending = misplaced is None
+    detail = f"{misplaced}: nobody decides it there, and nothing was done.".capitalize()
     return (
         command.id,
         command.key,
@@ -134,10 +141,25 @@ def pending_row(command: CommandRecord, offset: int) -> tuple[Any, ...]:
         command.actor,
         command.time,
         offset,
+        PENDING if is_pending else REJECTED,
+        None if is_pending else MISPLACED,
+        None if is_pending else detail,
     )
 
 
-PENDING_COLUMNS = ("id", "account", "type", "body_hash", "correlation_id", "actor", "received_at", "received_offset")
+PENDING_COLUMNS = (
+    "id",
+    "account",
+    "type",
+    "body_hash",
+    "correlation_id",
+    "actor",
+    "received_at",
+    "received_offset",
+    "status",
+    "code",
+    "detail",
+)
 RECEIVED_AT = PENDING_COLUMNS.index("received_at")
 RECEIVED_OFFSET = PENDING_COLUMNS.index("received_offset")
 

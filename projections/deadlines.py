@@ -214,7 +214,7 @@ def _payment(data: PaymentEvent | PaymentMethodSaved, at: datetime) -> dict[str,
             kind = CallKind.CREATE_CHECKOUT if data.method is None else CallKind.CHARGE
             call = _call(kind, data.created_at, data.repeat_at)
             return {"asked": data.provider, **call, "end_at": data.expires_at}
-        case PaymentActionRequired():
+        case PaymentActionRequired() | PaymentUnchanged():
             return {**_ANSWERED, "look_at": data.sweep_at}
         case PaymentProcessing():
             return {**_ANSWERED, "silent_since": at, "look_at": data.sweep_at, "end_at": None}
@@ -222,8 +222,6 @@ def _payment(data: PaymentEvent | PaymentMethodSaved, at: datetime) -> dict[str,
             return {"attempt": data.attempt, "repeat_at": data.repeat_at}
         case PaymentFetchRequested():
             return {**_call(CallKind.FETCH, data.requested_at, data.repeat_at), "look_at": None}
-        case PaymentUnchanged():
-            return {**_ANSWERED, "look_at": data.sweep_at}
         case PaymentDeclined():
             return {}
         case PaymentCloseRequested():
@@ -233,8 +231,10 @@ def _payment(data: PaymentEvent | PaymentMethodSaved, at: datetime) -> dict[str,
             return {**_call(CallKind.CLOSE_CHECKOUT, data.requested_at, data.repeat_at), **ending}
         case PaymentMethodSaved():
             return dict(_ANSWERED)
-        case PaymentSucceeded() | PaymentFailed() | PaymentCancelled() | PaymentExpired():
+        case PaymentSucceeded():
             return dict(_SETTLED)
+        case PaymentFailed() | PaymentCancelled() | PaymentExpired():
+            return {**_SETTLED, "look_at": data.sweep_at}
         case _:
             assert_never(data)
 

@@ -129,6 +129,10 @@ class Feed(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships n
         self._consumer.pause(*assigned)
         log.info("projections.partitions.assigned", partitions=sorted(f"{tp.topic} {tp.partition}" for tp in assigned))
 
+    def partitions_of(self, topic: str) -> int:
+        """Return how many partitions the topic has: the broker's word, not a setting, says where a key belongs."""
+        return len(self._consumer.partitions_for_topic(topic))
+
     @property
     def generation(self) -> int:
         """A number that changes with each assignment."""

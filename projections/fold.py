@@ -192,9 +192,9 @@ class Batch:
                 for key, (schedule, account, at) in schedules.items()
             }
 
-    def add_command(self, command: CommandRecord, offset: int) -> None:
-        """Take in a command that waits for its outcome; of repeats, the first one counts."""
-        self.pending.setdefault(command.id, commands.pending_row(command, offset))
+    def add_command(self, command: CommandRecord, offset: int, misplaced: str | None = None) -> None:
+        """Take in a command without its outcome; of repeats, the first one counts. See commands.pending_row."""
+        self.pending.setdefault(command.id, commands.pending_row(command, offset, misplaced))
 
     def size(self) -> int:
         """Return the number of rows and lines to be written."""

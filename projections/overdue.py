@@ -212,12 +212,17 @@ def of_standing(standing: Standing, now: datetime, patience: Patience = PATIENCE
             cause = f"{group.behind} records of {group.topic} wait for the {group.role}: none runs, or too few."
             since = now - group.waits_for
             items.append(_role_item(OverdueKind.CONSUMER, group.role, since, since + patience.consumer, cause))
-    for role in sorted({letter.role for letter in standing.letters}):
-        letters = [letter for letter in standing.letters if letter.role == role]
+    seen, unread = standing.letters
+    at_least = "at least " if unread else ""
+    for role in sorted({letter.role for letter in seen}):
+        letters = [letter for letter in seen if letter.role == role]
         oldest, newest = letters[0], letters[-1]
-        what = "1 record" if len(letters) == 1 else f"{len(letters)} records"
+        what = at_least + ("1 record" if len(letters) == 1 else f"{len(letters)} records")
         cause = f"The {role} could not take {what}; the newest is {newest.topic} {newest.position}: {newest.reason}."
         items.append(_role_item(OverdueKind.DEAD_LETTERS, role, oldest.at, oldest.at, cause))
+    if unread and not seen:
+        cause = "What lies in the dead letters could not be read in time."
+        items.append(_role_item(OverdueKind.DEAD_LETTERS, "unread", now, now, cause))
     return tuple(items)
 
 

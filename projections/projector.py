@@ -16,6 +16,7 @@ import prometheus_client as prometheus
 import psycopg
 from aiokafka.errors import KafkaError
 
+from infra.kafka.command_place import misplaced
 from infra.kafka.dead_letter_sender import DeadLetterNotSentError, DeadLetterSender
 from infra.kafka.dead_letters import dead_letter_of
 from infra.logging import get_logger
@@ -163,7 +164,9 @@ class Projector:
                     event = read_event(record.key, record.value, record.headers)
                     batch.add_event(event, Place(record.partition, record.offset))
                 else:
-                    batch.add_command(read_command(record.key, record.value, record.headers), record.offset)
+                    command = read_command(record.key, record.value, record.headers)
+                    partitions = self._feed.partitions_of(record.topic)
+                    batch.add_command(command, record.offset, misplaced(command, record.partition, partitions))
             except WireError as error:
                 await self._give_up(record, str(error))
         return batch

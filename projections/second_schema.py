@@ -108,22 +108,23 @@ async def carry_over(connection: psycopg.AsyncConnection[Any], beginnings: Mappi
     )
     undecided = await execute(
         connection,
-        f"SELECT id, account, received_offset FROM {SCHEMA}.commands "  # noqa: S608
-        "WHERE status = %s AND received_offset IS NOT NULL "
-        f"AND id NOT IN (SELECT id FROM {REBUILT}.commands WHERE status = %s) LIMIT {_UNDECIDED_MAX}",
-        [PENDING, PENDING],
+        f"SELECT id, account, received_offset, status FROM {SCHEMA}.commands "  # noqa: S608
+        "WHERE position_offset IS NULL AND received_offset IS NOT NULL "
+        f"AND id NOT IN (SELECT id FROM {REBUILT}.commands WHERE position_offset IS NULL) LIMIT {_UNDECIDED_MAX}",
     )
+    # A command that is not pending stands in no partition that its key tells.
+    anywhere = max(beginnings.values())
     gone = [
         command_id
-        for command_id, account, offset in undecided
-        if offset < beginnings[partition_of(account.encode(), len(beginnings))]
+        for command_id, account, offset, status in undecided
+        if offset < (beginnings[partition_of(account.encode(), len(beginnings))] if status == PENDING else anywhere)
     ]
     names = ", ".join(quoted(column.name) for column in commands.columns)
     await execute(
         connection,
         f"INSERT INTO {REBUILT}.commands ({names}) SELECT {names} FROM {SCHEMA}.commands "  # noqa: S608
-        "WHERE id = ANY(%s) AND status = %s ON CONFLICT DO NOTHING",
-        [gone, PENDING],
+        "WHERE id = ANY(%s) AND position_offset IS NULL ON CONFLICT DO NOTHING",
+        [gone],
     )
 
 

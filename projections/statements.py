@@ -95,7 +95,7 @@ class MergeStatements:
 
 
 class PendingStatements:
-    """How commands that wait for their outcome come into the table of commands.
+    """How commands without an outcome come into the table of commands.
 
     An outcome that came first stays as it is; it only learns when its command was received.
     """
@@ -116,8 +116,8 @@ class PendingStatements:
 
     def _insert(self, source: str) -> str:
         return (
-            f"INSERT INTO {self._target} AS present ({self._columns}, status, {UPDATED_AT}) "  # noqa: S608
-            f"SELECT {self._columns}, '{commands.PENDING}', received_at FROM {source} ORDER BY id "
+            f"INSERT INTO {self._target} AS present ({self._columns}, {UPDATED_AT}) "  # noqa: S608
+            f"SELECT {self._columns}, received_at FROM {source} ORDER BY id "
             "ON CONFLICT (id) DO UPDATE SET received_at = EXCLUDED.received_at, "
             "received_offset = EXCLUDED.received_offset WHERE present.received_at IS NULL"
         )

@@ -48,6 +48,7 @@ async def list_overdue(
             topics = topics_of(services.settings)
             standing = await read_standing(services.settings.kafka_bootstrap, topics, letters_of=PATIENCE.letters)
         of_broker = overdue.of_standing(standing, now)
+        unknown = ("dead_letters",) if standing.letters.unread else ()
     except (KafkaError, OSError, TimeoutError) as error:
         log.warning("overdue.broker.silent", error=repr(error))
         of_broker, unknown = (), ("broker",)

@@ -14,7 +14,7 @@ from api.problems import Problem
 from api.views import command_answer
 from domain.ids import CATALOG_PREFIX
 from infra.oidc import Principal
-from projections.commands import REJECTED, CommandView
+from projections.commands import PENDING, REJECTED, CommandView
 from schemas.http.commands import CommandAnswer
 
 router = APIRouter(prefix="/v1/commands", tags=["commands"])
@@ -35,7 +35,7 @@ async def get_command(
     preferred_s = wait_s(single_headers(request.scope))
     if preferred_s:
         response.headers["Preference-Applied"] = f"wait={preferred_s}"
-        if command.position is None:
+        if command.status == PENDING:
             deadline = time.monotonic() + preferred_s
             partition = services.sender.partition_of(command.account.encode())
             command = await services.lookups.wait_until_decided(command_id, deadline, partition) or command

@@ -184,25 +184,21 @@ def _changed(payment: Payment, event: PaymentEvent) -> Payment:
             succeeded = Succeeded(reference=event.reference, paid_at=event.paid_at)
             return replace(payment, phase=succeeded, call=None, sweep_at=None)
         case PaymentFailed():
-            failed = _ended(payment, PaymentStatus.FAILED, event.reason)
-            if event.reference is None:
-                return failed
-            return replace(failed, phase=Ended(reference=event.reference, status=failed.status, detail=event.reason))
+            reference = event.reference or payment.reference
+            failed = Ended(reference=reference, status=PaymentStatus.FAILED, detail=event.reason)
+            return replace(payment, phase=failed, call=None, sweep_at=event.sweep_at)
         case PaymentCancelled():
-            return _ended(payment, PaymentStatus.CANCELLED, "cancelled")
+            cancelled = Ended(reference=payment.reference, status=PaymentStatus.CANCELLED, detail="cancelled")
+            return replace(payment, phase=cancelled, call=None, sweep_at=event.sweep_at)
         case PaymentExpired():
-            return _ended(payment, PaymentStatus.EXPIRED, "expired")
+            expired = Ended(reference=payment.reference, status=PaymentStatus.EXPIRED, detail="expired")
+            return replace(payment, phase=expired, call=None, sweep_at=event.sweep_at)
         case _:
             assert_never(event)
 
 
 def _call(effect_id: EffectId, kind: CallKind, asked_at: datetime, repeat_at: datetime) -> ProviderCall:
     return ProviderCall(effect_id=effect_id, kind=kind, attempt=1, asked_at=asked_at, repeat_at=repeat_at)
-
-
-def _ended(payment: Payment, status: PaymentStatus, detail: str) -> Payment:
-    ended = Ended(reference=payment.reference, status=status, detail=detail)
-    return replace(payment, phase=ended, call=None, sweep_at=None)
 
 
 def _evolve_entitlement(account: Account, event: EntitlementEvent) -> Account:

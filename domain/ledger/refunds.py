@@ -14,6 +14,7 @@ from domain.ledger.accounts import (
     refunds_go_to,
 )
 from domain.ledger.state import GivenBack, Portion, Sale, Source
+from domain.money import in_proportion
 from domain.records import replace
 
 if TYPE_CHECKING:
@@ -90,32 +91,40 @@ def refused(draft: Draft, event: RefundFailed | RefundReversed) -> None:
 def _portions(draft: Draft, sale: Sale, event: RefundRequested | RefundReinstated) -> Iterator[Portion]:
     """Yield the parts of the refund, from where there is something to take."""
     left = event.amount.amount
-    for portion in _sources(draft, sale, event.payment_id):
-        amount = min(left, portion.amount)
-        if amount > 0:
-            left -= amount
-            yield replace(portion, amount=amount)
+    for together in _sources(draft, sale, event.payment_id):
+        shares = in_proportion(left, [portion.amount for portion in together])
+        left -= sum(shares)
+        yield from (replace(portion, amount=share) for portion, share in zip(together, shares, strict=True) if share)
     if left > 0:
         yield Portion(source=Source.EARNED, order_id=sale.order_id, amount=left)
 
 
-def _sources(draft: Draft, sale: Sale, payment_id: PaymentId) -> Iterator[Portion]:
-    """Yield what a refund may be taken from, in the order in which it is."""
+def _sources(draft: Draft, sale: Sale, payment_id: PaymentId) -> Iterator[tuple[Portion, ...]]:
+    """Yield what a refund may be taken from, in the order in which it is; what stands together gives in proportion.
+
+    So each plan of an order loses the same part of its money as of its time, before anything that is bought once.
+    """
     own = sale.order_id
-    yield Portion(source=Source.UNAPPLIED, order_id=own, amount=sale.unapplied.get(payment_id, 0))
+    yield (Portion(source=Source.UNAPPLIED, order_id=own, amount=sale.unapplied.get(payment_id, 0)),)
     for number, line in enumerate(sale.lines):
         if not line.is_given:
-            yield Portion(source=Source.WAITING, order_id=own, line=number, amount=line.waiting)
+            yield (Portion(source=Source.WAITING, order_id=own, line=number, amount=line.waiting),)
     carried = _carried(draft, sale)
     for each in carried:
         for number, line in enumerate(each.lines):
             if line.released_at == draft.at:
-                yield Portion(source=Source.RELEASED, order_id=each.order_id, line=number, amount=line.released)
+                yield (Portion(source=Source.RELEASED, order_id=each.order_id, line=number, amount=line.released),)
     for each in carried:
-        for number, line in enumerate(each.lines):
-            if line.runs_at(draft.at) or line.is_resting:
-                left = draft.deferred(line)
-                yield Portion(source=Source.RUNNING, order_id=each.order_id, line=number, amount=left)
+        yield tuple(_running(draft, each, are_plans=True))
+        yield from ((portion,) for portion in _running(draft, each, are_plans=False))
+
+
+def _running(draft: Draft, sale: Sale, *, are_plans: bool) -> Iterator[Portion]:
+    """Yield what is not earned yet of the lines that are being given, or rest."""
+    for number, line in enumerate(sale.lines):
+        if line.is_plan is are_plans and (line.runs_at(draft.at) or line.is_resting):
+            left = draft.deferred(line)
+            yield Portion(source=Source.RUNNING, order_id=sale.order_id, line=number, amount=left)
 
 
 def _carried(draft: Draft, sale: Sale) -> tuple[Sale, ...]:

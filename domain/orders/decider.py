@@ -17,6 +17,7 @@ from domain.errors import (
     PlanChangeNeeded,
     PriceChanged,
     SubscriptionIsPaused,
+    TooManyOpenOrders,
 )
 from domain.ids import OrderId, PaymentId, derive
 from domain.money import checked
@@ -58,12 +59,15 @@ def place(account: Account, order: PlaceOrder, command: Command[object]) -> tupl
             continue
         if held.until is None or line.kind is ProductKind.FILM:
             raise AlreadyEntitled(resource=line.resource)
-    earlier = _open_order(account, lines)
+    waiting = _open_orders(account)
+    earlier = _order_for_some_of(account, waiting, lines)
     if earlier is not None:
         is_same = command.policies.repeated_order is RepeatedOrder.FIRST and _is_same(earlier, order, quoted)
         if not is_same:
             raise OrderOpen(order_id=earlier.id)
         return (OrderAlreadyPlaced(order_id=earlier.id),)
+    if len(waiting) >= command.policies.open_orders_max:
+        raise TooManyOpenOrders(orders=len(waiting), open_orders_max=command.policies.open_orders_max)
     order_id = OrderId(derive(command.id, "order"))
     if command.promo_code is not None and promo_uses.wins(quoted):
         promo_uses.require_left(command.promo_code, promo_uses.held_by(account, command.promo_code.code))
@@ -169,17 +173,22 @@ def _quoted(account: Account, order: PlaceOrder, command: Command[object]) -> Qu
     return quoted
 
 
-def _open_order(account: Account, lines: tuple[OrderLine, ...]) -> Order | None:
+def _open_orders(account: Account) -> list[Order]:
+    """Return what the customer ordered and has not paid, with what is being given up: the provider still has it."""
+    return [
+        order
+        for order in account.orders.values()
+        if order.status in OPEN_STATUSES and order.purpose is OrderPurpose.PURCHASE
+    ]
+
+
+def _order_for_some_of(account: Account, waiting: list[Order], lines: tuple[OrderLine, ...]) -> Order | None:
     """Return the order for some of the same products that may still be paid."""
     wanted = {line.product_id for line in lines}
-    for earlier in account.orders.values():
+    for earlier in waiting:
         payment = account.payments.get(earlier.payment_id)
-        if (
-            earlier.status in OPEN_STATUSES
-            and earlier.purpose is OrderPurpose.PURCHASE
-            and not (payment is not None and isinstance(payment.phase, Closing))
-            and {line.product_id for line in earlier.lines} & wanted
-        ):
+        is_closing = payment is not None and isinstance(payment.phase, Closing)
+        if not is_closing and {line.product_id for line in earlier.lines} & wanted:
             return earlier
     return None
 

@@ -37,6 +37,8 @@ from domain.subscriptions import renewal
 from domain.subscriptions.events import RenewalAuthenticationRequired
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.account.evolve import AccountEvent
     from domain.account.state import Account
     from domain.decider import Command
@@ -56,13 +58,16 @@ def answer_call(account: Account, answered: AnswerCall, command: Command[object]
     is_open = payment.call is not None and payment.call.effect_id == answered.effect_id
     if answer.status is AnswerStatus.SUCCEEDED:
         return receive(account, payment, command, answer)
-    if not is_open or payment.call is None or isinstance(payment.phase, Ended):
+    if not is_open or payment.call is None:
         return ()
     kind = payment.call.kind
     if answer.status is AnswerStatus.UNKNOWN:
         return ()  # the call stays open and its timer repeats it
+    if isinstance(payment.phase, Ended):
+        sweep_at = _next_look(payment, command)
+        return (PaymentUnchanged(payment_id=payment.id, effect_id=answered.effect_id, sweep_at=sweep_at),)
     if isinstance(payment.phase, Succeeded):
-        return learn_method(payment, command, answer)
+        return learn_method(account, payment, command, answer)
     if kind is CallKind.CLOSE_CHECKOUT and answer.status is not AnswerStatus.CLOSED:
         return ()  # likewise: only a page that can no longer be paid ends the payment
     if isinstance(payment.phase, Closing) and kind in {CallKind.CREATE_CHECKOUT, CallKind.CHARGE}:
@@ -229,6 +234,7 @@ def _fail(
         reason=reason,
         hard=answer.hard,
         reference=None if payment.reference else answer.reference,
+        sweep_at=_look_again(payment, answer, command),
     )
     if not _decides_order(account, payment):
         return (failed,)
@@ -271,24 +277,40 @@ def _end(
     phase = payment.phase
     payment_id, order_id = payment.id, payment.order_id
     reason = phase.reason if isinstance(phase, Closing) else CloseReason.EXPIRED
+    sweep_at = _look_again(payment, answer, command)
     ended: AccountEvent
     order_ended: AccountEvent
     match reason:
         case CloseReason.CANCELLED:
-            ended = PaymentCancelled(payment_id=payment_id, order_id=order_id)
+            ended = PaymentCancelled(payment_id=payment_id, order_id=order_id, sweep_at=sweep_at)
             order_ended = OrderCancelled(order_id=order_id)
         case CloseReason.EXPIRED:
-            ended = PaymentExpired(payment_id=payment_id, order_id=order_id)
+            ended = PaymentExpired(payment_id=payment_id, order_id=order_id, sweep_at=sweep_at)
             order_ended = OrderExpired(order_id=order_id)
         case CloseReason.DECLINED:
             detail = phase.detail if isinstance(phase, Closing) else str(answer.decline_reason)
-            ended = PaymentFailed(payment_id=payment_id, order_id=order_id, reason=detail)
+            ended = PaymentFailed(payment_id=payment_id, order_id=order_id, reason=detail, sweep_at=sweep_at)
             order_ended = OrderFailed(order_id=order_id, reason=detail)
         case _:
             assert_never(reason)
     if not _decides_order(account, payment):
         return (ended,)
     return (ended, order_ended, *promo_uses.release(account, order_id, command))
+
+
+def _look_again(payment: Payment, answer: ProviderAnswer, command: Command[object]) -> datetime | None:
+    """Tell when to look once more for a charge that ended before the provider named it.
+
+    A call that nobody waited for any longer may have been under way while the provider was asked.
+    """
+    if payment.method is None or payment.reference is not None or answer.reference is not None:
+        return None
+    return _next_look(payment, command)
+
+
+def _next_look(payment: Payment, command: Command[object]) -> datetime | None:
+    delays = command.policies.lost_charge_delays
+    return command.at + delays[payment.sweeps] if payment.sweeps < len(delays) else None
 
 
 def _payment(account: Account, payment_id: PaymentId) -> Payment:

@@ -138,6 +138,8 @@ class PaymentFailed:
     """No retry with the same means of payment can help."""
     reference: str | None = None
     """The provider's name of it, where it was not known before: should money come after all, it is known by it."""
+    sweep_at: datetime | None = None
+    """A charge that the provider never named is looked for then: a call that was under way may still have made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,8 @@ class PaymentCancelled:
 
     payment_id: PaymentId
     order_id: OrderId
+    sweep_at: datetime | None = None
+    """As in PaymentFailed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +158,8 @@ class PaymentExpired:
 
     payment_id: PaymentId
     order_id: OrderId
+    sweep_at: datetime | None = None
+    """As in PaymentFailed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from domain.records import replace
 from domain.refunds import parts
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
+from domain.subscriptions import attempts
 from domain.subscriptions.plans import CHANGED_MEANWHILE
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def receive(
     Raises ReferenceMismatch, PaidAmountMismatch.
     """
     if isinstance(payment.phase, Succeeded):
-        return learn_method(payment, command, answer)
+        return learn_method(account, payment, command, answer)
     known = payment.reference
     if answer.reference is None or (known is not None and answer.reference != known):
         raise ReferenceMismatch(payment_id=payment.id, reference=str(answer.reference))
@@ -70,6 +71,7 @@ def receive(
     )
     used = _use(account, payment, answer.reference, command)
     events = (succeeded, *_keep_method(payment, command, answer), *used)
+    events = (*events, *attempts.again(account, events, command))
     if not payment.disputed:
         return events
     return (*events, *disputes.catch_up(reduce(evolve, events, account), payment.id, command))
@@ -171,10 +173,13 @@ def _keep_method(
     return (request_fetch(payment, command, payment.sweeps + 1),)
 
 
-def learn_method(payment: Payment, command: Command[object], answer: ProviderAnswer) -> tuple[AccountEvent, ...]:
+def learn_method(
+    account: Account, payment: Payment, command: Command[object], answer: ProviderAnswer
+) -> tuple[AccountEvent, ...]:
     """Take the answer to the question which means of payment was left; there may be none that can be charged again."""
     if payment.call is None or payment.call.kind is not CallKind.FETCH:
         return ()
     if answer.customer_reference is None or answer.method_reference is None:
         return (PaymentUnchanged(payment_id=payment.id, effect_id=payment.call.effect_id, sweep_at=None),)
-    return _keep_method(payment, command, answer)
+    kept = _keep_method(payment, command, answer)
+    return (*kept, *attempts.again(account, kept, command))

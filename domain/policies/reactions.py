@@ -283,6 +283,7 @@ def _effect(account: Account, payment: Payment, call: ProviderCall) -> Effect:
                 provider=payment.provider,
                 attempt=call.attempt,
                 reference=payment.reference,
+                customer_reference=None if payment.method is None else payment.method.customer_reference,
             )
         case CallKind.CLOSE_CHECKOUT:
             return CloseCheckout(

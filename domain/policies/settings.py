@@ -76,6 +76,9 @@ class Policies:
     )
     """How long a payment may be silent before the provider is asked about it; the last delay repeats for ever."""
 
+    lost_charge_delays: tuple[timedelta, ...] = (timedelta(hours=1), timedelta(days=1))
+    """How long after its end a charge that the provider did not know is looked for once more, and then again."""
+
     renewal_offsets: tuple[timedelta, ...] = (
         timedelta(days=-3),
         timedelta(days=-1),
@@ -144,9 +147,13 @@ class Policies:
     months_max: int = 36
     """How many months one order may buy."""
 
+    open_orders_max: int = 100
+    """How many orders of one account may wait to be paid at once: what one customer costs all others has a bound."""
+
 
 ITEMS_MAX = 100
 MONTHS_MAX = 1200
+OPEN_ORDERS_MAX = 1000
 EXTENSION_DAYS_MAX = 36_600
 DELAYS_MAX = 50
 PAUSES_MAX = 1000
@@ -188,6 +195,7 @@ def require_sound(policies: Policies, *, lead_max: timedelta = LEAD_MAX) -> None
     for name, number, number_max in (
         ("items_max", policies.items_max, ITEMS_MAX),
         ("months_max", policies.months_max, MONTHS_MAX),
+        ("open_orders_max", policies.open_orders_max, OPEN_ORDERS_MAX),
         ("extension_days_max", policies.extension_days_max, EXTENSION_DAYS_MAX),
     ):
         if not 0 < number <= number_max:

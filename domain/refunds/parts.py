@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.balance.state import payment_id_of
+from domain.money import in_proportion
 from domain.payments.state import Succeeded
 from domain.policies.settings import RefundAccess
-from domain.records import replace
-from domain.refunds.state import OWED_WITHOUT_ACCESS, UNDER_WAY, RefundedBy, RefundStatus
+from domain.refunds.state import CREDIT, OWED_WITHOUT_ACCESS, UNDER_WAY, RefundedBy, RefundStatus
 from domain.subscriptions.state import Source
 
 if TYPE_CHECKING:
@@ -77,41 +77,43 @@ def _paying(account: Account, order: Order) -> tuple[Payment, ...]:
 
 
 def carried_over(account: Account, payment: Payment) -> int:
-    """Return the minor units of a payment that became credit of other orders."""
-    return sum(
-        source.amount
-        for subscription in account.subscriptions.values()
-        for period in subscription.paid
-        for source in period.sources
-        if source.payment_id == payment.id and period.order_id != payment.order_id
-    )
+    """Return the minor units of a payment that became credit of other orders, and did not go back by themselves."""
+    credit = sum(source.amount for _, _, source in _credited(account, payment))
+    if not credit:
+        return 0
+    kept = (refund for refund in _asked(account, payment.order_id) if _is_kept(refund))
+    return max(0, credit - sum(_credit_of(refund) for refund in kept if refund.payment_id == payment.id))
 
 
 def credit_alone(account: Account, payment: Payment, now: datetime | None) -> int:
     """Return how much of a payment became credit of orders that have no money of their own to be given back.
 
-    All of it, or what is unused now. Nobody could ask for it by a payment of theirs.
+    All of it, or what is unused now, and nothing of what went back. Nobody could ask for it by a payment of theirs.
     """
-    return sum(
+    credit = sum(
         source.amount if now is None else prorated(source.amount, period.start, period.end, subscription.clock(now))
-        for subscription, period in alone(account, payment)
-        for source in period.sources
+        for subscription, period, source in alone(account, payment)
     )
+    return max(0, credit - _still_counted(account, payment, is_credit=True)) if credit else 0
 
 
-def alone(account: Account, payment: Payment) -> list[tuple[Subscription, PaidPeriod]]:
-    """Return the times, with their money from a payment, that it bought as the credit of such orders."""
-    found = [
+def alone(account: Account, payment: Payment) -> list[tuple[Subscription, PaidPeriod, Source]]:
+    """Return the times that a payment bought as the credit of such orders, with its money."""
+    return [
+        (subscription, period, source)
+        for subscription, period, source in _credited(account, payment)
+        if not any(left(own) > 0 for own in _paying(account, account.orders[period.order_id]))
+    ]
+
+
+def _credited(account: Account, payment: Payment) -> list[tuple[Subscription, PaidPeriod, Source]]:
+    """Return the times that a payment bought as credit of other orders than its own, with its money."""
+    return [
         (subscription, period, source)
         for subscription in account.subscriptions.values()
         for period in subscription.paid
         for source in period.sources
         if source.payment_id == payment.id and period.order_id != payment.order_id
-    ]
-    return [
-        (subscription, replace(period, sources=(source,)))
-        for subscription, period, source in found
-        if not any(left(own) > 0 for own in _paying(account, account.orders[period.order_id]))
     ]
 
 
@@ -128,17 +130,11 @@ def credit_shares(
     account: Account, payment: Payment, amount: int, now: datetime
 ) -> list[tuple[SubscriptionId, OrderId, Source]]:
     """Split an amount of a payment's credit among the times that it bought in other orders, at most what is unused."""
-    times = [
-        (subscription, period, source)
-        for subscription in account.subscriptions.values()
-        for period in subscription.paid
-        for source in period.sources
-        if source.payment_id == payment.id and period.order_id != payment.order_id
-    ]
+    times = _credited(account, payment)
     unused = [prorated(source.amount, each.start, each.end, held.clock(now)) for held, each, source in times]
     return [
         (held.id, each.order_id, Source(payment_id=payment.id, amount=share))
-        for (held, each, _), share in zip(times, _in_proportion(amount, unused), strict=True)
+        for (held, each, _), share in zip(times, in_proportion(amount, unused), strict=True)
         if share > 0
     ]
 
@@ -192,73 +188,94 @@ def unused_sources(account: Account, subscription: Subscription, now: datetime) 
 
     Nothing of what is on its way back already, and never more than is left of a payment.
     """
-    found = _unused([(subscription, period) for period in subscription.paid], now)
+    unused = _unused_of(account, subscription, now).items()
     sources = (
-        Source(payment_id=payment_id, amount=_not_gone(account, account.payments[payment_id], found))
-        for payment_id in found
+        Source(payment_id=payment_id, amount=min(amount, left(account.payments[payment_id])))
+        for payment_id, amount in unused
     )
     return tuple(source for source in sources if source.amount > 0)
 
 
 def unused_withheld(account: Account, subscription: Subscription, now: datetime) -> dict[PaymentId, int]:
     """Return the unused money of a subscription that cannot be given back, since the customer's bank holds it."""
-    found = _unused([(subscription, period) for period in subscription.paid], now)
-    payments = [account.payments[payment_id] for payment_id in found]
-    return {
-        payment.id: min(payment.disputed, _unused_rest(account, payment, found) - _not_gone(account, payment, found))
-        for payment in payments
-    }
+    unused = _unused_of(account, subscription, now).items()
+    payments = [(account.payments[payment_id], amount) for payment_id, amount in unused]
+    return {payment.id: min(payment.disputed, max(0, amount - left(payment))) for payment, amount in payments}
+
+
+def _unused_of(account: Account, subscription: Subscription, now: datetime) -> dict[PaymentId, int]:
+    """Return the unused money of a subscription that did not go back and is not to, by payment, the oldest first."""
+    unused = _unused([(subscription, period) for period in subscription.paid], now)
+    found: dict[PaymentId, int] = {}
+    for payment_id in dict.fromkeys(payment_id for payment_id, _ in unused):
+        payment = account.payments[payment_id]
+        carried = sum(
+            part for (each, order_id), part in unused.items() if each == payment_id and order_id != payment.order_id
+        )
+        credit = max(0, carried - _still_counted(account, payment, is_credit=True))
+        found[payment_id] = _not_gone(account, payment, unused) + credit
+    return found
 
 
 def unused_part(account: Account, payment: Payment, now: datetime) -> int:
     """Return the minor units for the time that is left of what the payment bought: by its own order, and alone."""
-    times = _periods(account, payment.order_id)
-    for each in (payment, *paid_beside(account, payment)):
-        times += alone(account, each)
-    return _not_gone(account, payment, _unused(times, now))
+    return min(_unused_own(account, payment, now) + credit_alone(account, payment, now), left(payment))
 
 
-def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[PaymentId, int]:
-    """Return the minor units for what is left of some times, by payment, the oldest first."""
-    found: dict[PaymentId, int] = {}
+def _unused_own(account: Account, payment: Payment, now: datetime) -> int:
+    """Return the minor units for the time that is left of what the payment's own order bought."""
+    return min(_not_gone(account, payment, _unused(_periods(account, payment.order_id), now)), left(payment))
+
+
+def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[tuple[PaymentId, OrderId], int]:
+    """Return the minor units for what is left of some times, by payment and the order that it paid, the oldest first.
+
+    A payment paid its own order, and as credit others.
+    """
+    found: dict[tuple[PaymentId, OrderId], int] = {}
     for subscription, period in times:
         for source in period.sources:
             part = prorated(source.amount, period.start, period.end, subscription.clock(now))
-            found[source.payment_id] = found.get(source.payment_id, 0) + part
+            paid = (source.payment_id, period.order_id)
+            found[paid] = found.get(paid, 0) + part
     return found
 
 
-def _not_gone(account: Account, payment: Payment, unused: Mapping[PaymentId, int]) -> int:
-    """Return what can still be given back of the unused money of a payment."""
-    return min(_unused_rest(account, payment, unused), left(payment))
-
-
-def _unused_rest(account: Account, payment: Payment, unused: Mapping[PaymentId, int]) -> int:
-    """Return what of the unused money of a payment did not go back and is not to.
+def _not_gone(account: Account, payment: Payment, unused: Mapping[tuple[PaymentId, OrderId], int]) -> int:
+    """Return what of the unused money of a payment for its own order did not go back and is not to.
 
     What goes back of the one beside it, beyond its own unused part, counts against this one: both bought the same time.
     """
     beyond = sum(
-        max(0, _still_counted(account, other) - unused.get(other.id, 0)) for other in paid_beside(account, payment)
+        max(0, _still_counted(account, other, is_credit=False) - unused.get((other.id, other.order_id), 0))
+        for other in paid_beside(account, payment)
     )
-    return max(0, unused.get(payment.id, 0) - _still_counted(account, payment) - beyond)
+    own = unused.get((payment.id, payment.order_id), 0)
+    return max(0, own - _still_counted(account, payment, is_credit=False) - beyond)
 
 
-def _still_counted(account: Account, payment: Payment) -> int:
+def _still_counted(account: Account, payment: Payment, *, is_credit: bool) -> int:
     """Return the minor units that went back or are to, and that the paid periods count all the same.
 
     They are taken out of the periods when they have gone; never where the policy that they were asked for under lets
-    access stay whatever goes back.
+    access stay whatever goes back. Credit counts in the orders whose price it was taken off, all else in the
+    payment's own.
     """
     return sum(
-        refund.amount.amount
+        _credit_of(refund) if is_credit else refund.amount.amount - _credit_of(refund)
         for refund in _asked(account, payment.order_id)
-        if refund.payment_id == payment.id
-        and (
-            refund.status in UNDER_WAY
-            or (refund.status is RefundStatus.SUCCEEDED and refund.access is RefundAccess.KEEPS)
-        )
+        if refund.payment_id == payment.id and (refund.status in UNDER_WAY or _is_kept(refund))
     )
+
+
+def _credit_of(refund: Refund) -> int:
+    """Return how much of a refund is money that became credit of another order."""
+    return refund.amount.amount if refund.rule == CREDIT else refund.credit
+
+
+def _is_kept(refund: Refund) -> bool:
+    """Tell whether the money went and what it had bought stayed."""
+    return refund.status is RefundStatus.SUCCEEDED and refund.access is RefundAccess.KEEPS
 
 
 def shares(
@@ -278,8 +295,8 @@ def shares(
         for subscription, period in times
     ]
     first = [min(paid, part) for paid, part in zip(own, unused, strict=True)]
-    shared = _in_proportion(amount, first)
-    rest = _in_proportion(amount - sum(shared), [whole - part for whole, part in zip(unused, first, strict=True)])
+    shared = in_proportion(amount, first)
+    rest = in_proportion(amount - sum(shared), [whole - part for whole, part in zip(unused, first, strict=True)])
     found: list[tuple[Subscription, PaidPeriod, tuple[Source, ...]]] = []
     for (subscription, period), share, more in zip(times, shared, rest, strict=True):
         sources = (
@@ -295,17 +312,6 @@ def _paid_by(period: PaidPeriod, payment_ids: set[PaymentId]) -> int:
     return sum(source.amount for source in period.sources if source.payment_id in payment_ids)
 
 
-def _in_proportion(amount: int, parts: list[int]) -> list[int]:
-    """Split at most the sum of some parts among them."""
-    whole = sum(parts)
-    amount, before = min(amount, whole), 0
-    found: list[int] = []
-    for part in parts:
-        found.append(0 if part == 0 else amount * (before + part) // whole - amount * before // whole)
-        before += part
-    return found
-
-
 def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
     """Return all that can be given back of what paid for the payment's order besides it."""
     amounts = ((other, left(other) - carried_over(account, other)) for other in paid_beside(account, payment))
@@ -315,13 +321,7 @@ def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
 def unused_beside(account: Account, payment: Payment, now: datetime) -> tuple[Source, ...]:
     """Return what is unused of what paid for the payment's order besides it."""
     amounts = (
-        (
-            other,
-            min(
-                _not_gone(account, other, _unused(_periods(account, payment.order_id), now)),
-                left(other) - carried_over(account, other),
-            ),
-        )
+        (other, min(_unused_own(account, other, now), left(other) - carried_over(account, other)))
         for other in paid_beside(account, payment)
     )
     return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)

@@ -115,7 +115,7 @@ def _policies(account: Account, payment: Payment, policies: Policies) -> Policie
     An order of several products has the strictest of theirs, since its money goes back as one, and so has what the
     payment bought as credit of other orders.
     """
-    order_ids = (payment.order_id, *(period.order_id for _, period in parts.alone(account, payment)))
+    order_ids = (payment.order_id, *(period.order_id for _, period, _ in parts.alone(account, payment)))
     lines = [line for order_id in order_ids for line in account.orders[order_id].lines]
     plans = [line for line in lines if line.kind is ProductKind.SUBSCRIPTION]
     return replace(

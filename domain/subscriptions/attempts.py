@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from domain.account.evolve import evolve
 from domain.balance import decider as balance
 from domain.ids import EffectId, OrderId, PaymentId, derive
 from domain.orders.events import OrderPlaced
 from domain.orders.evolve import placed as order_of
 from domain.orders.starting import cover, waive
 from domain.orders.state import OrderPurpose
-from domain.payments.events import PaymentCreated
+from domain.payments.events import PaymentCreated, PaymentMethodSaved
+from domain.payments.state import Ended
 from domain.policies.settings import delay
 from domain.pricing.quote import Candidates, quote
-from domain.subscriptions.events import RenewalAttempted
+from domain.subscriptions.events import RenewalAttempted, SubscriptionResumed
 from domain.subscriptions.lines import line_of, terms_now
 from domain.subscriptions.renewal import failed
 from domain.subscriptions.roles import holder_of
+from domain.subscriptions.state import SubscriptionStatus
 
 if TYPE_CHECKING:
     from domain.account.evolve import AccountEvent
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 NO_METHOD = "no_payment_method"
 ROLE_HELD = "already_entitled"
 """The plan that was to begin gives a role that the customer got by another subscription in the meantime."""
+_UNPAID = frozenset({SubscriptionStatus.PAST_DUE, SubscriptionStatus.GRACE})
 
 
 def attempt(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
@@ -71,6 +76,35 @@ def attempt(account: Account, subscription: Subscription, command: Command[objec
         subscription_id=subscription.id, order_id=order_id, payment_id=payment_id, attempt=number
     )
     return (*_agreed(placed), *held, payment, attempted)
+
+
+def again(
+    account: Account, events: tuple[AccountEvent, ...], command: Command[object]
+) -> tuple[SubscriptionResumed, ...]:
+    """Try renewals once more, at once, that failed and would not be tried again: a new means of payment was left.
+
+    `events` are what happens to `account` with it. Where access has ended, nobody is charged for the past.
+    """
+    known = {method.method_reference for method in account.methods}
+    left = (event.method.method_reference for event in events if isinstance(event, PaymentMethodSaved))
+    if known.issuperset(left):
+        return ()
+    after = reduce(evolve, events, account)
+    return tuple(
+        SubscriptionResumed(subscription_id=subscription.id, access_end=subscription.access_end, renew_at=command.at)
+        for subscription in after.subscriptions.values()
+        if command.at < subscription.access_end and _is_given_up(after, subscription)
+    )
+
+
+def _is_given_up(account: Account, subscription: Subscription) -> bool:
+    """Tell whether it renews by itself, was not paid, and no attempt is under way or to come that a card could pay."""
+    if not subscription.auto_renew or subscription.status not in _UNPAID or subscription.renew_at is not None:
+        return False
+    order_id = subscription.renewal_order_id
+    if order_id is not None and not isinstance(account.payments[account.orders[order_id].payment_id].phase, Ended):
+        return False
+    return holder_of(account, subscription.next_plan.resource, besides=subscription.id) is None
 
 
 def _agreed(placed: OrderPlaced | None) -> tuple[AccountEvent, ...]:

@@ -98,7 +98,7 @@ class SubscriptionCancelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionResumed:
-    """The subscription renews again."""
+    """The subscription renews again: the customer said so, or left a new means of payment after it had failed."""
 
     subscription_id: SubscriptionId
     access_end: datetime

@@ -10,12 +10,20 @@ import tempfile
 from pathlib import Path
 
 import msgspec
+import psutil
+
+
+def own_command() -> tuple[str, ...]:
+    """The words by which this process was started."""
+    return tuple(psutil.Process().cmdline())
 
 
 class StackFile(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses and process ids of one running stack."""
 
     supervisor_pid: int
+    supervisor_command: tuple[str, ...]
+    """The words by which it was started: after its death, or a start of the machine, others may have its number."""
     kafka_bootstrap: str
     database_url: str
     api_url: str = ""
@@ -30,12 +38,11 @@ class StackFile(msgspec.Struct, frozen=True, kw_only=True):
     def is_alive(self) -> bool:
         """Whether the supervisor still runs: one that was killed could not remove its file."""
         try:
-            os.kill(self.supervisor_pid, 0)
-        except ProcessLookupError:
+            return tuple(psutil.Process(self.supervisor_pid).cmdline()) == self.supervisor_command
+        except psutil.NoSuchProcess:
             return False
-        except PermissionError:
+        except psutil.AccessDenied:  # another user's: its number is all that can be known
             return True
-        return True
 
 
 def read_stack_file(path: Path) -> StackFile | None:

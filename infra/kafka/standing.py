@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from infra.kafka.topics import Topics
 
-    _Records = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
+    _Found = dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
 
 accept_any_header_name()
 LETTERS_MAX = 1_000
 """Dead letters that are read at most of each partition, the newest; older ones are only on their topic."""
-_READ_S_MAX = 2.0
+READ_S_MAX = 2.0
 ANSWER_DEADLINE_S = 5.0
 """What whoever waits for an answer gives the broker."""
 _POLL_MS = 200
@@ -59,13 +59,28 @@ class DeadLetterSeen:
     reason: str
 
 
+class Unread(NamedTuple):
+    """Offsets on the topic of dead letters, `end` not among them, of which is not known what lies there."""
+
+    partition: int
+    begin: int
+    end: int
+
+
+class Letters(NamedTuple):
+    """Dead letters, oldest first, and where more may lie: too many, or they could not be read in time."""
+
+    seen: tuple[DeadLetterSeen, ...]
+    unread: tuple[Unread, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the broker knows about the work that is done on it."""
 
     groups: tuple[GroupStanding, ...]
-    letters: tuple[DeadLetterSeen, ...]
-    """The dead letters of the time asked for, oldest first."""
+    letters: Letters
+    """The dead letters of the time asked for."""
 
 
 async def read_standing(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> Standing:
@@ -81,29 +96,31 @@ async def read_standing(bootstrap: str, topics: Topics, *, letters_of: timedelta
         engine = await _left(consumer, admin, f"{topics.prefix}-engine", topics.commands, there)
         gateway = await _left(consumer, admin, f"{topics.prefix}.gateway", topics.effects, there)
         letters = await _since(consumer, topics.dead_letters, letters_of, there)
-        records = await _read(consumer, (*engine, *gateway, *letters))
+        read = await _read(consumer, (*engine, *gateway, *letters))
         return Standing(
             groups=(
-                _standing("engine", topics.commands, engine, records),
-                _standing("gateway", topics.effects, gateway, records),
+                _standing("engine", topics.commands, engine, read),
+                _standing("gateway", topics.effects, gateway, read),
             ),
-            letters=_letters(letters, records),
+            letters=_letters(letters, read),
         )
     finally:
         await consumer.stop()
         await admin.close()
 
 
-async def read_letters(bootstrap: str, topics: Topics, *, letters_of: timedelta) -> tuple[DeadLetterSeen, ...]:
-    """Return the dead letters of the last time, oldest first.
+async def read_letters(
+    bootstrap: str, topics: Topics, *, letters_of: timedelta, within_s: float = READ_S_MAX
+) -> Letters:
+    """Return the dead letters of the last time, as far as they can be read in a bounded time.
 
-    What cannot be read in a bounded time is left out. Raises KafkaError, OSError; the caller sets the deadline.
+    Raises KafkaError, OSError; the caller sets the deadline.
     """
     consumer = _consumer(bootstrap)
     try:
         await consumer.start()
         letters = await _since(consumer, topics.dead_letters, letters_of, await consumer.topics())
-        return _letters(letters, await _read(consumer, letters))
+        return _letters(letters, await _read(consumer, letters, within_s))
     finally:
         await consumer.stop()
 
@@ -126,6 +143,15 @@ class _Stretch(NamedTuple):
     begin: int
     end: int
     records_max: int
+    wanted: int
+    """Where it should begin; what lies between that and `begin` is too much to be read."""
+
+
+class _Read(NamedTuple):
+    """What was found, and where reading came to."""
+
+    found: _Found
+    reached: dict[TopicPartition, int]
 
 
 async def _left(consumer: Any, admin: Any, group: str, topic: str, there: Collection[str]) -> tuple[_Stretch, ...]:
@@ -139,7 +165,7 @@ async def _left(consumer: Any, admin: Any, group: str, topic: str, there: Collec
     for partition, end in ends.items():
         known = committed.get(partition)
         begin = beginnings[partition] if known is None or known.offset < 0 else known.offset
-        left.append(_Stretch(partition, begin, end, 1))
+        left.append(_Stretch(partition, begin, end, 1, begin))
     return tuple(stretch for stretch in left if stretch.begin < stretch.end)
 
 
@@ -151,7 +177,9 @@ async def _since(consumer: Any, topic: str, period: timedelta, there: Collection
     since_ms = time.time_ns() // 1_000_000 - period // timedelta(milliseconds=1)
     begins = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
     return tuple(
-        _Stretch(partition, max(found.offset, ends[partition] - LETTERS_MAX), ends[partition], LETTERS_MAX)
+        _Stretch(
+            partition, max(found.offset, ends[partition] - LETTERS_MAX), ends[partition], LETTERS_MAX, found.offset
+        )
         for partition, found in begins.items()
         if found is not None and found.offset < ends[partition]
     )
@@ -167,30 +195,32 @@ async def _ends(consumer: Any, topic: str, there: Collection[str]) -> dict[Topic
     return ends
 
 
-async def _read(consumer: Any, stretches: Sequence[_Stretch]) -> _Records:
+async def _read(consumer: Any, stretches: Sequence[_Stretch], within_s: float = READ_S_MAX) -> _Read:
     """Read so many records of each stretch, for a bounded time."""
-    found: _Records = {stretch.partition: [] for stretch in stretches}
+    found: _Found = {stretch.partition: [] for stretch in stretches}
+    reached = {stretch.partition: stretch.begin for stretch in stretches}
     left = {stretch.partition: stretch for stretch in stretches}
     if not left:
-        return found
+        return _Read(found, reached)
     consumer.assign(list(left))
     for stretch in stretches:
         consumer.seek(stretch.partition, stretch.begin)
-    deadline = time.monotonic() + _READ_S_MAX
+    deadline = time.monotonic() + within_s
     while left and time.monotonic() < deadline:
         for partition, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
             found[partition] += [
                 record for record in records if partition in left and record.offset < left[partition].end
             ]
         for partition, stretch in tuple(left.items()):
-            if len(found[partition]) >= stretch.records_max or await consumer.position(partition) >= stretch.end:
+            reached[partition] = await consumer.position(partition)
+            if len(found[partition]) >= stretch.records_max or reached[partition] >= stretch.end:
                 del left[partition]
                 consumer.pause(partition)
-    return found
+    return _Read(found, reached)
 
 
-def _standing(role: str, topic: str, left: Sequence[_Stretch], records: _Records) -> GroupStanding:
-    oldest = [records[stretch.partition][0].timestamp for stretch in left if records[stretch.partition]]
+def _standing(role: str, topic: str, left: Sequence[_Stretch], read: _Read) -> GroupStanding:
+    oldest = [read.found[stretch.partition][0].timestamp for stretch in left if read.found[stretch.partition]]
     if not oldest:  # what is left are the marks of transactions
         return GroupStanding(role=role, topic=topic, behind=0, waits_for=None)
     behind = sum(stretch.end - stretch.begin for stretch in left)
@@ -198,9 +228,15 @@ def _standing(role: str, topic: str, left: Sequence[_Stretch], records: _Records
     return GroupStanding(role=role, topic=topic, behind=behind, waits_for=waits_for)
 
 
-def _letters(stretches: Sequence[_Stretch], records: _Records) -> tuple[DeadLetterSeen, ...]:
-    letters = [_letter(record) for stretch in stretches for record in records[stretch.partition]]
-    return tuple(sorted(letters, key=attrgetter("at", "partition", "offset")))
+def _letters(stretches: Sequence[_Stretch], read: _Read) -> Letters:
+    letters = [_letter(record) for stretch in stretches for record in read.found[stretch.partition]]
+    gaps = [
+        Unread(partition.partition, begin, end)
+        for partition, first, last, _, wanted in stretches
+        for begin, end in ((wanted, first), (read.reached[partition], last))
+        if begin < end
+    ]
+    return Letters(tuple(sorted(letters, key=attrgetter("at", "partition", "offset"))), tuple(gaps))
 
 
 def _letter(record: ConsumerRecord[bytes, bytes]) -> DeadLetterSeen:

@@ -82,7 +82,7 @@ class StripeProvider:
     async def fetch(self, effect: FetchPayment, *, account: str) -> ProviderAnswer:
         """Tells how the payment stands."""
         del account
-        return await self._answer(self._fetch(effect.reference, effect.payment_id))
+        return await self._answer(self._fetch(effect))
 
     async def close_checkout(self, effect: CloseCheckout, *, account: str) -> ProviderAnswer:
         """Makes the page or the charge unpayable, or tells that it was paid before."""
@@ -108,9 +108,13 @@ class StripeProvider:
         page = await within_deadline(self._reports.page(since, cursor), self._deadline_s)
         return page if isinstance(page, ReportPage) else ReportPage(trouble=page.detail)
 
-    async def _fetch(self, reference: str | None, payment_id: str) -> ProviderAnswer:
-        charge = await self._charge_of(reference, payment_id)
-        return await (self._intents.fetch(charge) if charge else self._sessions.fetch(reference, payment_id))
+    async def _fetch(self, effect: FetchPayment) -> ProviderAnswer:
+        if effect.reference is None and effect.customer_reference is not None:
+            return await self._intents.fetch_of(effect.customer_reference, effect.payment_id)
+        charge = await self._charge_of(effect.reference, effect.payment_id)
+        return await (
+            self._intents.fetch(charge) if charge else self._sessions.fetch(effect.reference, effect.payment_id)
+        )
 
     async def _close(self, effect: CloseCheckout) -> ProviderAnswer:
         if effect.reference is None and effect.customer_reference is not None:

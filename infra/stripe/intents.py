@@ -57,8 +57,7 @@ class Intents:
         """Charges once, and not after its time; what needs the customer says where."""
         now = self.clock.now()
         if now >= effect.expires_at:
-            found = await self._find(effect.customer_reference, effect.payment_id)
-            return NOT_MADE if found is None else answer_of(found)
+            return await self.fetch_of(effect.customer_reference, effect.payment_id)
         params = self._params(effect, account)
 
         async def make(key: str) -> Told:
@@ -88,6 +87,11 @@ class Intents:
             if error.code != "resource_missing":
                 raise
             return ProviderAnswer(status=AnswerStatus.CLOSED, reference=reference, detail="unknown to the provider")
+
+    async def fetch_of(self, customer: str, payment_id: str) -> ProviderAnswer:
+        """The same for a charge whose name nobody was told."""
+        found = await self._find(customer, payment_id)
+        return NOT_MADE if found is None else answer_of(found)
 
     async def close(self, reference: str) -> ProviderAnswer:
         """Cancels a charge that waits for its customer, or tells that it was paid before."""

@@ -45,6 +45,7 @@ from schemas.messages import CommandAccepted, CommandRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from domain.orders.state import OrderLine
 
@@ -199,7 +200,7 @@ def _payment_fetch_requested(event: PaymentFetchRequested, names: Names) -> str:
 def _payment_unchanged(event: PaymentUnchanged, names: Names) -> str:
     payment = names("payment", event.payment_id)
     if event.sweep_at is None:
-        return f"The provider knows of no means of payment that {payment} left for renewals."
+        return f"The provider had nothing to add about {payment}, and is not asked about it again."
     return f"The provider had nothing new about {payment}; it is asked again at {moment(event.sweep_at)}."
 
 
@@ -229,17 +230,22 @@ def _payment_succeeded(event: PaymentSucceeded, names: Names) -> str:
 
 @_says(PaymentFailed)
 def _payment_failed(event: PaymentFailed, names: Names) -> str:
-    return f"{names('Payment', event.payment_id)} failed: {event.reason}."
+    return f"{names('Payment', event.payment_id)} failed: {event.reason}.{_look(event.sweep_at)}"
 
 
 @_says(PaymentCancelled)
 def _payment_cancelled(event: PaymentCancelled, names: Names) -> str:
-    return f"{names('Payment', event.payment_id)} was cancelled; it can no longer be paid."
+    return f"{names('Payment', event.payment_id)} was cancelled; it can no longer be paid.{_look(event.sweep_at)}"
 
 
 @_says(PaymentExpired)
 def _payment_expired(event: PaymentExpired, names: Names) -> str:
-    return f"{names('Payment', event.payment_id)} expired; it can no longer be paid."
+    return f"{names('Payment', event.payment_id)} expired; it can no longer be paid.{_look(event.sweep_at)}"
+
+
+def _look(at: datetime | None) -> str:
+    """Return what is done about a charge that the provider did not know."""
+    return "" if at is None else f" The provider did not know of a charge; it is asked once more at {moment(at)}."
 
 
 @_says(PaymentMethodSaved)

@@ -17,7 +17,7 @@ from sqlalchemy import select, union
 
 from domain.account.state import INITIAL, Account
 from domain.ledger.accounts import provider_cash
-from domain.payments.state import Ended, Succeeded
+from domain.payments.state import Succeeded
 from domain.refunds.state import RefundStatus
 from infra.kafka.log_reader import LogReadError, open_log, partition_of
 from infra.kafka.topics import topics_of
@@ -322,8 +322,8 @@ class Verification:
 
 
 def _is_asked(payment: Payment) -> bool:
-    is_open = not isinstance(payment.phase, Succeeded | Ended)
-    return is_open and (payment.call is not None or payment.sweep_at is not None)
+    is_waited_for = payment.call is not None or payment.sweep_at is not None
+    return is_waited_for and not isinstance(payment.phase, Succeeded)
 
 
 __all__ = ["LogReadError", "Options", "Verification"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from schemas.http.fields import AnswerModel
+from schemas.http.fields import AnswerModel, PageAnswer
 
 
 class OverdueItem(AnswerModel):
@@ -30,7 +30,7 @@ class OverdueItem(AnswerModel):
 class OverdueAnswer(AnswerModel):
     """All that waits too long by the business's clock, the longest first; `counts` has all of them by kind.
 
-    `unknown` names what could not be looked at, such as `broker`.
+    `unknown` names what could not be looked at, or not at all of it: `broker`, `dead_letters`.
     """
 
     now: datetime
@@ -51,6 +51,25 @@ class DeadLetterAnswer(AnswerModel):
     topic: str
     position: str
     reason: str
+
+
+class UnreadAnswer(AnswerModel):
+    """Offsets on the topic of dead letters, `end` not among them, that were not looked at."""
+
+    partition: int
+    begin: int
+    end: int
+
+
+class DeadLettersAnswer(PageAnswer[DeadLetterAnswer]):
+    """Some dead letters, the newest first.
+
+    `complete` tells whether all that are kept were looked at. Where they are too many, or the broker too slow, it is
+    false, and `unread` says where more may lie.
+    """
+
+    complete: bool
+    unread: tuple[UnreadAnswer, ...]
 
 
 class ProviderHealthAnswer(AnswerModel):

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tests.stack import Stack
 
 PARTITIONS = 4
+OPEN_ORDERS_MAX = 5
+"""So few that a test can have them all."""
 WAIT_S = 60.0
 WEBHOOK_SECRETS = ("whsec_retiring", "whsec_current")
 FILM_PRICE = {"amount": 999, "currency": "USD"}
@@ -209,6 +211,7 @@ def _engine(settings: Settings) -> ChildProcess:
         "BILLING_PARTITIONS": str(settings.partitions),
         "BILLING_DATABASE_URL": settings.database_url,
         "BILLING_DATA_DIR": str(settings.data_dir),
+        "BILLING_POLICY_OPEN_ORDERS_MAX": str(OPEN_ORDERS_MAX),
     }
     command = [sys.executable, "-m", "cli.main", "worker", "engine"]
     return ChildProcess(command, log_path=settings.data_dir / "engine.log", environment=environment)

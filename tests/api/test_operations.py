@@ -91,6 +91,7 @@ async def test_dead_letters_are_listed_newest_first_without_their_content(produc
             )
             (letter,) = found["items"]
             assert (letter["role"], letter["topic"]) == ("engine", topic)
+            assert (found["complete"], found["unread"]) == (True, [])
             assert letter["reason"]
             assert "secret" not in str(found)
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.product import usd
+from tests.api.product import OPEN_ORDERS_MAX, is_problem, usd
 
 if TYPE_CHECKING:
     from tests.api.product import Product
@@ -210,6 +210,18 @@ async def test_rejections_are_problems_and_stay_the_same(product: Product) -> No
         command = await product.http.get(f"/v1/commands/{problem['command_id']}", headers=product.headers(account))
         assert (command.json()["status"], command.json()["problem"]["code"]) == ("rejected", code)
     assert (await product.http.get("/v1/orders", headers=product.headers(account))).json()["items"] == []
+
+
+async def test_more_open_orders_than_an_account_may_have(product: Product) -> None:
+    account, prices = product.account(), [await product.film() for _ in range(OPEN_ORDERS_MAX + 1)]
+    placed = [await product.order(price, account) for price in prices]
+    problem = is_problem(placed.pop(), 409, "too_many_open_orders")
+    assert problem["facts"] == {"orders": str(OPEN_ORDERS_MAX), "open_orders_max": str(OPEN_ORDERS_MAX)}
+    again = await product.order(prices[0], account)
+    assert (again.status_code, again.json()["id"]) == (200, placed[0].json()["id"]), "a double click takes no place"
+    cancel = f"/v1/orders/{placed[0].json()['id']}/cancel"
+    assert (await product.http.post(cancel, headers=product.headers(account, key="c", wait=30))).is_success
+    assert (await product.order(prices[-1], account)).status_code == 201, "what is given up makes room"
 
 
 async def test_unknown_provider_is_refused_at_the_door(product: Product) -> None:

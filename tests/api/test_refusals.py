@@ -5,18 +5,17 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
+import psycopg
 
 from domain.catalog.commands import ArchiveProduct
 from domain.ids import CommandId, ProductId
 from domain.money import AMOUNT_MAX
 from infra.clock import SystemClock
 from infra.kafka.command_sender import CommandSender
+from infra.kafka.log_reader import partition_of
 from infra.kafka.topics import topics_of
 from schemas.envelope import new_command
-from tests.api.product import is_problem, usd
+from tests.api.product import is_problem, serving, usd
 from tests.api.subscribing import Subscriber, plans
 
 if TYPE_CHECKING:
@@ -123,30 +122,63 @@ async def test_webhooks_of_a_provider_that_is_not_configured(product: Product) -
 
 
 async def test_a_command_that_its_topic_forgot_cannot_be_sent_again(product: Product, manager: Manager) -> None:
-    settings, account, command_id = product.settings, product.account(), CommandId(str(uuid.uuid4()))
-    topic = topics_of(settings).commands
-    sender = CommandSender(settings.kafka_bootstrap, topic, partitions=settings.partitions)
-    sender.start()
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
-    await admin.start()
-    try:
-        # A command about the catalogue at an account's key: the engine lays it to the dead letters, undecided.
-        position = await sender.send(
-            new_command(
-                command_id=command_id,
-                key=account,
-                time=SystemClock().now(),
-                source="somebody",
-                actor="somebody",
-                data=ArchiveProduct(product_id=ProductId("dune")),
-            )
+    command_id, account = str(uuid.uuid4()), product.account()
+    row = (command_id, account, "billing.order.place", "pending", "c", "user:ann")
+    with psycopg.connect(product.settings.database_url) as database:
+        database.execute(  # what is left of one that was never decided, for longer than commands are kept
+            "INSERT INTO billing.commands"
+            " (id, account, type, status, correlation_id, actor, received_at, received_offset, updated_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, '2020-01-01Z', 0, now())",
+            row,
         )
-        resume = f"/v1/admin/overdue/{command_id}/resume"
-        await product.until(lambda: manager.post(resume), lambda answer: answer.status_code == 202)
-        assert position.offset is not None
-        kept = RecordsToDelete(before_offset=position.offset + 1)
-        await admin.delete_records({TopicPartition(topic, position.partition): kept})
+    is_problem(await manager.post(f"/v1/admin/overdue/{command_id}/resume"), 409, "command_expired")
+
+
+async def test_a_command_of_an_api_with_another_number_of_partitions_is_told_not_to_be_taken(product: Product) -> None:
+    price, fewer = await product.film(), product.settings.partitions - 1
+    account = next(
+        each
+        for each in iter(product.account, None)
+        if partition_of(each.encode(), fewer) != partition_of(each.encode(), product.settings.partitions)
+    )
+    body, headers = {"items": [{"price_id": price}]}, product.headers(account, key="misplaced")
+    async with serving(product.settings.model_copy(update={"partitions": fewer})) as mistaken:
+        accepted = await mistaken.post("/v1/orders", json=body, headers=headers)
+        assert accepted.status_code == 202
+    address = accepted.headers["Location"]
+    await product.until(
+        lambda: product.http.get(address, headers=product.headers(account)),
+        lambda answer: answer.status_code == 200 and answer.json()["status"] != "pending",
+    )
+    found = await product.http.get(address, headers=product.headers(account, wait=30))
+    told = found.json()
+    assert (told["status"], told["problem"]["code"]) == ("rejected", "command_misplaced")
+    assert (told["position"], told["decided_at"]) == (None, None)
+    again = await product.http.post("/v1/orders", json=body, headers=headers | {"Prefer": "wait=30"})
+    assert is_problem(again, 500, "command_misplaced")["command_id"] == accepted.json()["id"]
+    known = product.headers(account) | {"Billing-Position": again.headers["Billing-Position"]}
+    assert (await product.http.get("/v1/orders", headers=known)).json()["items"] == []
+    assert (await product.order(price, account)).status_code == 201, "a new key, and an API that knows the topic"
+
+
+async def test_a_command_under_the_wrong_key_is_told_not_to_be_taken(product: Product) -> None:
+    settings, account = product.settings, product.account()
+    sender = CommandSender(settings.kafka_bootstrap, topics_of(settings).commands, partitions=settings.partitions)
+    sender.start()
+    command = new_command(
+        command_id=CommandId(str(uuid.uuid4())),
+        key=account,
+        time=SystemClock().now(),
+        source="somebody",
+        actor="somebody",
+        data=ArchiveProduct(product_id=ProductId("dune")),
+    )
+    try:
+        await sender.send(command)
     finally:
         await sender.stop()
-        await admin.close()
-    is_problem(await manager.post(resume), 409, "command_expired")
+    told = await product.until(
+        lambda: product.http.get(f"/v1/commands/{command.id}", headers=product.headers(account)),
+        lambda answer: answer.status_code == 200,
+    )
+    assert (told["status"], told["problem"]["code"]) == ("rejected", "command_misplaced")

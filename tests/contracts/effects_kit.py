@@ -35,14 +35,15 @@ def checkout(created_at: datetime, **changes: Any) -> CreateCheckout:
     return CreateCheckout(**fields)
 
 
-def fetch(payment_id: str, reference: str | None) -> FetchPayment:
-    """The question how a payment stands."""
+def fetch(payment_id: str, reference: str | None, customer: str | None = None) -> FetchPayment:
+    """The question how a payment stands; with the customer's name at the provider, a charge."""
     return FetchPayment(
         effect_id=EffectId(str(uuid.uuid4())),
         payment_id=PaymentId(payment_id),
         provider="stripe",
         attempt=1,
         reference=reference,
+        customer_reference=customer,
     )
 
 

@@ -50,9 +50,9 @@ async def page(world: MoneyWorld) -> tuple[str, ProviderAnswer]:
     return effect.payment_id, answer
 
 
-async def ask(world: MoneyWorld, payment_id: str, reference: str | None) -> ProviderAnswer:
+async def ask(world: MoneyWorld, payment_id: str, reference: str | None, customer: str | None = None) -> ProviderAnswer:
     """How the payment stands."""
-    return await world.provider.fetch(fetch(payment_id, reference), account=ACCOUNT)
+    return await world.provider.fetch(fetch(payment_id, reference, customer), account=ACCOUNT)
 
 
 async def close(
@@ -201,7 +201,8 @@ class ChargeContract:
         effect = charge(world.now(), customer, method)
         paid = await charged(world, effect)
         closed = await close(world, effect.payment_id, None, customer)
-        for found in (await ask(world, effect.payment_id, None), closed):
+        asked_for = await ask(world, effect.payment_id, None, customer)
+        for found in (await ask(world, effect.payment_id, None), asked_for, closed):
             assert (found.status, found.reference) == (AnswerStatus.SUCCEEDED, paid.reference)
         world.spoil(method, authenticates=True)
         waiting = charge(world.now(), customer, method)
@@ -210,6 +211,7 @@ class ChargeContract:
         world.pay(asked)
         assert world.charges(waiting.payment_id) == []
         never = charge(world.now(), customer, method)
+        assert (await ask(world, never.payment_id, None, customer)).status is AnswerStatus.CLOSED
         assert (await close(world, never.payment_id, None, customer)).status is AnswerStatus.CLOSED
 
     async def test_a_charge_is_not_made_after_its_time(self, world: MoneyWorld) -> None:

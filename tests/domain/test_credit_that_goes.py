@@ -29,10 +29,13 @@ END = datetime(2030, 3, 14, 12, 30, tzinfo=UTC)
 """Of the new plan, a month from the middle of the old one's."""
 
 
-def changed(old: str = "cinema:month", new: str = "cinema-plus:month") -> Spec:
-    """Half a month of the old plan is credit of the new one; the rest is paid with a charge."""
+def changed(old: str = "cinema:month", new: str = "cinema-plus:month", *beside: str) -> Spec:
+    """Half a month of the old plan is credit of the new one; the rest is paid with a charge.
+
+    `beside` are other plans that were bought by the first order.
+    """
     change = ChangePlan(subscription_id=PLAN, price_id=PriceId(new), at=ChangeAt.NOW)
-    spec = subscribed(old).when(change, at=MIDDLE, command_id="change").happens()
+    spec = subscribed(old, *beside).when(change, at=MIDDLE, command_id="change").happens()
     payment = spec.account.payments.get(spec.account.orders[CHANGE].payment_id)
     if payment is None:
         return spec

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from domain.effects import AnswerStatus, ChargeMethod, CloseCheckout, ProviderAnswer
+from domain.effects import AnswerStatus, ChargeMethod, CloseCheckout, FetchPayment, ProviderAnswer
 from domain.errors import ReferenceMismatch
 from domain.ids import EffectId, PriceId, derive
 from domain.orders.events import OrderCancelled, OrderExpired
 from domain.orders.state import OrderStatus
-from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment
-from domain.payments.events import PaymentCancelled, PaymentCloseRequested, PaymentExpired, PaymentSucceeded
+from domain.payments.commands import AnswerCall, ExpirePayment, RepeatCall, ReportPayment, SweepPayment
+from domain.payments.events import (
+    PaymentCancelled,
+    PaymentCloseRequested,
+    PaymentExpired,
+    PaymentSucceeded,
+    PaymentUnchanged,
+)
 from domain.payments.state import CallKind, CloseReason, Closing, PaymentStatus
 from domain.records import replace
 from domain.refunds.events import RefundRequested
@@ -27,6 +33,7 @@ CANCEL = CancelSubscription(subscription_id=PLAN, at=CancelAt.NOW)
 
 
 CHARGE = charge(charging())
+LOOKS = POLICIES.lost_charge_delays
 CLOSE = EffectId(derive(CHARGE.id, "close"))
 REPEAT = RepeatCall(payment_id=CHARGE.id, effect_id=EffectId(derive(CHARGE.id, "charge")), attempt=1)
 
@@ -68,6 +75,12 @@ def answered(spec: Spec, status: AnswerStatus, *, at: Any, effect_id: EffectId =
     return spec.when(AnswerCall(payment_id=CHARGE.id, effect_id=effect_id, attempt=1, answer=told), at=at)
 
 
+def waits(spec: Spec) -> dict[str, datetime]:
+    """What the charge waits for, and until when."""
+    held = spec.account.payments[CHARGE.id]
+    return {type(timer.data).__name__: timer.due_at for timer in spec.timers if timer.of is held}
+
+
 class TestItsTime:
     """It may be made until the access ends that it is to prolong."""
 
@@ -89,7 +102,8 @@ class TestItsTime:
 
     def test_a_gateway_whose_time_it_is_first_says_that_it_was_not_made(self) -> None:
         answered(charging(), AnswerStatus.CLOSED, at=ACCESS_END, effect_id=REPEAT.effect_id).then(
-            PaymentExpired(payment_id=CHARGE.id, order_id=CHARGE.order_id), OrderExpired(order_id=CHARGE.order_id)
+            PaymentExpired(payment_id=CHARGE.id, order_id=CHARGE.order_id, sweep_at=ACCESS_END + LOOKS[0]),
+            OrderExpired(order_id=CHARGE.order_id),
         )
 
     def test_after_an_outage_of_65_days_nothing_is_charged(self) -> None:
@@ -99,7 +113,7 @@ class TestItsTime:
         over = answered(back, AnswerStatus.CLOSED, at=T0 + 65 * DAY).happens()
         assert over.account.payments[CHARGE.id].status is PaymentStatus.EXPIRED
         assert over.account.orders[CHARGE.order_id].status is OrderStatus.EXPIRED
-        over.then_waits_for({})
+        over.then_waits_for({"SweepPayment": T0 + 65 * DAY + LOOKS[0]})
 
 
 class TestGivenUp:
@@ -122,7 +136,8 @@ class TestGivenUp:
 
     def test_it_was_not_made(self) -> None:
         over = answered(self.cancelled(), AnswerStatus.CLOSED, at=self.AT + MINUTE).then(
-            PaymentCancelled(payment_id=CHARGE.id, order_id=CHARGE.order_id), OrderCancelled(order_id=CHARGE.order_id)
+            PaymentCancelled(payment_id=CHARGE.id, order_id=CHARGE.order_id, sweep_at=self.AT + MINUTE + LOOKS[0]),
+            OrderCancelled(order_id=CHARGE.order_id),
         )
         assert over.account.payments[CHARGE.id].call is None
 
@@ -156,6 +171,66 @@ class TestGivenUp:
         assert [type(call) for call in changing.when(repeat, at=T0 + DAY + MINUTE).calls] == [ChargeMethod]
         ended = changing.when(CANCEL, at=T0 + DAY + MINUTE).happens()
         assert [type(call) for call in ended.when(repeat, at=T0 + DAY + HOUR / 2).calls] == [CloseCheckout]
+
+
+class TestLookedForAgain:
+    """The provider did not know it when it was closed; a call may have been under way all the same."""
+
+    CLOSED_AT = FIRST + 2 * MINUTE
+    LOOK = EffectId(derive(CHARGE.id, "fetch 1"))
+
+    def over(self) -> Spec:
+        cancelled = charging().when(CANCEL, at=FIRST + MINUTE).happens()
+        return answered(cancelled, AnswerStatus.CLOSED, at=self.CLOSED_AT).happens()
+
+    def looking(self) -> Spec:
+        return self.over().when(SweepPayment(payment_id=CHARGE.id, sweep=1), at=self.CLOSED_AT + HOUR).happens()
+
+    def test_its_customer_s_charges_are_looked_through_after_an_hour(self) -> None:
+        assert waits(self.over()) == {"SweepPayment": self.CLOSED_AT + HOUR}
+        self.over().when(SweepPayment(payment_id=CHARGE.id, sweep=1), at=self.CLOSED_AT + HOUR).then_calls(
+            FetchPayment(
+                effect_id=self.LOOK,
+                payment_id=CHARGE.id,
+                provider="stripe",
+                attempt=1,
+                reference=None,
+                customer_reference="cus_1",
+            )
+        )
+
+    @pytest.mark.parametrize("status", [AnswerStatus.CLOSED, AnswerStatus.PROCESSING, AnswerStatus.ACTION_REQUIRED])
+    def test_after_a_day_and_then_no_more(self, status: AnswerStatus) -> None:
+        at = self.CLOSED_AT + HOUR
+        once = answered(self.looking(), status, at=at, effect_id=self.LOOK).then(
+            PaymentUnchanged(payment_id=CHARGE.id, effect_id=self.LOOK, sweep_at=at + DAY)
+        )
+        again = once.when(SweepPayment(payment_id=CHARGE.id, sweep=2), at=at + DAY).happens()
+        second = EffectId(derive(CHARGE.id, "fetch 2"))
+        over = answered(again, AnswerStatus.CLOSED, at=at + DAY, effect_id=second).happens()
+        assert waits(over) == {}
+        assert over.account.payments[CHARGE.id].status is PaymentStatus.CANCELLED
+
+    def test_while_nobody_answers_it_is_asked_again(self) -> None:
+        at = self.CLOSED_AT + HOUR
+        asked = answered(self.looking(), AnswerStatus.UNKNOWN, at=at, effect_id=self.LOOK).then_nothing()
+        assert waits(asked) == {"RepeatCall": at + POLICIES.call_repeat_delays[0]}
+
+    def test_its_money_goes_back(self) -> None:
+        found = answered(self.looking(), AnswerStatus.SUCCEEDED, at=self.CLOSED_AT + HOUR, effect_id=self.LOOK)
+        assert [type(event) for event in found.events] == [PaymentSucceeded, RefundRequested]
+        assert found.happens().account.payments[CHARGE.id].sweep_at is None
+
+    def test_a_webhook_that_comes_first_ends_the_search(self) -> None:
+        answer = ProviderAnswer(status=AnswerStatus.SUCCEEDED, reference="ch_1", amount=usd(999))
+        told = ReportPayment(payment_id=CHARGE.id, provider="stripe", report_id="evt_1", answer=answer)
+        paid = self.looking().when(told, at=self.CLOSED_AT + HOUR).happens()
+        again = answered(paid, AnswerStatus.SUCCEEDED, at=self.CLOSED_AT + HOUR, effect_id=self.LOOK)
+        assert [event for event in again.events if isinstance(event, PaymentSucceeded | RefundRequested)] == []
+
+    def test_one_that_the_provider_named_is_not_looked_for(self) -> None:
+        known = answered(charging(), AnswerStatus.DECLINED, at=FIRST + MINUTE, effect_id=REPEAT.effect_id).happens()
+        assert known.account.payments[CHARGE.id].sweep_at is None
 
 
 class TestMoneyThatCameAllTheSame:

@@ -79,6 +79,25 @@ class TestRefunds:
         ledger.then(("earned_revenue", "refunds_payable", 500))
         ledger.balances(END, provider_cash=4000, refunds_payable=500, earned_revenue=3500)
 
+    def test_of_two_plans_each_gives_the_same_part_of_what_is_not_earned(self) -> None:
+        at = T0 + 15 * DAY
+        two = placed(line(3000, CINEMA, period=MONTH), line(3000, FOR_KIDS, period=MONTH, quantity=2))
+        ledger = Ledger().given(two, money(6000), paid(), started(), access())
+        ledger.given(started(end=T0 + 60 * DAY, name=KIDS), access(FOR_KIDS, until=T0 + 62 * DAY, name=KIDS))
+        ledger.when(promised(500), at=at)
+        ledger.then(("deferred_revenue", "refunds_payable", 200), ("deferred_revenue", "refunds_payable", 300))
+        ledger.balances(END, provider_cash=6000, refunds_payable=500, deferred_revenue=1300, earned_revenue=4200)
+        ledger.when(refused(500), at=at)
+        ledger.balances(END, provider_cash=6000, deferred_revenue=1500, earned_revenue=4500)
+
+    def test_time_of_plans_gives_before_what_a_film_is_watched_for(self) -> None:
+        rented = line(3000)
+        both = placed(rented, line(3000, CINEMA, period=MONTH))
+        ledger = Ledger().given(both, money(6000), paid(), access(FILM, until=END, name=None), started(), access())
+        ledger.when(promised(1000), at=T0)
+        ledger.given(SubscriptionEnded(subscription_id=PLAN, ended_at=T0), at=T0)
+        ledger.balances(T0, provider_cash=6000, refunds_payable=1000, deferred_revenue=3000, earned_revenue=2000)
+
     def test_the_provider_refusing_it_leaves_the_books_as_they_were(self) -> None:
         at = T0 + 10 * DAY
         ledger = month_bought(2700, discount=300).given(promised(2700), at=at)

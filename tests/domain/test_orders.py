@@ -25,6 +25,7 @@ from domain.errors import (
     PriceUnknown,
     PromoCodeUnknown,
     TooManyItems,
+    TooManyOpenOrders,
 )
 from domain.ids import OrderId, PriceId, ProductId, Resource
 from domain.money import Money
@@ -34,7 +35,19 @@ from domain.orders.state import OrderLine
 from domain.payments.events import PaymentCloseRequested, PaymentCreated
 from domain.payments.state import CloseReason
 from domain.policies.settings import Policies, RepeatedOrder
-from tests.domain.histories import CLOSED, PAGE, answered, bought, cancelled_early, cancelling, opened, place, placed
+from tests.domain.histories import (
+    CLOSED,
+    FIRST,
+    PAGE,
+    answered,
+    bought,
+    cancelled_early,
+    cancelling,
+    opened,
+    place,
+    placed,
+)
+from tests.domain.histories_of_renewals import charging
 from tests.domain.spec import (
     AGREED,
     AGREED_FOR_FILMS,
@@ -280,6 +293,30 @@ def test_an_order_that_is_being_given_up_is_no_longer_the_answer() -> None:
     for spec in (cancelling(), cancelled_early()):
         again = spec.when(place("solaris:own"), command_id=SECOND.command).happens()
         assert SECOND.order in again.account.orders
+
+
+class TestMoreOpenOrdersThanAllowed:
+    one = Policies(open_orders_max=1)
+
+    def test_one_more_is_refused(self) -> None:
+        for spec in (placed(), opened(), cancelling(), cancelled_early()):
+            another = spec.when(place("kids:month"), policies=self.one, command_id=SECOND.command)
+            another.then_rejected(TooManyOpenOrders, orders="1", open_orders_max="1")
+
+    def test_a_second_click_is_no_further_order(self) -> None:
+        again = opened().when(place("solaris:own"), policies=self.one, command_id=SECOND.command)
+        again.then(OrderAlreadyPlaced(order_id=ORDER.order))
+
+    def test_what_is_paid_or_given_up_makes_room(self) -> None:
+        for spec in (bought(), cancelling().when(answered(ORDER.close, CLOSED)).happens()):
+            another = spec.when(place("kids:month"), policies=self.one, command_id=SECOND.command).happens()
+            assert SECOND.order in another.account.orders
+
+    def test_a_renewal_that_is_being_collected_takes_no_place(self) -> None:
+        another = (
+            charging().when(place("solaris:own"), at=FIRST, policies=self.one, command_id=SECOND.command).happens()
+        )
+        assert SECOND.order in another.account.orders
 
 
 def test_another_thing_is_another_order() -> None:

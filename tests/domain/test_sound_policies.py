@@ -45,6 +45,7 @@ def test_the_defaults_are_sound() -> None:
             "end_lead_without_grace must be longer than nothing",
         ),
         ({"items_max": 0}, "items_max must be 1 to 100, not 0"),
+        ({"open_orders_max": 1001}, "open_orders_max must be 1 to 1000, not 1001"),
         ({"months_max": -1}, "months_max must be"),
         ({"extension_days_max": 10**9}, "extension_days_max must be"),
     ],

@@ -114,6 +114,12 @@ class RunningUp:
         pids: dict[str, int] = json.loads((self.data_dir / "stack.json").read_bytes())["pids"]
         return pids
 
+    def children(self) -> list[psutil.Process]:
+        """What the supervisor has started, as the system sees it."""
+        assert self._process is not None
+        children: list[psutil.Process] = psutil.Process(self._process.pid).children()
+        return children
+
     def signal(self, number: signal.Signals) -> int:
         """Send a signal to the supervisor and wait for its end; returns its exit code."""
         assert self._process is not None

@@ -14,12 +14,12 @@ import pytest
 
 from infra.embedded.process import LOOPBACK
 from infra.trust import authorities
-from tests.e2e.running_up import billing, environment, is_gone, wait_until
+from tests.e2e.running_up import RunningUp, billing, environment, is_gone, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.running_up import RunningUp
+    import psutil
 
 ROLES = {"postgres", "kafka", "sandbox-0", "engine-0", "engine-1", "gateway-0", "projector-0", "api-0"}
 
@@ -75,6 +75,26 @@ def test_what_is_killed_comes_back(up: RunningUp) -> None:
     wait_until(lambda: is_ready(up.url), what="readiness")
     for name in ROLES - set(victims):
         assert not is_gone(up.pids()[name])
+
+
+def test_signal_while_the_broker_is_started_again_stops_everything(data_dir: Path) -> None:
+    running = RunningUp(data_dir, "--no-demo")
+    running.start()
+    try:
+        killed = running.pids()["kafka"]
+        os.kill(killed, signal.SIGKILL)
+        brokers: list[psutil.Process] = []
+
+        def is_started_again() -> bool:
+            brokers[:] = [child for child in running.children() if child.name() == "java" and child.pid != killed]
+            return bool(brokers)
+
+        wait_until(is_started_again, what="the restart of the broker")
+        brokers[0].suspend()  # it would be waited for until its deadline of 90 s
+        assert running.signal(signal.SIGINT) == 0
+        assert is_gone(brokers[0].pid)
+    finally:
+        running.stop()
 
 
 def test_data_directory_is_not_shared(up: RunningUp) -> None:

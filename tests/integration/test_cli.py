@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from cli.common import UsageError, parse_duration
 from cli.main import app
 from infra.clock import DevelopmentClock, SystemClock, clock_of
-from infra.embedded.stack_file import StackFile, read_stack_file, write_stack_file
+from infra.embedded.stack_file import StackFile, own_command, read_stack_file, write_stack_file
 from infra.policies import PREFIX
 from infra.settings import Settings, load_settings
 
@@ -175,9 +175,10 @@ def test_commands_say_how_to_find_a_stack(data_dir: Path) -> None:
     assert "BILLING_DATA_DIR" in str(run("topics", "describe", "--data-dir", data_dir).exception)
 
 
-def running_stack(pid: int) -> StackFile:
+def running_stack(pid: int, *command: str) -> StackFile:
     return StackFile(
         supervisor_pid=pid,
+        supervisor_command=command or own_command(),
         kafka_bootstrap="127.0.0.1:1",
         database_url="postgresql://localhost/billing",
         api_url="http://127.0.0.1:2",
@@ -205,6 +206,11 @@ def test_settings_come_from_the_running_stack(data_dir: Path, monkeypatch: pytes
 
 def test_stack_that_was_killed_is_not_found(data_dir: Path) -> None:
     write_stack_file(data_dir / "stack.json", running_stack(2**22 + 1))
+    assert load_settings(data_dir=data_dir).kafka_bootstrap == ""
+
+
+def test_stack_whose_number_another_process_has_is_not_found(data_dir: Path) -> None:
+    write_stack_file(data_dir / "stack.json", running_stack(os.getpid(), "billing", "up"))
     assert load_settings(data_dir=data_dir).kafka_bootstrap == ""
 
 

@@ -302,15 +302,17 @@ async def test_what_is_not_of_the_log_stays(settings: Settings) -> None:
     ask(settings, "GRANT SELECT ON billing.orders TO PUBLIC")
     ask(settings, "UPDATE billing.commands SET received_at = decided_at, received_offset = -1")
     waiting = "'waiting', 'ada', 'any', 'pending', now(), -1, 'c', 'user:ada', now()"
+    misplaced = "'misplaced', 'ada', 'any', 'rejected', now(), -1, 'c', 'user:ada', now()"
     columns = "id, account, type, status, received_at, received_offset, correlation_id, actor, updated_at"
-    ask(settings, f"INSERT INTO billing.commands ({columns}) VALUES ({waiting})")
+    ask(settings, f"INSERT INTO billing.commands ({columns}) VALUES ({waiting}), ({misplaced})")
     rights = _rights(settings)
     assert (await rebuild(settings)).differing == 0
     assert ask(settings, "SELECT note FROM billing.notes") == [("mine",)]
     assert _rights(settings) == rights
     assert ask(settings, "SELECT count(*) FROM billing.migrations") == [(1,)]
     assert ask(settings, "SELECT count(*) FROM billing.commands WHERE received_offset IS DISTINCT FROM -1") == [(0,)]
-    assert ask(settings, "SELECT id FROM billing.commands WHERE status = 'pending'") == [("waiting",)]
+    undecided = ask(settings, "SELECT id FROM billing.commands WHERE position_offset IS NULL ORDER BY id")
+    assert undecided == [("misplaced",), ("waiting",)]
 
 
 def _rights(settings: Settings) -> list[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ from domain.payments.commands import ReportPayment
 from domain.policies.reactions import pending
 from domain.promo.events import PromoUseCallRepeated, PromoUseHeld, PromoUseReleaseRequested
 from domain.refunds.commands import AnswerRefund, RequestRefund
-from infra.kafka.standing import DeadLetterSeen, GroupStanding, Standing
+from infra.kafka.standing import DeadLetterSeen, GroupStanding, Letters, Standing, Unread
 from projections import overdue
 from projections.fold import Batch, Place
 from projections.overdue import OverdueKind, OverdueView
@@ -211,16 +211,21 @@ def test_roles_that_are_behind_and_dead_letters() -> None:
             GroupStanding(role="engine", topic="billing.commands", behind=3, waits_for=HOUR),
             GroupStanding(role="gateway", topic="billing.effects", behind=9, waits_for=MINUTE / 2),
         ),
-        letters=(
-            letter(BEGIN, "1:2", "the first"),
-            letter(BEGIN + HOUR, "1:3", "no body"),
-        ),
+        letters=Letters((letter(BEGIN, "1:2", "the first"), letter(BEGIN + HOUR, "1:3", "no body")), ()),
     )
     behind, letters = overdue.of_standing(standing, BEGIN + 2 * HOUR)
     assert (behind.id, behind.since, behind.is_resumable) == ("consumer-engine", BEGIN + HOUR, False)
     assert behind.cause == "3 records of billing.commands wait for the engine: none runs, or too few."
     assert (letters.kind, letters.since) == (OverdueKind.DEAD_LETTERS, BEGIN)
     assert letters.cause == "The engine could not take 2 records; the newest is billing.commands 1:3: no body."
+
+
+def test_dead_letters_that_could_not_all_be_read() -> None:
+    unread, seen = (Unread(0, 1, 7),), (letter(BEGIN, "1:2", "no body"),)
+    (some,) = overdue.of_standing(Standing(groups=(), letters=Letters(seen, unread)), BEGIN + HOUR)
+    assert some.cause == "The engine could not take at least 1 record; the newest is billing.commands 1:2: no body."
+    (none,) = overdue.of_standing(Standing(groups=(), letters=Letters((), unread)), BEGIN + HOUR)
+    assert (none.kind, none.since) == (OverdueKind.DEAD_LETTERS, BEGIN + HOUR)
 
 
 async def _next(writer: Writer) -> int:

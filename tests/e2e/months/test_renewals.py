@@ -77,6 +77,24 @@ def test_paid_in_the_grace_was_never_interrupted(up: RunningUp, subscriber: Cust
     assert _subscription(subscriber)["period_start"] == first_end
 
 
+def test_a_new_card_after_a_lost_one_pays_the_renewal_once(up: RunningUp, subscriber: Customer) -> None:
+    card, plan = _methods(subscriber)[0]["id"], _subscription(subscriber)["id"]
+    billing("sandbox", "card", card, "--decline", "--reason", "lost_card", data_dir=up.data_dir)
+    _advance(up, "29d")
+    _wait_for(subscriber, "past_due")
+    assert _subscription(subscriber)["renew_at"] is None, "a lost card is not tried again"
+    other = subscriber.order("basic:monthly", key="other").json()
+    subscriber.at_the_page("pay", other)
+
+    def subscription() -> dict[str, Any]:
+        found: dict[str, Any] = subscriber.http.get(f"/v1/subscriptions/{plan}").json()
+        return found
+
+    wait_until(lambda: subscription()["status"] == "active", what="the renewal by the new card")
+    assert len(_payments(subscriber, "succeeded")) == 3, "two plans bought, one of them renewed"
+    assert billing("audit", "verify", data_dir=up.data_dir).returncode == 0
+
+
 def test_cancelled_in_time_is_not_charged(up: RunningUp, subscriber: Customer) -> None:
     path = f"/v1/subscriptions/{_subscription(subscriber)['id']}/cancel"
     cancelled = subscriber.http.post(path, json={}, headers={"idempotency-key": f"{subscriber.account}-cancel"})
