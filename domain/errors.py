@@ -95,11 +95,13 @@ class PriceUnknown(DomainError):
 @dataclass(eq=False, kw_only=True)
 class PriceChanged(DomainError):
     expected_amount: int
+    expected_currency: str
     total_amount: int
     currency: str
     code: ClassVar[str] = "price_changed"
     sentence: ClassVar[str] = (
-        "The total is {total_amount} {currency} (minor units), not {expected_amount}; ask for a new quote."
+        "The total is {total_amount} {currency} (minor units), not {expected_amount} {expected_currency}; "
+        "ask for a new quote."
     )
 
 
@@ -112,8 +114,9 @@ class OrderEmpty(DomainError):
 @dataclass(eq=False, kw_only=True)
 class ItemRepeated(DomainError):
     product_id: str
+    resource: str
     code: ClassVar[str] = "item_repeated"
-    sentence: ClassVar[str] = "{product_id!r} is in the order more than once."
+    sentence: ClassVar[str] = "{product_id!r} gives {resource}, which another item of the order gives already."
 
 
 @dataclass(eq=False, kw_only=True)

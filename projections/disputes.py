@@ -99,12 +99,14 @@ class DisputeFilter:
 def project(event: EventRecord) -> tuple[Change, ...]:
     """Return what the event changes. What it took of the access is told by the access itself."""
     data: DisputeEvent = event.data
+    values = _values(event, data)
     change = Change(
         model=MODEL,
         key=(data.dispute_id,),
-        values=_values(event, data),
+        values=values,
         creates=isinstance(data, DisputeOpened),
         entity=data.dispute_id,
+        noted={**values, "owed": data.owed} if isinstance(data, DisputeUpdated) and data.owed else None,
     )
     return (change,)
 

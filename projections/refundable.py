@@ -93,14 +93,16 @@ async def _paid(connection: AsyncConnection, account: str) -> list[Any]:
 
 async def _account(connection: AsyncConnection, account: str, paid: list[Any]) -> Account:
     """Return the account as far as the rules of refunds look at it."""
-    order_ids = [row.order_id for row in paid]
-    ordered = await connection.execute(
-        select(orders).where(orders.c.account == account, orders.c.id == func.any(order_ids))
-    )
     running = await connection.execute(
         select(subscriptions).where(
             subscriptions.c.account == account, subscriptions.c.status != SubscriptionStatus.ENDED
         )
+    )
+    held = {SubscriptionId(row.id): _subscription(row) for row in running}
+    paid_for = {period.order_id for subscription in held.values() for period in subscription.paid}
+    order_ids = sorted(paid_for.union(row.order_id for row in paid))
+    ordered = await connection.execute(
+        select(orders).where(orders.c.account == account, orders.c.id == func.any(order_ids))
     )
     given = await connection.execute(
         select(refunds).where(refunds.c.account == account, refunds.c.order_id == func.any(order_ids))
@@ -108,7 +110,7 @@ async def _account(connection: AsyncConnection, account: str, paid: list[Any]) -
     return Account(
         orders={OrderId(row.id): _order(row) for row in ordered},
         payments={PaymentId(row.id): _payment(row) for row in paid},
-        subscriptions={SubscriptionId(row.id): _subscription(row) for row in running},
+        subscriptions=held,
         refunds={RefundId(row.id): _refund(row) for row in given},
     )
 

@@ -96,8 +96,8 @@ _ENDED = {
 
 def _planned(data: PlanChangeScheduled | PlanChangeDropped | PlanChanged) -> dict[str, Any]:
     if isinstance(data, PlanChanged):
-        return {"order_id": data.order_id, "planned": None, **_plan(data.plan)}
-    planned = data.change if isinstance(data, PlanChangeScheduled) else None
+        return {"order_id": data.order_id, "planned": data.planned, **_plan(data.plan)}
+    planned = data.change if isinstance(data, PlanChangeScheduled) else data.planned
     return {"planned": planned, "renew_at": data.renew_at}
 
 

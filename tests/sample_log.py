@@ -71,6 +71,7 @@ OTHER_PLANS = {
             ("basic", "basic:month", 499, None),
             ("arthouse", "arthouse:month", 700, 14),
             ("premium", "premium:new", 1299, None),
+            ("premium", "premium:newer", 1499, None),
         )
     )
 }

@@ -10,6 +10,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from domain.account.evolve import evolve
+from domain.disputes import owing
 from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
 from domain.disputes.state import OPEN_STATUSES, DisputeStatus
 from domain.entitlements.taking import give_again, taken_by
@@ -19,6 +20,7 @@ from domain.money import Money, in_words
 from domain.payments.events import PaymentMethodRemoved
 from domain.payments.state import Succeeded
 from domain.policies.settings import DisputeAccess
+from domain.records import replace
 from domain.refunds import giving, parts
 
 if TYPE_CHECKING:
@@ -66,22 +68,8 @@ def catch_up(account: Account, payment_id: PaymentId, command: Command[object]) 
         gone = _access_that_goes(account, payment, command, payment.disputed, is_lost=is_lost)
         forgotten = _forget_method(account, payment, command) if is_lost else ()
         if gone:
-            events.append(
-                DisputeUpdated(
-                    dispute_id=dispute.id,
-                    payment_id=payment.id,
-                    order_id=payment.order_id,
-                    amount=dispute.amount,
-                    reason=dispute.reason,
-                    is_inquiry=dispute.is_inquiry,
-                    status=dispute.status,
-                    evidence_due_at=dispute.evidence_due_at,
-                    told_at=dispute.told_at,
-                    access=command.policies.dispute_access,
-                    disputed=_money(payment, payment.disputed),
-                    taken=taken_by(account, gone, command.at),
-                )
-            )
+            known = replace(dispute, taken=taken_by(account, gone, command.at))
+            events.append(owing.updated(known, payment, command, owed=dispute.owed))
         account = reduce(evolve, (*gone, *forgotten), account)
         events += (*gone, *forgotten)
     return tuple(events)
@@ -161,6 +149,7 @@ def _update(
         access=command.policies.dispute_access,
         disputed=_money(payment, disputed),
         taken=(*known.taken, *taken_by(account, gone, command.at)),
+        owed=known.owed,
     )
     return (updated, *gone)
 
@@ -192,7 +181,8 @@ def _end(
         told_at=said.told_at,
         disputed=_money(payment, rest),
     )
-    return (ended, *give_again(account, payment.order_id, known.taken, command))
+    events = (ended, *give_again(account, payment.order_id, known.taken, command))
+    return (*events, *owing.give_back(reduce(evolve, events, account), known, command))
 
 
 def _access_that_goes(

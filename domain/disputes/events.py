@@ -51,6 +51,8 @@ class DisputeUpdated:
     disputed: Money
     taken: tuple[TakenAccess, ...] = ()
     """All access that the dispute has taken back by now."""
+    owed: int = 0
+    """Minor units that were to go back to the customer in the meantime: they do if the bank gives them to us again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

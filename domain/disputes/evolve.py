@@ -33,9 +33,12 @@ def evolve(before: Dispute | None, event: DisputeEvent) -> Dispute:
                 evidence_due_at=event.evidence_due_at,
                 told_at=event.told_at,
                 taken=event.taken,
+                owed=event.owed,
             )
         case DisputeWon():
-            return replace(before, amount=event.amount, status=DisputeStatus.WON, told_at=event.told_at, taken=())
+            return replace(
+                before, amount=event.amount, status=DisputeStatus.WON, told_at=event.told_at, taken=(), owed=0
+            )
         case DisputeLost():
             return replace(
                 before,
@@ -46,7 +49,9 @@ def evolve(before: Dispute | None, event: DisputeEvent) -> Dispute:
                 taken=event.taken,
             )
         case DisputeClosed():
-            return replace(before, amount=event.amount, status=DisputeStatus.CLOSED, told_at=event.told_at, taken=())
+            return replace(
+                before, amount=event.amount, status=DisputeStatus.CLOSED, told_at=event.told_at, taken=(), owed=0
+            )
         case _:
             assert_never(event)
 

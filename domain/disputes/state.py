@@ -52,6 +52,8 @@ class Dispute:
     """When the provider said what we know: words may come in any order."""
     taken: tuple[TakenAccess, ...] = ()
     """The access that it took back and that was not given again."""
+    owed: int = 0
+    """Minor units that go back to the customer if the bank gives them to us again."""
 
     @property
     def is_open(self) -> bool:

@@ -163,9 +163,12 @@ def _quoted(account: Account, order: PlaceOrder, command: Command[object]) -> Qu
         command_id=command.id,
     )
     if order.expected_total is not None and checked(order.expected_total, amount_min=0) != quoted.total:
-        total = quoted.total
+        expected, total = order.expected_total, quoted.total
         raise PriceChanged(
-            expected_amount=order.expected_total.amount, total_amount=total.amount, currency=total.currency
+            expected_amount=expected.amount,
+            expected_currency=expected.currency,
+            total_amount=total.amount,
+            currency=total.currency,
         )
     return quoted
 

@@ -62,7 +62,7 @@ def _lines(
     seen: set[str] = set()
     for line in lines:
         if line.resource in seen:
-            raise ItemRepeated(product_id=line.product_id)
+            raise ItemRepeated(product_id=line.product_id, resource=line.resource)
         seen.add(line.resource)
     return lines
 

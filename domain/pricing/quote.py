@@ -150,12 +150,12 @@ def _months(lines: tuple[OrderLine, ...], table: MonthsDiscounts) -> list[_Offer
     reached = [step for step in steps if step is not None]
     if not reached:
         return []
-    greatest = max(reached, key=lambda step: step.months)
+    named = sorted(set(reached), key=lambda step: step.months, reverse=True)
     return [
         _Offer(
             kind=DiscountKind.MONTHS,
             reference=MONTHS_REFERENCE,
-            what=f"{_percent(greatest.basis_points)} for {greatest.months} months or more",
+            what=" and ".join(f"{_percent(step.basis_points)} for {step.months} months or more" for step in named),
             parts=tuple(
                 0 if step is None else part_of(line.total.amount, step.basis_points)
                 for line, step in zip(lines, steps, strict=True)

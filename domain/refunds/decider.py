@@ -62,6 +62,7 @@ def request(account: Account, asked: RequestRefund, command: Command[object]) ->
         rule=allowed.rule,
         requested_by=requested_by,
         ends_access=rules.ends_access(allowed, command.policies, is_all=is_all),
+        credit=Source(payment_id=payment.id, amount=min(amount, allowed.alone)),
     )
     if asked.amount is not None:
         return events

@@ -31,6 +31,8 @@ class RefundRequested:
     repeat_at: datetime
     access: RefundAccess = RefundAccess.FOLLOWS
     """What becomes of the access that it pays back for: the policy that held."""
+    credit: int = 0
+    """Minor units of it that are money which became credit of another order: they pay back for what that bought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

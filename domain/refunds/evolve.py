@@ -96,6 +96,7 @@ def _requested(event: RefundRequested) -> Refund:
         status=RefundStatus.REQUESTED,
         reference=None,
         rule=event.rule,
+        credit=event.credit,
         call=ProviderCall(
             effect_id=event.effect_id,
             kind=CallKind.REFUND,

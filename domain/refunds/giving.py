@@ -41,10 +41,12 @@ def give_back(  # a refund has that many facts
     requested_by: RefundedBy,
     ends_access: bool = False,
     onto_balance: bool = False,
+    credit: Source | None = None,
 ) -> tuple[AccountEvent, ...]:
     """Give these amounts of payments back, what the balance paid onto the balance; `onto_balance`: all of them.
 
-    Nobody is asked about the balance: what goes there is there at once. `ends_access` is about the first.
+    Nobody is asked about the balance: what goes there is there at once. `ends_access` is about the first; `credit` says
+    how much of one of them bought time in another order.
     """
     found: list[AccountEvent] = []
     for number, source in enumerate(sources):
@@ -59,6 +61,7 @@ def give_back(  # a refund has that many facts
             requested_by=requested_by,
             ends_access=ends_access and number == 0,
             onto_balance=is_onto_balance,
+            credit=credit.amount if credit is not None and credit.payment_id == payment.id else 0,
         )
         events: tuple[AccountEvent, ...] = (requested,)
         if is_onto_balance:
@@ -93,7 +96,7 @@ def _take_back(account: Account, refund: Refund, command: Command[object]) -> tu
 
     Of an order that was paid twice, the money that bought nothing takes nothing with it. What is credit of another
     order goes back with what it bought there, and takes no time of its own order; a manager may give it back by
-    itself, and then it takes its part of the time there.
+    itself, and the customer may where that order has no money of its own; then it takes its part of the time there.
     """
     payment, amount = account.payments[refund.payment_id], refund.amount.amount
     if refund.access is RefundAccess.KEEPS or not parts.bought_something(account, payment):
@@ -101,7 +104,7 @@ def _take_back(account: Account, refund: Refund, command: Command[object]) -> tu
     gone = _take_back_own(account, refund, payment, command)
     if refund.is_for_nothing:
         return gone
-    credit = parts.credit_gone(account, payment, amount)
+    credit = max(refund.credit, parts.credit_gone(account, payment, amount))
     return (*gone, *take_credit(reduce(evolve, gone, account), payment, credit, command))
 
 
@@ -109,7 +112,7 @@ def _take_back_own(
     account: Account, refund: Refund, payment: Payment, command: Command[object]
 ) -> tuple[AccountEvent, ...]:
     """Take back what the payment's own order had bought."""
-    amount = refund.amount.amount
+    amount = refund.amount.amount - refund.credit
     is_whole = parts.is_whole(account, payment, amount, is_credit=refund.rule == CREDIT)
     if is_whole or refund.ends_access:
         ends_all = refund.access is RefundAccess.ENDS and refund.ends_access and refund.rule != rules.UNUSED

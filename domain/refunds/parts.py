@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from domain.account.state import Account
     from domain.ids import OrderId, PaymentId, SubscriptionId
+    from domain.orders.state import Order
     from domain.payments.state import Payment
     from domain.refunds.state import Refund
     from domain.subscriptions.state import PaidPeriod, Subscription
@@ -65,25 +66,55 @@ def paid_beside(account: Account, payment: Payment) -> tuple[Payment, ...]:
     """
     if not bought_something(account, payment):
         return ()
-    order = account.orders[payment.order_id]
-    paying = (order.payment_id, payment_id_of(order.id))
-    others = (account.payments.get(payment_id) for payment_id in paying if payment_id != payment.id)
-    return tuple(other for other in others if other is not None and isinstance(other.phase, Succeeded))
+    paying = _paying(account, account.orders[payment.order_id])
+    return tuple(other for other in paying if other.id != payment.id)
+
+
+def _paying(account: Account, order: Order) -> tuple[Payment, ...]:
+    """Return the payments that an order was paid with."""
+    named = (account.payments.get(payment_id) for payment_id in (order.payment_id, payment_id_of(order.id)))
+    return tuple(payment for payment in named if payment is not None and isinstance(payment.phase, Succeeded))
 
 
 def carried_over(account: Account, payment: Payment) -> int:
     """Return the minor units of a payment that became credit of other orders, and did not go back by themselves."""
+    credit = sum(source.amount for _, _, source in _credited(account, payment))
+    if not credit:
+        return 0
+    kept = (refund for refund in _asked(account, payment.order_id) if _is_kept(refund))
+    return max(0, credit - sum(_credit_of(refund) for refund in kept if refund.payment_id == payment.id))
+
+
+def credit_alone(account: Account, payment: Payment, now: datetime | None) -> int:
+    """Return how much of a payment became credit of orders that have no money of their own to be given back.
+
+    All of it, or what is unused now, and nothing of what went back. Nobody could ask for it by a payment of theirs.
+    """
     credit = sum(
-        source.amount
+        source.amount if now is None else prorated(source.amount, period.start, period.end, subscription.clock(now))
+        for subscription, period, source in alone(account, payment)
+    )
+    return max(0, credit - _still_counted(account, payment, is_credit=True)) if credit else 0
+
+
+def alone(account: Account, payment: Payment) -> list[tuple[Subscription, PaidPeriod, Source]]:
+    """Return the times that a payment bought as the credit of such orders, with its money."""
+    return [
+        (subscription, period, source)
+        for subscription, period, source in _credited(account, payment)
+        if not any(left(own) > 0 for own in _paying(account, account.orders[period.order_id]))
+    ]
+
+
+def _credited(account: Account, payment: Payment) -> list[tuple[Subscription, PaidPeriod, Source]]:
+    """Return the times that a payment bought as credit of other orders than its own, with its money."""
+    return [
+        (subscription, period, source)
         for subscription in account.subscriptions.values()
         for period in subscription.paid
         for source in period.sources
         if source.payment_id == payment.id and period.order_id != payment.order_id
-    )
-    if not credit:
-        return 0
-    kept = (refund for refund in _asked(account, payment.order_id) if refund.rule == CREDIT and _is_kept(refund))
-    return max(0, credit - sum(refund.amount.amount for refund in kept if refund.payment_id == payment.id))
+    ]
 
 
 def credit_gone(account: Account, payment: Payment, amount: int) -> int:
@@ -99,13 +130,7 @@ def credit_shares(
     account: Account, payment: Payment, amount: int, now: datetime
 ) -> list[tuple[SubscriptionId, OrderId, Source]]:
     """Split an amount of a payment's credit among the times that it bought in other orders, at most what is unused."""
-    times = [
-        (subscription, period, source)
-        for subscription in account.subscriptions.values()
-        for period in subscription.paid
-        for source in period.sources
-        if source.payment_id == payment.id and period.order_id != payment.order_id
-    ]
+    times = _credited(account, payment)
     unused = [prorated(source.amount, each.start, each.end, held.clock(now)) for held, each, source in times]
     return [
         (held.id, each.order_id, Source(payment_id=payment.id, amount=share))
@@ -114,17 +139,25 @@ def credit_shares(
     ]
 
 
-def is_being_paid_back(account: Account, order_id: OrderId) -> bool:
-    """Tell whether money of what an order gave is on its way back."""
-    return any(refund.status in UNDER_WAY for refund in _asked(account, order_id))
+def is_being_paid_back(account: Account, subscription: Subscription) -> bool:
+    """Tell whether money of what is paid of a subscription is on its way back."""
+    return any(refund.status in UNDER_WAY for refund in _asked_of(account, subscription))
 
 
-def was_paid_back_since(account: Account, order_id: OrderId, moment: datetime) -> bool:
-    """Tell whether money of what an order gave went back, or is on its way, by a wish of that moment or later."""
+def was_paid_back_since(account: Account, subscription: Subscription, moment: datetime) -> bool:
+    """Tell whether money of what is paid of it went back, or is on its way, by a wish of that moment or later."""
     return any(
         refund.status is not RefundStatus.FAILED and refund.requested_at >= moment
-        for refund in _asked(account, order_id)
+        for refund in _asked_of(account, subscription)
     )
+
+
+def _asked_of(account: Account, subscription: Subscription) -> list[Refund]:
+    """Return the refunds that somebody asked for of the orders that a subscription's money came from."""
+    payment_ids = {source.payment_id for period in subscription.paid for source in period.sources}
+    order_ids = {period.order_id for period in subscription.paid}
+    order_ids |= {account.payments[payment_id].order_id for payment_id in payment_ids}
+    return [refund for order_id in order_ids for refund in _asked(account, order_id)]
 
 
 def _asked(account: Account, order_id: OrderId) -> list[Refund]:
@@ -155,23 +188,43 @@ def unused_sources(account: Account, subscription: Subscription, now: datetime) 
 
     Nothing of what is on its way back already, and never more than is left of a payment.
     """
+    unused = _unused_of(account, subscription, now).items()
+    sources = (
+        Source(payment_id=payment_id, amount=min(amount, left(account.payments[payment_id])))
+        for payment_id, amount in unused
+    )
+    return tuple(source for source in sources if source.amount > 0)
+
+
+def unused_withheld(account: Account, subscription: Subscription, now: datetime) -> dict[PaymentId, int]:
+    """Return the unused money of a subscription that cannot be given back, since the customer's bank holds it."""
+    unused = _unused_of(account, subscription, now).items()
+    payments = [(account.payments[payment_id], amount) for payment_id, amount in unused]
+    return {payment.id: min(payment.disputed, max(0, amount - left(payment))) for payment, amount in payments}
+
+
+def _unused_of(account: Account, subscription: Subscription, now: datetime) -> dict[PaymentId, int]:
+    """Return the unused money of a subscription that did not go back and is not to, by payment, the oldest first."""
     unused = _unused([(subscription, period) for period in subscription.paid], now)
-    found: list[Source] = []
+    found: dict[PaymentId, int] = {}
     for payment_id in dict.fromkeys(payment_id for payment_id, _ in unused):
         payment = account.payments[payment_id]
         carried = sum(
             part for (each, order_id), part in unused.items() if each == payment_id and order_id != payment.order_id
         )
         credit = max(0, carried - _still_counted(account, payment, is_credit=True))
-        amount = min(_not_gone(account, payment, unused) + credit, left(payment))
-        if amount > 0:
-            found.append(Source(payment_id=payment_id, amount=amount))
-    return tuple(found)
+        found[payment_id] = _not_gone(account, payment, unused) + credit
+    return found
 
 
 def unused_part(account: Account, payment: Payment, now: datetime) -> int:
+    """Return the minor units for the time that is left of what the payment bought: by its own order, and alone."""
+    return min(_unused_own(account, payment, now) + credit_alone(account, payment, now), left(payment))
+
+
+def _unused_own(account: Account, payment: Payment, now: datetime) -> int:
     """Return the minor units for the time that is left of what the payment's own order bought."""
-    return _not_gone(account, payment, _unused(_periods(account, payment.order_id), now))
+    return min(_not_gone(account, payment, _unused(_periods(account, payment.order_id), now)), left(payment))
 
 
 def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict[tuple[PaymentId, OrderId], int]:
@@ -189,7 +242,7 @@ def _unused(times: list[tuple[Subscription, PaidPeriod]], now: datetime) -> dict
 
 
 def _not_gone(account: Account, payment: Payment, unused: Mapping[tuple[PaymentId, OrderId], int]) -> int:
-    """Return what can still be given back of the unused money of a payment for its own order.
+    """Return what of the unused money of a payment for its own order did not go back and is not to.
 
     What goes back of the one beside it, beyond its own unused part, counts against this one: both bought the same time.
     """
@@ -197,8 +250,8 @@ def _not_gone(account: Account, payment: Payment, unused: Mapping[tuple[PaymentI
         max(0, _still_counted(account, other, is_credit=False) - unused.get((other.id, other.order_id), 0))
         for other in paid_beside(account, payment)
     )
-    amount = unused.get((payment.id, payment.order_id), 0) - _still_counted(account, payment, is_credit=False) - beyond
-    return max(0, min(amount, left(payment)))
+    own = unused.get((payment.id, payment.order_id), 0)
+    return max(0, own - _still_counted(account, payment, is_credit=False) - beyond)
 
 
 def _still_counted(account: Account, payment: Payment, *, is_credit: bool) -> int:
@@ -209,12 +262,15 @@ def _still_counted(account: Account, payment: Payment, *, is_credit: bool) -> in
     payment's own.
     """
     return sum(
-        refund.amount.amount
+        _credit_of(refund) if is_credit else refund.amount.amount - _credit_of(refund)
         for refund in _asked(account, payment.order_id)
-        if refund.payment_id == payment.id
-        and (refund.rule == CREDIT) is is_credit
-        and (refund.status in UNDER_WAY or _is_kept(refund))
+        if refund.payment_id == payment.id and (refund.status in UNDER_WAY or _is_kept(refund))
     )
+
+
+def _credit_of(refund: Refund) -> int:
+    """Return how much of a refund is money that became credit of another order."""
+    return refund.amount.amount if refund.rule == CREDIT else refund.credit
 
 
 def _is_kept(refund: Refund) -> bool:
@@ -265,7 +321,7 @@ def beside(account: Account, payment: Payment) -> tuple[Source, ...]:
 def unused_beside(account: Account, payment: Payment, now: datetime) -> tuple[Source, ...]:
     """Return what is unused of what paid for the payment's order besides it."""
     amounts = (
-        (other, min(unused_part(account, other, now), left(other) - carried_over(account, other)))
+        (other, min(_unused_own(account, other, now), left(other) - carried_over(account, other)))
         for other in paid_beside(account, payment)
     )
     return tuple(Source(payment_id=other.id, amount=amount) for other, amount in amounts if amount > 0)

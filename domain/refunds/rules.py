@@ -53,6 +53,8 @@ class Allowance:
     """What goes back besides of the same order: what the balance paid beside money, or money beside the balance."""
     credit: tuple[Source, ...] = ()
     """What goes back besides of earlier orders: their money that was taken off the price of a change of plan."""
+    alone: int = 0
+    """What of `amount` was taken off the price of a later change of plan, whose order has no money of its own left."""
 
 
 def owed(account: Account, payment: Payment) -> Allowance:
@@ -76,7 +78,8 @@ def owed(account: Account, payment: Payment) -> Allowance:
 def allowance(account: Account, payment: Payment, now: datetime, policies: Policies, *, by_manager: bool) -> Allowance:
     """Return what may be given back of a payment. Raises PaymentNotRefundable, NothingToRefund.
 
-    What a change of plan carried over into another order is given back with that order, not with the one it came from.
+    What a change of plan carried over into another order is given back with that order, not with the one it came from,
+    unless the other has no money of its own by which it could be asked for.
     """
     if not isinstance(payment.phase, Succeeded):
         raise PaymentNotRefundable(payment_id=payment.id, status=payment.status)
@@ -88,28 +91,32 @@ def allowance(account: Account, payment: Payment, now: datetime, policies: Polic
     if by_manager:
         beside = parts.beside(account, payment)
         return Allowance(amount=remaining, rule=MANAGER, ends_access=False, beside=beside)
-    free = remaining - parts.carried_over(account, payment)
+    alone = parts.credit_alone(account, payment, None)
+    free = remaining - parts.carried_over(account, payment) + alone
     policies = _policies(account, payment, policies)
     if free > 0 and now <= payment.phase.paid_at + policies.refund_window:
         beside, credit = parts.beside(account, payment), parts.credit_in(account, payment, None)
-        return Allowance(amount=free, rule=WINDOW, ends_access=True, beside=beside, credit=credit)
+        return Allowance(amount=free, rule=WINDOW, ends_access=True, beside=beside, credit=credit, alone=alone)
     unused = min(free, parts.unused_part(account, payment, now)) if policies.refund_unused else 0
+    alone = parts.credit_alone(account, payment, now)
     missing = owed(account, payment)
     if missing.amount > (0 if missing.rule == OWED_WITHOUT_ACCESS else unused):
-        return missing
+        return missing if missing.rule == OWED_WITHOUT_ACCESS else replace(missing, alone=alone)
     if unused <= 0:
         raise NothingToRefund(payment_id=payment.id)
     beside = parts.unused_beside(account, payment, now)
     credit = parts.credit_in(account, payment, now)
-    return Allowance(amount=unused, rule=UNUSED, ends_access=True, beside=beside, credit=credit)
+    return Allowance(amount=unused, rule=UNUSED, ends_access=True, beside=beside, credit=credit, alone=alone)
 
 
 def _policies(account: Account, payment: Payment, policies: Policies) -> Policies:
     """Return the policies under the terms that were agreed with the payment's order.
 
-    An order of several products has the strictest of theirs, since its money goes back as one.
+    An order of several products has the strictest of theirs, since its money goes back as one, and so has what the
+    payment bought as credit of other orders.
     """
-    lines = account.orders[payment.order_id].lines
+    order_ids = (payment.order_id, *(period.order_id for _, period, _ in parts.alone(account, payment)))
+    lines = [line for order_id in order_ids for line in account.orders[order_id].lines]
     plans = [line for line in lines if line.kind is ProductKind.SUBSCRIPTION]
     return replace(
         policies,
@@ -128,6 +135,7 @@ def request(  # one refund has that many facts
     requested_by: RefundedBy,
     ends_access: bool,
     onto_balance: bool = False,
+    credit: int = 0,
 ) -> RefundRequested:
     """Return the event that reserves the amount and asks the provider for it; nobody is asked for the balance."""
     if payment.reference is None:
@@ -145,6 +153,7 @@ def request(  # one refund has that many facts
         requested_by=requested_by,
         ends_access=ends_access,
         access=command.policies.refund_access,
+        credit=credit,
         effect_id=EffectId(derive(refund_id, "refund")),
         requested_at=command.at,
         repeat_at=command.at + delay(command.policies.call_repeat_delays, 1),

@@ -68,6 +68,8 @@ class Refund:
     """When it failed after it had succeeded."""
     taken: tuple[TakenAccess, ...] = ()
     """The access that went with it and was not given again."""
+    credit: int = 0
+    """Minor units of it that are money which became credit of another order: they take the time that they bought."""
 
     @property
     def is_for_nothing(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from domain.account.evolve import evolve
 from domain.balance import decider as balance
 from domain.balance.state import available
+from domain.disputes import owing
 from domain.entitlements.events import EntitlementEnded
 from domain.errors import ExtensionInvalid, RenewalMethodMissing, SubscriptionNotRunning, SubscriptionUnknown
 from domain.orders.events import OrderPlaced
@@ -239,10 +240,13 @@ def _end(
 def _refund_of_rest(
     account: Account, subscription: Subscription, ended: tuple[AccountEvent, ...], command: Command[object]
 ) -> tuple[AccountEvent, ...]:
-    """Give back the unused part of the present period, and all that was paid ahead, where the policy says so."""
+    """Give back the unused part of the present period, and all that was paid ahead, where the policy says so.
+
+    What the customer's bank holds goes back if it is ours again.
+    """
     if not command.policies.cancel_now_refunds:
         return ()
-    return giving.give_back(
+    given_back = giving.give_back(
         reduce(evolve, ended, account),
         parts.unused_sources(account, subscription, command.at),
         command,
@@ -250,6 +254,7 @@ def _refund_of_rest(
         rule=refunds.UNUSED,
         requested_by=RefundedBy.POLICY,
     )
+    return (*owing.note(account, subscription, command), *given_back)
 
 
 def _known(account: Account, subscription_id: SubscriptionId) -> Subscription:

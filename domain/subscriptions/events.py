@@ -167,6 +167,8 @@ class PlanChangeDropped:
 
     subscription_id: SubscriptionId
     renew_at: datetime | None
+    planned: PlannedChange | None = None
+    """What is to come all the same: a price that was announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,9 +91,15 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
             )
         case PlanChangeScheduled():
             renewal = before.renewal_order_id if event.change.is_migration else None
-            return replace(before, planned=event.change, renew_at=event.renew_at, renewal_order_id=renewal)
+            return replace(
+                before,
+                planned=event.change,
+                announced=event.change if event.change.is_migration else before.announced,
+                renew_at=event.renew_at,
+                renewal_order_id=renewal,
+            )
         case PlanChangeDropped():
-            return replace(before, planned=None, renew_at=event.renew_at, renewal_order_id=None)
+            return replace(before, planned=event.planned, renew_at=event.renew_at, renewal_order_id=None)
         case PlanChanged(plan=plan):
             return replace(
                 before,
@@ -105,6 +111,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 period=plan.period,
                 resource=plan.resource,
                 planned=event.planned,
+                announced=event.planned,
             )
         case SubscriptionPaused():
             return replace(
@@ -155,6 +162,7 @@ def evolve(before: Subscription | None, event: SubscriptionEvent) -> Subscriptio
                 renewal_order_id=None,
                 paid=(),
                 planned=None,
+                announced=None,
                 paused_at=None,
                 resume_by=None,
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.account.evolve import evolve as evolve_account
 from domain.calendar import end_of
+from domain.disputes import owing
 from domain.errors import (
     AlreadyEntitled,
     CurrencyMismatch,
@@ -90,12 +91,14 @@ def _is_leaving(subscription: Subscription) -> bool:
 
 
 def _drop(account: Account, subscription: Subscription, command: Command[object]) -> tuple[AccountEvent, ...]:
-    """Stay with the present plan after all."""
-    staying = replace(subscription, planned=None)
+    """Stay with the present plan after all, at the price that was announced for it, if there was one."""
+    staying = replace(subscription, planned=subscription.announced)
     policies = under(subscription.terms, command.policies)
     first = renewal.first_attempt(staying, staying.period_start, staying.period_end, policies)
     dropped = PlanChangeDropped(
-        subscription_id=subscription.id, renew_at=max(first, command.at) if _renews(subscription) else None
+        subscription_id=subscription.id,
+        renew_at=max(first, command.at) if _renews(subscription) else None,
+        planned=staying.planned,
     )
     return (*close_renewal(account, subscription, command, CloseReason.CANCELLED), dropped)
 
@@ -128,7 +131,7 @@ def now(
     plan = _plan(account, subscription, asked.price_id, command)
     if subscription.status not in _CHANGEABLE:
         raise PlanChangeRefused(subscription_id=subscription.id, reason=f"it is {subscription.status}")
-    if any(parts.is_being_paid_back(account, period.order_id) for period in subscription.paid):
+    if parts.is_being_paid_back(account, subscription):
         raise PlanChangeRefused(subscription_id=subscription.id, reason="money of it is being given back")
     earlier = _open_change(account, subscription.id)
     if earlier is not None:
@@ -170,7 +173,7 @@ def still_fits(account: Account, order: Order) -> bool:
         subscription.price_id != line.price_id
         and holder_of(account, line.resource, besides=subscription.id) is None
         and held >= set(order.credited)
-        and not any(parts.was_paid_back_since(account, order_id, order.placed_at) for order_id in held)
+        and not parts.was_paid_back_since(account, subscription, order.placed_at)
     )
 
 
@@ -224,7 +227,10 @@ def changed(
         begun,
         renewal.access(after, access_end, order.id),
     )
-    return (*events, *_give_back(reduce(evolve_account, events, account), rest, command))
+    back = _give_back(reduce(evolve_account, events, account), rest, command)
+    if command.policies.plan_change_remainder is PlanChangeRemainder.KEEP:
+        return (*events, *back)
+    return (*events, *owing.note(account, subscription, command), *back)
 
 
 def _give_back(account: Account, rest: tuple[Source, ...], command: Command[object]) -> tuple[AccountEvent, ...]:

@@ -108,6 +108,8 @@ class Subscription:
     terms: Terms | None = None
     """What was agreed about grace, refunds and renewals with the order of its newest period."""
     planned: PlannedChange | None = None
+    announced: PlannedChange | None = None
+    """The new price that was announced and has not begun; it holds for who stays, whatever was planned in between."""
     paused_at: datetime | None = None
     resume_by: datetime | None = None
     """While it is paused: when it goes on by itself."""

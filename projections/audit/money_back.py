@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
 from domain.policies.settings import DisputeAccess
+from domain.records import replace
 from domain.refunds.events import RefundReinstated, RefundReversed
 from domain.subscriptions.events import SubscriptionRestored
 from projections.audit.words import Names, amount, moment
@@ -50,7 +51,11 @@ def _dispute_opened(event: DisputeOpened, names: Names) -> str:
 def _dispute_updated(event: DisputeUpdated, names: Names) -> str:
     dispute = names("Dispute", event.dispute_id)
     kind = "an inquiry" if event.is_inquiry else "a chargeback"
-    return f"{dispute} is {kind} of {amount(event.amount)} and {event.status.replace('_', ' ')}."
+    said = f"{dispute} is {kind} of {amount(event.amount)} and {event.status.replace('_', ' ')}."
+    if not event.owed:
+        return said
+    owed = amount(replace(event.amount, amount=event.owed))
+    return f"{said} {owed} of it go back to the customer if the bank gives them to us again."
 
 
 def _dispute_won(event: DisputeWon, names: Names) -> str:

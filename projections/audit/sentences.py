@@ -112,7 +112,9 @@ def _order_placed(event: OrderPlaced, names: Names) -> str:
     lines = ", ".join(_line(line) for line in event.lines)
     discount = f", less a discount of {amount(event.discount)}" if event.discount.amount else ""
     why = "" if event.applied is None else f" {event.applied.reason}"
-    rest = "" if event.credit is None else f" {amount(event.credit)} of it is what is left of the old plan."
+    rest = ""
+    if event.credit is not None and event.credit.amount:
+        rest = f" {amount(event.credit)} of it is what is left of the old plan."
     return f"{names('Order', event.order_id)} was placed: {lines}{discount}; in total {amount(event.total)}.{why}{rest}"
 
 
@@ -168,14 +170,14 @@ def _payment_created(event: PaymentCreated, names: Names) -> str:
 
 @_says(PaymentActionRequired)
 def _payment_action_required(event: PaymentActionRequired, names: Names) -> str:
-    reference = names("session", event.reference)
+    reference = names("reference", event.reference)
     payment = names("payment", event.payment_id)
     return f"The provider opened a page for {payment} ({reference}): {event.confirmation_url}"
 
 
 @_says(PaymentProcessing)
 def _payment_processing(event: PaymentProcessing, names: Names) -> str:
-    reference = names("session", event.reference)
+    reference = names("reference", event.reference)
     return f"The provider is collecting {names('payment', event.payment_id)} ({reference})."
 
 
@@ -191,7 +193,7 @@ def _payment_call_repeated(event: PaymentCallRepeated, names: Names) -> str:
 def _payment_fetch_requested(event: PaymentFetchRequested, names: Names) -> str:
     call = names("call", event.effect_id)
     payment = names("payment", event.payment_id)
-    return f"The provider was silent about {payment} and was asked ({call}, sweep {event.sweep})."
+    return f"The provider was asked how {payment} stands ({call}, sweep {event.sweep})."
 
 
 @_says(PaymentUnchanged)
@@ -219,7 +221,7 @@ def _payment_close_requested(event: PaymentCloseRequested, names: Names) -> str:
 @_says(PaymentSucceeded)
 def _payment_succeeded(event: PaymentSucceeded, names: Names) -> str:
     method = f" with {event.method_label}" if event.method_label else ""
-    reference = names("session", event.reference)
+    reference = names("reference", event.reference)
     return (
         f"{amount(event.amount)} arrived{method} for {names('payment', event.payment_id)} "
         f"at {event.provider} ({reference})."

@@ -143,7 +143,10 @@ def _plan_change_scheduled(event: PlanChangeScheduled, names: Names) -> str:
 
 @says(PlanChangeDropped)
 def _plan_change_dropped(event: PlanChangeDropped, names: Names) -> str:
-    return f"{names('Subscription', event.subscription_id)} stays with its plan after all."
+    subscription = names("Subscription", event.subscription_id)
+    if event.planned is None:
+        return f"{subscription} stays with its plan after all."
+    return f"{subscription} stays with its plan after all; what was announced comes: {_plan(event.planned.plan)}."
 
 
 @says(PlanChanged)

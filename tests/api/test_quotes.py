@@ -182,7 +182,8 @@ async def test_price_that_changed_meanwhile(product: Product, manager: Manager) 
     await manager.post(f"/v1/admin/accounts/{account}/personal-discounts/{granted.json()['id']}/revoke")
     answer = await product.order(price, account, expected_total=found["total"])
     assert (answer.status_code, answer.json()["code"]) == (409, "price_changed")
-    assert answer.json()["facts"] == {"expected_amount": "899", "total_amount": "999", "currency": "USD"}
+    facts = {"expected_amount": "899", "expected_currency": "USD", "total_amount": "999", "currency": "USD"}
+    assert answer.json()["facts"] == facts
     assert (await product.http.get("/v1/payments", headers=product.headers(account))).json()["items"] == []
 
 

@@ -8,14 +8,16 @@ import pytest
 
 from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswerStatus
+from domain.errors import NothingToRefund, PlanChangeRefused
 from domain.ids import OrderId, PriceId, derive
 from domain.payments.commands import AnswerCall
 from domain.policies.settings import DisputeAccess, Policies, RefundAccess
 from domain.refunds.commands import RequestRefund
+from domain.refunds.rules import UNUSED
 from domain.subscriptions.commands import ChangeAt, ChangePlan
 from domain.subscriptions.state import Source, SubscriptionStatus
 from tests.domain.histories import refund_answer, subscribed, subscription
-from tests.domain.spec import DAY, ORDER, T0, Spec
+from tests.domain.spec import DAY, HOUR, ORDER, T0, Spec
 from tests.domain.test_disputes import hears, told
 from tests.domain.test_reversed_refunds import bounced, newest
 
@@ -117,3 +119,52 @@ class TestManagers:
         spec = changed().when(ask, at=LATER, policies=Policies(refund_access=RefundAccess.KEEPS)).happens()
         spec = spec.when(refund_answer(newest(spec), RefundAnswerStatus.SUCCEEDED), at=LATER).happens()
         assert subscription(spec).period_end == END
+
+
+def asks(spec: Spec, amount: int | None = None, *, at: datetime = LATER, name: str = "ask 1") -> Spec:
+    """The customer asks for the money of the old plan, and gets it."""
+    spec = spec.when(RequestRefund(payment_id=ORDER.payment, amount=amount), at=at, command_id=name).happens()
+    return spec.when(refund_answer(newest(spec), RefundAnswerStatus.SUCCEEDED), at=at).happens()
+
+
+class TestCustomersWhoseChangeCostNothing:
+    """The new plan was paid for with the credit alone: there is no other payment that they could ask for."""
+
+    def test_the_unused_part_of_it_goes_back_and_ends_it(self) -> None:
+        before = changed("cinema:quarter", "kids:month")
+        spec = asks(before, at=MIDDLE + 14 * DAY)
+        refund = newest(spec)
+        assert (refund.rule, refund.amount.amount) == (UNUSED, 500 * 14 // 28)
+        assert (subscription(spec).status, spec.account.entitlements) == (SubscriptionStatus.ENDED, {})
+        again = RequestRefund(payment_id=ORDER.payment)
+        spec.when(again, at=MIDDLE + 15 * DAY).then_rejected(NothingToRefund, payment_id=ORDER.payment)
+
+    def test_a_part_takes_its_part_of_the_time(self) -> None:
+        spec = asks(changed("cinema:quarter", "kids:month"), 100)
+        assert subscription(spec).period_end == END - part(END - MIDDLE, 100, 500)
+
+    def test_what_bounces_can_be_asked_for_again_and_ends_it_then(self) -> None:
+        spec = asks(changed("cinema:quarter", "kids:month"))
+        spec = spec.when(bounced(newest(spec)), at=LATER + DAY).happens()
+        assert subscription(spec).is_running
+        spec = asks(spec, at=LATER + 2 * DAY, name="ask 2")
+        assert (subscription(spec).status, spec.account.entitlements) == (SubscriptionStatus.ENDED, {})
+
+    def test_in_full_within_the_window(self) -> None:
+        change = ChangePlan(subscription_id=PLAN, price_id=PriceId("kids:month"), at=ChangeAt.NOW)
+        at = T0 + HOUR / 2
+        spec = subscribed("cinema:quarter").when(change, at=at, command_id="change").happens()
+        spec = spec.when(refund_answer(newest(spec), RefundAnswerStatus.SUCCEEDED), at=at).happens()
+        spec = asks(spec, at=at)
+        assert spec.account.payments[ORDER.payment].refunded == 2500
+        assert (subscription(spec).status, spec.account.entitlements) == (SubscriptionStatus.ENDED, {})
+
+    def test_what_is_asked_back_buys_no_other_plan(self) -> None:
+        spec = changed("cinema:quarter", "kids:month")
+        spec = spec.when(RequestRefund(payment_id=ORDER.payment, amount=100), at=LATER).happens()
+        change = ChangePlan(subscription_id=PLAN, price_id=PriceId("cinema-plus:month"), at=ChangeAt.NOW)
+        spec.when(change, at=LATER).then_rejected(PlanChangeRefused, reason="money of it is being given back")
+
+    def test_where_there_is_money_for_the_change_that_is_asked_for(self) -> None:
+        ask = RequestRefund(payment_id=ORDER.payment)
+        changed().when(ask, at=LATER).then_rejected(NothingToRefund, payment_id=ORDER.payment)

@@ -172,7 +172,9 @@ def test_a_product_twice() -> None:
 
 
 def test_two_plans_that_give_the_same_role() -> None:
-    given().when(place("cinema:month", "cinema-plus:month")).then_rejected(ItemRepeated, product_id="cinema-plus")
+    given().when(place("cinema:month", "cinema-plus:month")).then_rejected(
+        ItemRepeated, product_id="cinema-plus", resource="role:cinema"
+    )
 
 
 def test_a_price_that_nobody_knows() -> None:
@@ -220,7 +222,7 @@ def test_a_total_that_is_not_what_was_expected() -> None:
     command = place("solaris:own", expected_total=usd(899))
     given().when(command).then_rejected(PriceChanged, expected_amount="899", total_amount="999")
     other_currency = place("solaris:own", expected_total=Money(amount=999, currency="EUR"))
-    given().when(other_currency).then_rejected(PriceChanged)
+    given().when(other_currency).then_rejected(PriceChanged, currency="USD", expected_currency="EUR")
 
 
 def test_a_new_price_holds_for_the_next_order_and_the_placed_one_keeps_its_own() -> None:

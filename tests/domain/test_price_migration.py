@@ -92,6 +92,17 @@ def test_who_takes_another_plan_after_the_announcement_gets_that() -> None:
     assert charge(until(spec, END)).amount == usd(1999)
 
 
+def test_who_stays_after_all_pays_what_was_announced() -> None:
+    leave = ChangePlan(subscription_id=PLAN, price_id=PriceId("cinema-plus:month"), at=ChangeAt.PERIOD_END)
+    stay = ChangePlan(subscription_id=PLAN, price_id=PriceId("cinema:month"), at=ChangeAt.PERIOD_END)
+    announced = subscription(migrated()).planned
+    spec = migrated().when(leave, at=T0 + DAY).happens().when(stay, at=T0 + 2 * DAY).happens()
+    held = subscription(spec)
+    assert (held.planned, held.renew_at) == (announced, FIRST)
+    spec = charge_answered(until(spec, FIRST), AnswerStatus.SUCCEEDED, at=FIRST)
+    assert charge(until(spec, NEXT_END - 3 * DAY)).amount == usd(1299)
+
+
 def test_of_what_does_not_renew_it_counts_when_it_does() -> None:
     spec = subscribed("cinema:month", months=3)
     spec = spec.when(CancelSubscription(subscription_id=PLAN, at=CancelAt.PERIOD_END)).happens()

@@ -70,6 +70,15 @@ class TestByMonths:
         assert [line.discount_amount for line in order.lines] == [0, 250, 0]
         assert order.total == usd(999 + 2250 + 500)
 
+    def test_the_reason_names_every_step_that_counted(self) -> None:
+        command = place("cinema:month", "kids:month")
+        months = (6, 3)
+        items = tuple(replace(item, months=each) for item, each in zip(command.items, months, strict=True))
+        order = history().when(replace(command, items=items), months_discounts=TABLE).events[0]
+        assert isinstance(order, OrderPlaced)
+        assert order.applied is not None
+        assert order.applied.reason == "20 % for 6 months or more and 10 % for 3 months or more takes 13.49 USD off."
+
 
 class TestTheTable:
     def test_is_replaced(self) -> None:

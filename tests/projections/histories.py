@@ -14,7 +14,7 @@ from domain.disputes.commands import DisputeReport, ReportDispute
 from domain.disputes.state import DisputeStatus
 from domain.effects import AnswerStatus, ProviderAnswer, RefundAnswer, RefundAnswerStatus
 from domain.grants.commands import EndGrant, GiveGrant, RevokeGrant
-from domain.ids import DiscountId, OrderId, PriceId, Resource, derive
+from domain.ids import DiscountId, OrderId, PriceId, Resource, SubscriptionId, derive
 from domain.money import Money
 from domain.orders.commands import OrderItem, PlaceOrder
 from domain.payments.commands import AnswerCall, RemovePaymentMethod, ReportPayment, SweepPayment
@@ -109,6 +109,43 @@ def rare_stories(log: SampleLog) -> None:
     _discounted_stories(log)
     _stories_without_an_end(log)
     _balance_stories(log)
+    _announced_stories(log)
+
+
+def _announced_stories(log: SampleLog) -> None:
+    """A new price that is announced to who leaves and stays, and one while a renewal at another is being paid."""
+    for account in ("account-10", "account-11"):
+        log.buy(account, "premium:month")
+    (left,) = log.accounts["account-10"].subscriptions
+    log.do("account-10", _announced(left, "premium:new", log.now))
+    for price_id in ("basic:month", "premium:month"):
+        change = ChangePlan(subscription_id=left, price_id=PriceId(price_id), at=ChangeAt.PERIOD_END)
+        log.do("account-10", change)
+    assert log.accounts["account-10"].subscriptions[left].planned is not None
+
+    (moved,) = log.accounts["account-11"].subscriptions
+    log.do("account-11", _announced(moved, "premium:new", log.now))
+    for another in (None, "premium:newer"):
+        renew = next(
+            timer for timer in pending(log.accounts["account-11"]) if isinstance(timer.data, RenewSubscription)
+        )
+        log.now = renew.due_at
+        log.do("account-11", renew.data)
+        if another is not None:
+            log.do("account-11", _announced(moved, another, log.now))
+        charge = next(each for each in log.accounts["account-11"].payments.values() if each.call is not None)
+        assert charge.call is not None
+        paid = ProviderAnswer(
+            status=AnswerStatus.SUCCEEDED, reference=f"pi_{charge.id}", amount=charge.amount, paid_at=log.now
+        )
+        log.do("account-11", AnswerCall(payment_id=charge.id, effect_id=charge.call.effect_id, attempt=1, answer=paid))
+    assert log.accounts["account-11"].subscriptions[moved].planned is not None
+
+
+def _announced(subscription_id: SubscriptionId, price_id: str, now: datetime) -> MigratePrice:
+    return MigratePrice(
+        subscription_id=subscription_id, price_id=PriceId(price_id), effective_at=now + timedelta(days=32)
+    )
 
 
 def _balance_stories(log: SampleLog) -> None:

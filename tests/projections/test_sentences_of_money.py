@@ -44,3 +44,18 @@ def test_a_change_of_plan_for_nothing_says_what_covers_it() -> None:
     free = GrantPersonalDiscount(basis_points=10_000, reason="a friend of the house")
     spec = subscribed().when(free, command_id="free").happens().when(change, at=T0 + HOUR).happens()
     assert "the discount covers the whole price" in said(spec, "OrderPaymentWaived")
+
+
+def test_what_was_to_go_back_while_the_bank_held_it_is_said() -> None:
+    disputed = hears(subscribed(), told(DisputeStatus.NEEDS_RESPONSE), at=T0 + 14 * DAY)
+    cancel = CancelSubscription(subscription_id=ORDER.subscription("cinema"), at=CancelAt.NOW)
+    spec = disputed.when(cancel, at=T0 + 14 * DAY).happens()
+    told_then = "$4.99 of it go back to the customer if the bank gives them to us again."
+    assert said(spec, "DisputeUpdated").endswith(told_then)
+
+
+def test_a_change_of_plan_without_a_rest_of_the_old_one_names_none() -> None:
+    change = ChangePlan(subscription_id=ORDER.subscription("cinema"), price_id=PriceId("kids:month"), at=ChangeAt.NOW)
+    spec = until(subscribed(), subscription(subscribed()).period_end)
+    spec = spec.when(change, at=subscription(spec).period_end + HOUR).happens()
+    assert "what is left of the old plan" not in said(spec, "OrderPlaced")
