@@ -134,7 +134,7 @@ class TestCancelWhileTheRenewalIsCharged:
         answered = AnswerCall(payment_id=payment_id, effect_id=payment.call.effect_id, attempt=1, answer=told)
         after = spec.when(answered, at=FIRST + 2 * HOUR).happens()
         assert after.account.orders[payment.order_id].status is OrderStatus.CANCELLED
-        after.then_waits_for({"EndPeriod": END})
+        after.then_waits_for({"EndPeriod": END, "SweepPayment": FIRST + 3 * HOUR})
 
     def test_a_charge_that_the_customer_was_to_confirm(self) -> None:
         asked = charge_answered(
