@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from projections.balances import EntryView
     from projections.commands import CommandView
     from projections.entitlements import EntitlementView
-    from projections.orders import OrderView
+    from projections.orders import OrderPaymentView, OrderView
     from projections.overdue import OverdueView, Waiting
     from projections.paging import Page
     from projections.payment_methods import PaymentMethodView
@@ -57,6 +57,10 @@ def page_answer(page: Page[View], answer: Callable[[View], Item]) -> PageAnswer[
     return PageAnswer(items=tuple(map(answer, page.items)), next_cursor=page.next_cursor)
 
 
+def _order_payment(payment: OrderPaymentView) -> OrderPaymentAnswer:
+    return OrderPaymentAnswer(id=payment.id, status=payment.status, confirmation_url=payment.confirmation_url)
+
+
 def order_answer(order: OrderView) -> OrderAnswer:
     """An order for its customer."""
     return OrderAnswer(
@@ -71,9 +75,7 @@ def order_answer(order: OrderView) -> OrderAnswer:
         purpose=order.purpose,
         applied_discount=_applied(order.applied),
         auto_renew=order.auto_renew,
-        payment=OrderPaymentAnswer(
-            id=order.payment.id, status=order.payment.status, confirmation_url=order.payment.confirmation_url
-        ),
+        payment=None if order.payment is None else _order_payment(order.payment),
         failure_reason=order.failure_reason,
         placed_at=order.placed_at,
         paid_at=order.paid_at,

@@ -22,7 +22,7 @@ from domain.orders.events import (
     OrderPaymentWaived,
     OrderPlaced,
 )
-from domain.orders.state import OrderLine, OrderStatus
+from domain.orders.state import OPEN_STATUSES, OrderLine, OrderStatus
 from domain.payments.events import PaymentActionRequired, PaymentCreated, PaymentProcessing
 from domain.payments.state import PaymentStatus
 from domain.pricing.state import AppliedDiscount
@@ -120,7 +120,8 @@ class OrderView:
     auto_renew: bool
     purpose: str
     """`purchase`, `renewal` of a subscription, `plan_change`, `trial`."""
-    payment: OrderPaymentView
+    payment: OrderPaymentView | None
+    """Absent where nothing was ever to be collected: nothing was left to charge, or the order ended before."""
     failure_reason: str | None
     placed_at: datetime
     paid_at: datetime | None
@@ -245,6 +246,14 @@ def _joined() -> Select[Any]:
     return select(orders, payments.c.status.label("payment_status"), payments.c.confirmation_url).select_from(joined)
 
 
+def _payment(row: Any) -> OrderPaymentView | None:
+    """Return how it is paid. An open order whose promo code has not answered has a payment in a moment."""
+    if row.payment_status is None and row.status not in OPEN_STATUSES:
+        return None
+    status = row.payment_status or PaymentStatus.CREATED
+    return OrderPaymentView(id=row.payment_id, status=status, confirmation_url=row.confirmation_url)
+
+
 def _view(row: Any) -> OrderView:
     return OrderView(
         id=row.id,
@@ -259,11 +268,7 @@ def _view(row: Any) -> OrderView:
         lines=msgspec.convert(row.lines, tuple[OrderLine, ...]),
         auto_renew=row.auto_renew,
         purpose=row.purpose,
-        payment=OrderPaymentView(
-            id=row.payment_id,
-            status=row.payment_status or PaymentStatus.CREATED,
-            confirmation_url=row.confirmation_url,
-        ),
+        payment=_payment(row),
         failure_reason=row.failure_reason,
         placed_at=utc(row.placed_at),
         paid_at=utc_or_none(row.paid_at),

@@ -127,7 +127,7 @@ async def wait_for_order(
 
 def has_no_page(order: OrderView) -> bool:
     """The provider has not said yet where the customer pays."""
-    return order.payment.status == PaymentStatus.CREATED and is_open(order)
+    return order.payment is not None and order.payment.status == PaymentStatus.CREATED and is_open(order)
 
 
 def is_open(order: OrderView) -> bool:

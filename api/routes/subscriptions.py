@@ -168,7 +168,8 @@ def shown(ask: Ask[Any], account: str, subscription_id: str) -> Show:
 
 def _is_being_charged(order: OrderView) -> bool:
     """Neither has the money come, nor is the customer asked to do anything."""
-    return is_open(order) and order.payment.status != PaymentStatus.ACTION_REQUIRED
+    is_asked = order.payment is not None and order.payment.status == PaymentStatus.ACTION_REQUIRED
+    return is_open(order) and not is_asked
 
 
 def _unknown(subscription_id: str) -> Problem:

@@ -108,6 +108,7 @@ class OrderAnswer(AnswerModel):
 
     `purpose` is purchase, renewal, plan_change or trial. At a change of plan, `credit` is what is left of the old one:
     `total` less `credit` is to be paid. `balance_used` of that is, or was, paid out of the balance; the rest in money.
+    `payment` is null where nothing was left to pay in money, and where the order ended before anything was asked for.
     """
 
     id: str
@@ -121,7 +122,7 @@ class OrderAnswer(AnswerModel):
     purpose: str
     applied_discount: AppliedDiscountAnswer | None
     auto_renew: bool
-    payment: OrderPaymentAnswer
+    payment: OrderPaymentAnswer | None
     failure_reason: str | None
     placed_at: datetime
     paid_at: datetime | None

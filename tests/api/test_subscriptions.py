@@ -26,6 +26,7 @@ async def test_a_trial_is_shown_started_and_had_once(product: Product, subscribe
     assert await subscriber.entitled() == [f"role:{name}"]
     (order,) = (await subscriber.get("/v1/orders"))["items"]
     assert (order["purpose"], order["total"], order["status"]) == ("trial", usd(0), "fulfilled")
+    assert order["payment"] is None, "nothing is collected"
     assert (await subscriber.get("/v1/payments"))["items"] == []
 
     repeated = await subscriber.post("/v1/trials", {"price_id": f"{name}:monthly"}, key="try")

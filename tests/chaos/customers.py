@@ -166,10 +166,10 @@ class Customer:
         """The address of the hosted page, as soon as there is one; empty where the order ended before."""
         found = await self.until(
             f"/v1/orders/{order['id']}",
-            lambda now: now["payment"]["confirmation_url"] or now["status"] not in {"pending", "awaiting_payment"},
+            lambda now: bool(_page_of(now)) or now["status"] not in {"pending", "awaiting_payment"},
             patience_s=PAGE_PATIENCE_S,
         )
-        return found["payment"]["confirmation_url"] or ""
+        return _page_of(found)
 
     async def at_page(self, url: str, **form: str) -> Answer:
         """Submit the form of the hosted page, until the provider answers. Paying twice is the provider's to prevent."""
@@ -376,3 +376,8 @@ async def shop(market: Market, dice: random.Random, name: str, *, is_over: Calla
             market.left += 1
         served += 1
     return served
+
+
+def _page_of(order: dict[str, Any]) -> str:
+    payment = order["payment"] or {}
+    return payment.get("confirmation_url") or ""

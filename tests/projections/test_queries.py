@@ -39,6 +39,7 @@ async def test_a_bought_film_stands_everywhere(writer: Writer, connection: Async
     await project(writer, log.records)
     order = await orders.get(connection, "ada", order_id)
     assert order is not None
+    assert order.payment is not None
     assert (order.status, order.payment.status, order.payment.confirmation_url) == ("fulfilled", "succeeded", None)
     price = Money(amount=499, currency="EUR")
     assert (order.subtotal, order.discount, order.total) == (price, Money(amount=0, currency="EUR"), price)
@@ -62,6 +63,7 @@ async def test_the_confirmation_url_is_there_as_long_as_it_can_be_used(
     await project(writer, log.records)
     order = await orders.get(connection, "ada", order_id)
     assert order is not None
+    assert order.payment is not None
     assert order.status == "awaiting_payment"
     assert order.payment.confirmation_url == f"http://pay.example/{order.payment.id}"
 
@@ -72,6 +74,7 @@ async def test_an_order_shows_before_its_payment_is_projected(writer: Writer, co
     await project(writer, log.records[:1])
     order = await orders.get(connection, "ada", order_id)
     assert order is not None
+    assert order.payment is not None
     assert (order.payment.status, order.payment.confirmation_url) == ("created", None)
 
 
