@@ -155,7 +155,7 @@ class Projector:
         return self._writer
 
     async def _fold(self, records: Sequence[ConsumerRecord]) -> Batch:
-        batch = Batch()
+        batch, partitions = Batch(), 0
         for index, record in enumerate(records, start=1):
             if index % RECORDS_IN_A_ROW == 0:
                 await asyncio.sleep(0)
@@ -165,7 +165,7 @@ class Projector:
                     batch.add_event(event, Place(record.partition, record.offset))
                 else:
                     command = read_command(record.key, record.value, record.headers)
-                    partitions = self._feed.partitions_of(record.topic)
+                    partitions = partitions or self._feed.partitions_of(record.topic)
                     batch.add_command(command, record.offset, misplaced(command, record.partition, partitions))
             except WireError as error:
                 await self._give_up(record, str(error))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import structlog
 
 from infra.kafka.topics import Topics, create_topics
 from infra.postgres.migrations import upgrade
@@ -43,6 +44,9 @@ PARTITIONS = 4
 hypothesis.settings.register_profile("billing", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("billing")
 """No test fails because the machine is busy."""
+
+structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
+"""What goes on beside a test must not write into what a command prints there."""
 
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 """Brokers that live for seconds do not earn back what the optimising compiler costs."""

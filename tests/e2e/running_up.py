@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,16 @@ class RunningUp:
         """`billing doctor --json`."""
         document: dict[str, Any] = json.loads(billing("doctor", "--json", data_dir=self.data_dir).stdout)
         return document
+
+    def advance(self, duration: str) -> None:
+        """`billing clock advance`."""
+        moved = billing("clock", "advance", duration, data_dir=self.data_dir)
+        assert moved.returncode == 0, moved.stderr
+
+    def advance_to(self, moment: datetime) -> None:
+        """The same, to the second."""
+        shown = json.loads(billing("clock", "show", "--json", data_dir=self.data_dir).stdout)
+        self.advance(f"{int((moment - datetime.fromisoformat(shown['now'])).total_seconds())}s")
 
     def token(self, account: str, role: str = "user") -> str:
         """`billing token`."""

@@ -47,11 +47,11 @@ def test_a_renewal_whose_charge_is_never_answered(up: RunningUp, subscriber: Cus
     assert _overdue(manager, subscriber.account) == []
     _run(up, "sandbox", "faults", "add", "reset_after", "--path", "/v1/payment_intents")
     _run(up, "sandbox", "faults", "add", "webhook_lost")
-    _run(up, "clock", "advance", "29d")
+    up.advance("29d")
     wait_until(lambda: len(_payments(subscriber)) == 2, what="the renewal's payment")
     payment_id = _payments(subscriber)[0]["id"]
     wait_until(lambda: len(_charges(up, subscriber.account)) == 2, what="a charge that nobody heard of")
-    _run(up, "clock", "advance", "15m")
+    up.advance("15m")
     wait_until(lambda: bool(_overdue(manager, subscriber.account)), what="the payment on the list")
 
     (item,) = [item for item in _overdue(manager, subscriber.account) if item["kind"] == "provider_call"]
@@ -80,17 +80,17 @@ def test_a_charge_that_was_given_up_before_it_was_answered(up: RunningUp, subscr
     _run(up, "sandbox", "faults", "add", "reset_after", "--path", "/v1/payment_intents")
     _run(up, "sandbox", "faults", "add", "refuse", "--path", "/v1/payment_intents", "--method", "GET")
     _run(up, "sandbox", "faults", "add", "webhook_lost")
-    _run(up, "clock", "advance", "29d")
+    up.advance("29d")
     wait_until(lambda: len(_charges(up, subscriber.account)) == 2, what="a charge that nobody heard of")
     _run(up, "audit", "verify")
-    _run(up, "clock", "advance", "10d")
+    up.advance("10d")
     wait_until(lambda: _story(up, subscriber).count("unpayable") == 1, what="a payment that is given up")
-    _run(up, "clock", "advance", "1d")
+    up.advance("1d")
     verified = billing("audit", "verify", "--account", subscriber.account, data_dir=up.data_dir)
     assert verified.returncode == 0, verified.stdout
     assert "1 charges are not in the log yet" in verified.stdout
     _run(up, "sandbox", "faults", "clear")
-    _run(up, "clock", "advance", "1d")
+    up.advance("1d")
     wait_until(lambda: _payments(subscriber)[0]["status"] == "succeeded", what="the renewal's money")
     assert len(_charges(up, subscriber.account)) == len(_payments(subscriber)) == 2
     _run(up, "audit", "verify")

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def restored_logging() -> Iterator[None]:
     """These tests take over the root logger; the others get it back."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
+    structlog.configure(**config)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -106,3 +106,9 @@ def test_kafka_client_is_quiet(format: Literal["console", "json"], capsys: pytes
     logging.getLogger("aiokafka.consumer").info("noise")
     logging.getLogger("aiokafka.consumer").warning("trouble")
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_goes_on_beside_a_command_does_not_write_into_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tests read what commands print in this very process, while servers of other tests are at work in it."""
+    get_logger("tests").warning("gateway.effect.answered")
+    assert capsys.readouterr().out == ""

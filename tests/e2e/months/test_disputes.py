@@ -129,14 +129,14 @@ def test_a_refund_that_bounces(up: RunningUp, customer: Customer) -> None:
     _wait_for_payment(customer, order, "refunded")
     assert customer.entitlements() == []
 
-    assert billing("clock", "advance", "1m", data_dir=up.data_dir).returncode == 0
+    up.advance("1m")
     path = f"/v1/refunds/{refund['id']}"
     wait_until(lambda: customer.http.get(path).json()["status"] == "failed", what="a refund that bounced")
     assert customer.http.get(path).json()["failure_reason"] == "expired_or_canceled_card"
     payment = _payment(customer, order)
     assert (payment["status"], payment["refunded"]["amount"]) == ("succeeded", 0)
     wait_until(lambda: customer.entitlements() != [], what="the film again")
-    assert billing("clock", "advance", "2h", data_dir=up.data_dir).returncode == 0
+    up.advance("2h")
     owed = "an earlier refund did not reach the customer"
     assert _refundable(customer) == [(order["payment"]["id"], order["total"]["amount"], owed)]
     assert _refund(customer, order).status_code == 201, "it may be asked for again, however late"

@@ -86,16 +86,6 @@ class Subscriber(Customer):
         return {held["resource"] for held in self.entitlements()}
 
 
-def _advance(up: RunningUp, duration: str) -> None:
-    moved = billing("clock", "advance", duration, data_dir=up.data_dir)
-    assert moved.returncode == 0, moved.stderr
-
-
-def _advance_to(up: RunningUp, moment: datetime) -> None:
-    now = _moment(json.loads(billing("clock", "show", "--json", data_dir=up.data_dir).stdout)["now"])
-    _advance(up, f"{int((moment - now).total_seconds())}s")
-
-
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
@@ -105,11 +95,11 @@ def test_tried_then_paid(up: RunningUp) -> None:
     tried = customer.do("/v1/trials", {"price_id": "arthouse:monthly"})
     assert tried["status"] == "trialing"
     assert customer.roles() == {"role:basic", "role:arthouse"}
-    _advance(up, "13d")
+    up.advance("13d")
     path = f"/v1/subscriptions/{tried['id']}"
     assert customer.http.get(path).json()["status"] == "trialing"
     assert customer.paid() == [499]
-    _advance(up, "1d1h")
+    up.advance("1d1h")
     paid = customer.until(path, status="active")
     assert paid["period_start"] == tried["period_end"], "the first period begins where the trial ends"
     assert customer.paid() == [700, 499]
@@ -126,12 +116,12 @@ def test_paused_for_longer_than_a_period_then_resumed(up: RunningUp) -> None:
     before = customer.http.get(customer.path).json()
     paused = customer.do(f"{customer.path}/pause")
     assert (paused["status"], customer.entitlements()) == ("paused", [])
-    _advance(up, "40d")
+    up.advance("40d")
     resumed = customer.do(f"{customer.path}/resume")
     assert (resumed["status"], customer.roles()) == ("active", {"role:premium"})
     assert _moment(resumed["period_end"]) - _moment(before["period_end"]) >= timedelta(days=40)
     assert customer.paid() == [999], "nobody pays for a pause"
-    _advance(up, "29d")
+    up.advance("29d")
     wait_until(lambda: customer.paid() == [999, 999], what="a renewal after the pause")
     assert customer.http.get(customer.path).json()["period_start"] == resumed["period_end"]
     customer.http.close()
@@ -155,7 +145,7 @@ def test_another_plan_now_and_another_at_the_end(up: RunningUp) -> None:
     assert later["subscription"]["planned_change"]["price_id"] == "basic:monthly"
     promised = customer.items(f"{customer.path}/preview?count=2")
     assert [each["total"]["amount"] for each in promised] == [499, 499]
-    _advance_to(up, _moment(promised[0]["period_start"]) + timedelta(hours=1))
+    up.advance_to(_moment(promised[0]["period_start"]) + timedelta(hours=1))
     changed = customer.until(customer.path, price_id="basic:monthly")
     assert (changed["period_start"], changed["period_end"]) == (promised[0]["period_start"], promised[0]["period_end"])
     assert customer.roles() == {"role:basic"}
@@ -176,9 +166,9 @@ def test_subscribers_are_moved_to_a_new_price_with_notice(up: RunningUp) -> None
     assert (told["price"]["amount"], told["planned_change"]["price"]["amount"]) == (700, 850)
     assert other.http.get(other.path).json()["planned_change"] is None
     assert [each["total"]["amount"] for each in customer.items(f"{customer.path}/preview?count=3")] == [700, 850, 850]
-    _advance(up, "29d")
+    up.advance("29d")
     wait_until(lambda: customer.paid() == [700, 700], what="a renewal within the notice, at the old price")
-    _advance(up, "31d")
+    up.advance("31d")
     wait_until(lambda: customer.paid() == [850, 700, 700], what="a renewal after it, at the new price")
     story = billing("audit", "history", "--account", customer.account, data_dir=up.data_dir).stdout
     assert story.count("A new price was announced") == 1
@@ -207,21 +197,21 @@ def test_a_charge_without_an_answer_is_not_made_after_the_access_has_ended(up: R
     customer = Subscriber(up, "premium:monthly")
     faulty = ("--path", "/v1/payment_intents", "--status", "503")
     assert billing("sandbox", "faults", "add", "error", *faulty, data_dir=up.data_dir).returncode == 0
-    _advance(up, "29d")
+    up.advance("29d")
     wait_until(lambda: len(customer.items("/v1/payments")) == 2, what="a renewal that is being charged")
-    _advance(up, "1m")
+    up.advance("1m")
 
     def story() -> str:
         return billing("audit", "history", "--account", customer.account, data_dir=up.data_dir).stdout
 
     wait_until(lambda: "made again" in story(), what="a charge that nobody answers")
     up.stop()
-    _advance(up, "65d")
+    up.advance("65d")
     up.start()
     customer.look_again(up)
     customer.until(customer.path, status="ended")
     assert billing("sandbox", "faults", "clear", data_dir=up.data_dir).returncode == 0
-    _advance(up, "2h")
+    up.advance("2h")
 
     def statuses() -> list[str]:
         return [payment["status"] for payment in customer.items("/v1/payments")]
@@ -236,7 +226,7 @@ def test_a_charge_without_an_answer_is_not_made_after_the_access_has_ended(up: R
 def test_after_an_outage_of_65_days_nobody_pays_for_the_past(up: RunningUp) -> None:
     customer = Subscriber(up, "premium:monthly")
     up.stop()
-    _advance(up, "65d")
+    up.advance("65d")
     up.start()
     customer.look_again(up)
     ended = customer.until(customer.path, status="ended")

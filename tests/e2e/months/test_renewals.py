@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.e2e.customer import Customer
 from tests.e2e.running_up import RunningUp, billing, wait_until
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def _methods(customer: Customer) -> list[dict[str, Any]]:
@@ -23,9 +26,9 @@ def _payments(customer: Customer, status: str) -> list[dict[str, Any]]:
     return [payment for payment in items if payment["status"] == status]
 
 
-def _advance(up: RunningUp, duration: str) -> None:
-    moved = billing("clock", "advance", duration, data_dir=up.data_dir)
-    assert moved.returncode == 0, moved.stderr
+def _advance_to_the_end(up: RunningUp, customer: Customer, plus: timedelta) -> None:
+    """Of the paid period, whatever month it is."""
+    up.advance_to(datetime.fromisoformat(_subscription(customer)["period_end"]) + plus)
 
 
 def _wait_for(customer: Customer, status: str) -> None:
@@ -34,7 +37,7 @@ def _wait_for(customer: Customer, status: str) -> None:
 
 def test_renewed_once_ahead_of_time(up: RunningUp, subscriber: Customer) -> None:
     first_end = _subscription(subscriber)["period_end"]
-    _advance(up, "29d")
+    _advance_to_the_end(up, subscriber, -DAY)
     wait_until(lambda: _subscription(subscriber)["period_end"] > first_end, what="a renewal")
     renewed = _subscription(subscriber)
     assert (renewed["status"], renewed["period_start"]) == ("active", first_end)
@@ -45,7 +48,7 @@ def test_renewed_once_ahead_of_time(up: RunningUp, subscriber: Customer) -> None
 def test_declined_dunned_in_grace_and_blocked(up: RunningUp, subscriber: Customer) -> None:
     card = _methods(subscriber)[0]["id"]
     billing("sandbox", "card", card, "--decline", data_dir=up.data_dir)
-    _advance(up, "29d")
+    _advance_to_the_end(up, subscriber, -DAY)
     _wait_for(subscriber, "past_due")
     assert _subscription(subscriber)["renewal_failure"] == "insufficient_funds"
     assert subscriber.entitlements() != [], "the paid period still runs"
@@ -53,10 +56,10 @@ def test_declined_dunned_in_grace_and_blocked(up: RunningUp, subscriber: Custome
     headers = {"idempotency-key": f"{subscriber.account}-cancel"}
     by_itself = subscriber.http.post(f"/v1/orders/{renewal}/cancel", json={}, headers=headers)
     assert (by_itself.status_code, by_itself.json()["code"]) == (409, "order_is_renewal")
-    _advance(up, "3d")
+    _advance_to_the_end(up, subscriber, HOUR)
     _wait_for(subscriber, "grace")
     assert subscriber.entitlements() != [], "the grace runs"
-    _advance(up, "3d")
+    _advance_to_the_end(up, subscriber, 3 * DAY)
     _wait_for(subscriber, "ended")
     assert subscriber.entitlements() == []
     assert len(_payments(subscriber, "succeeded")) == 1
@@ -68,7 +71,7 @@ def test_paid_in_the_grace_was_never_interrupted(up: RunningUp, subscriber: Cust
     card = _methods(subscriber)[0]["id"]
     billing("sandbox", "card", card, "--decline", data_dir=up.data_dir)
     first_end = _subscription(subscriber)["period_end"]
-    _advance(up, "32d")
+    _advance_to_the_end(up, subscriber, HOUR)
     _wait_for(subscriber, "grace")
     order = subscriber.order("premium:monthly", key="again").json()
     subscriber.at_the_page("pay", order)
@@ -80,7 +83,7 @@ def test_paid_in_the_grace_was_never_interrupted(up: RunningUp, subscriber: Cust
 def test_a_new_card_after_a_lost_one_pays_the_renewal_once(up: RunningUp, subscriber: Customer) -> None:
     card, plan = _methods(subscriber)[0]["id"], _subscription(subscriber)["id"]
     billing("sandbox", "card", card, "--decline", "--reason", "lost_card", data_dir=up.data_dir)
-    _advance(up, "29d")
+    _advance_to_the_end(up, subscriber, -DAY)
     _wait_for(subscriber, "past_due")
     assert _subscription(subscriber)["renew_at"] is None, "a lost card is not tried again"
     other = subscriber.order("basic:monthly", key="other").json()
@@ -99,7 +102,7 @@ def test_cancelled_in_time_is_not_charged(up: RunningUp, subscriber: Customer) -
     path = f"/v1/subscriptions/{_subscription(subscriber)['id']}/cancel"
     cancelled = subscriber.http.post(path, json={}, headers={"idempotency-key": f"{subscriber.account}-cancel"})
     assert (cancelled.status_code, cancelled.json()["auto_renew"]) == (200, False)
-    _advance(up, "32d")
+    _advance_to_the_end(up, subscriber, HOUR)
     _wait_for(subscriber, "ended")
     assert subscriber.entitlements() == []
     assert len(_payments(subscriber, "succeeded")) == 1
