@@ -92,8 +92,8 @@ SALES = ReadModel(table=sales, history=None)
 HEARS = frozenset(RULES)
 
 
-def postings_of(entry: Entry, event: EventRecord, partition: int, offset: int, at: str) -> list[tuple[Any, ...]]:
-    """Return the rows of an entry's postings, in the order of the table's columns; `at` is the event's time."""
+def postings_of(entry: Entry, event: EventRecord, partition: int, offset: int) -> list[tuple[Any, ...]]:
+    """Return the rows of an entry's postings, in the order of the table's columns."""
     return [
         (
             event.key,
@@ -103,7 +103,7 @@ def postings_of(entry: Entry, event: EventRecord, partition: int, offset: int, a
             event.type,
             partition,
             offset,
-            at,
+            event.time,
             event.actor,
             event.command_id,
             posting.order_id,

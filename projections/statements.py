@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
+from infra.postgres.csv_lines import OPTIONS
 from projections import commands
 from projections.fold import to_json
 from projections.model import SCHEMA, Merge
@@ -48,7 +49,7 @@ class MergeStatements:
             f"CREATE TEMPORARY TABLE {self.stage} ON COMMIT DELETE ROWS AS SELECT {self._everything}, "  # noqa: S608
             f"0::bigint AS changed_bits, false AS is_whole FROM {self._target} WITH NO DATA"
         )
-        self.copy = f"COPY {self.stage} FROM STDIN"
+        self.copy = f"COPY {self.stage} FROM STDIN {OPTIONS}"
         types = [*(_type(table, name) for name in everything), "bigint", "boolean"]
         self.some = Arrays((*everything, "changed_bits", "is_whole"), types, self.stage)
         self.insert = self._insert(self.stage)
@@ -108,7 +109,7 @@ class PendingStatements:
             f"CREATE TEMPORARY TABLE {stage} ON COMMIT DELETE ROWS AS "  # noqa: S608  names of our own tables
             f"SELECT {self._columns} FROM {self._target} WITH NO DATA"
         )
-        self.copy = f"COPY {stage} ({self._columns}) FROM STDIN"
+        self.copy = f"COPY {stage} ({self._columns}) FROM STDIN {OPTIONS}"
         types = [_type(commands.commands, name) for name in commands.PENDING_COLUMNS]
         self.some = Arrays(commands.PENDING_COLUMNS, types, stage)
         self.insert = self._insert(stage)
@@ -129,7 +130,7 @@ class AppendStatements:
     def __init__(self, table: Table, schema: str = SCHEMA) -> None:
         target, names = _target(table, schema), [column.name for column in table.columns]
         columns = _listed(names)
-        self.copy = f"COPY {target} ({columns}) FROM STDIN"
+        self.copy = f"COPY {target} ({columns}) FROM STDIN {OPTIONS}"
         self.some = Arrays(names, [_type(table, name) for name in names], "lines")
         self.insert_some = f"INSERT INTO {target} ({columns}) SELECT * FROM {self.some.source}"  # noqa: S608
 

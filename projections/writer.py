@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from infra.logging import get_logger
+from infra.postgres.csv_lines import csv_lines
 from infra.postgres.deadline import within
 from infra.postgres.engine import connect
-from infra.postgres.moments import MomentDumper
 from projections.fold import APPENDED, READ_MODELS
 from projections.ledger import books_of, books_parameters, books_statement
 from projections.model import SCHEMA
@@ -19,7 +19,7 @@ from projections.positions import channel_of
 from projections.statements import AppendStatements, MergeStatements, PendingStatements, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import LiteralString, Self
 
     from projections.fold import Batch
@@ -35,6 +35,8 @@ TRANSACTION_TIMEOUT_MS = 15_000
 batch takes; PostgreSQL has it from 17 on."""
 SOME_ROWS_MAX = 200
 """Above it, copying into temporary tables costs less than arrays."""
+COPIED_AT_ONCE = 200
+"""Rows that are written for the server at once; larger blocks cost libpq more."""
 APPLICATION_NAME = "billing-projector"
 _LIMIT_EXCEEDED = "54"
 """The class of SQLSTATEs for a value that is too big for an index or a row; psycopg calls these operational."""
@@ -71,7 +73,6 @@ class Writer:
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], *, schema: str = SCHEMA) -> None:
         self._connection = connection
-        connection.adapters.register_dumper(datetime, MomentDumper)
         self._positions = f"{quoted(schema)}.positions"
         self._schema = schema
         self._channel = channel_of(schema)
@@ -144,11 +145,11 @@ class Writer:
             await self._compare(moves)
             await self._post(batch)
             for table, lines in batch.lines.items():
-                await self._copy(self._appends[table].copy, lines)
+                await self._copy(self._appends[table].copy, iter(lines))
             for model, rows in batch.rows.items():
                 await self._copy(self._merges[model].copy, self._merges[model].staged(rows))
             if batch.pending:
-                await self._copy(self._pending.copy, batch.pending.values())
+                await self._copy(self._pending.copy, iter(batch.pending.values()))
             updates: list[Update] = []
             async with self._connection.pipeline():
                 for model, rows in batch.rows.items():
@@ -238,10 +239,10 @@ class Writer:
             ),
         )
 
-    async def _copy(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    async def _copy(self, statement: str, rows: Iterator[tuple[Any, ...]]) -> None:
         async with self._connection.cursor() as cursor, cursor.copy(_ours(statement)) as copy:
-            for row in rows:
-                await copy.write_row(row)
+            while some := list(islice(rows, COPIED_AT_ONCE)):
+                await copy.write(csv_lines(some))
 
     async def _execute(
         self, statement: str, parameters: Sequence[Any] | None = None, *, prepare: bool | None = None
