@@ -174,6 +174,7 @@ class Engine:
                 transactional_id=f"{settings.topic_prefix}-engine-{partition}",
                 partition=partition,
                 events_topic=topics.events,
+                topics=topics.written_with_events,
             ),
             open_store=lambda: open_store(path),
             topics=topics,

@@ -52,6 +52,10 @@ class Log(Protocol):
     async def fence(self) -> None:
         """Become the only writer."""
 
+    @property
+    def is_sound(self) -> bool:
+        """Tell whether it may be written to without being opened and read again."""
+
     def read(self, first_offset: int) -> AsyncIterator[tuple[list[Any], int]]:
         """Yield committed events from an offset to the present end, with the next offset after each batch."""
 
@@ -98,7 +102,7 @@ class Journal:
     @property
     def is_open(self) -> bool:
         """Tell whether the state can be relied upon."""
-        return self._state is not None
+        return self._state is not None and self._log.is_sound
 
     @property
     def next_command_offset(self) -> int | None:

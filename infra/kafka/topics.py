@@ -95,6 +95,11 @@ class Topics:
         """Records that nobody could read, whole, for people."""
         return f"{self.prefix}.dead-letters"
 
+    @property
+    def written_with_events(self) -> tuple[str, ...]:
+        """What the engine writes in one transaction with events, beside them."""
+        return (self.effects, self.entitlements, self.catalog, self.dead_letters)
+
     def specs(self) -> tuple[TopicSpec, ...]:
         """The table of the design."""
         return (

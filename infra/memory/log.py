@@ -169,6 +169,11 @@ class MemoryLog:
         self._epoch = self._topics.fence(self._transactional_id)
         await self._weather.pause("log.fenced")
 
+    @property
+    def is_sound(self) -> bool:
+        """Whatever happens to the network of this broker is told at once."""
+        return True
+
     async def read(self, first_offset: int) -> AsyncIterator[tuple[list[StoredRecord], int]]:
         """Yield the events from an offset to the present end. Raises LookupError when it is beyond the end."""
         end = self._topics.end_offset(self._events_topic, self._partition)

@@ -110,6 +110,7 @@ class Bench:
                 transactional_id=f"{self.topics.prefix}-engine-{PARTITION}",
                 partition=PARTITION,
                 events_topic=self.topics.events,
+                topics=self.topics.written_with_events,
             ),
             open_store=lambda: open_store(self.store_path),
             topics=self.topics,

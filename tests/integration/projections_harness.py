@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from infra.kafka.log_reader import open_log
 from infra.kafka.topics import topics_of
@@ -103,6 +103,31 @@ async def caught_up(settings: Settings) -> None:
         return positions(settings.database_url, topic) == ends
 
     await until(at_the_end)
+
+
+async def ended(settings: Settings) -> None:
+    """Wait until the broker has told every partition of the log how its last transaction ended.
+
+    One that is killed before may never do so; what becomes of that is the engine's, and is tested with it.
+    """
+    topic = topics_of(settings).events
+    partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    consumers = [
+        AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, isolation_level=level)
+        for level in ("read_uncommitted", "read_committed")
+    ]
+    try:
+        for consumer in consumers:
+            await consumer.start()
+        written, committed = consumers
+
+        async def nothing_is_open() -> bool:
+            return await written.end_offsets(partitions) == await committed.end_offsets(partitions)
+
+        await until(nothing_is_open)
+    finally:
+        for consumer in consumers:
+            await consumer.stop()
 
 
 def positions(database_url: str, topic: str) -> dict[int, int]:

@@ -20,6 +20,7 @@ from tests.conftest import PARTITIONS
 from tests.integration.projections_harness import (
     assert_each_counted_once,
     caught_up,
+    ended,
     positions,
     projecting,
     projector_process,
@@ -264,6 +265,7 @@ async def test_broker_killed_and_restarted(settings: Settings, private_kafka: Em
     half = len(log.records) // 2
     async with projecting(mine):
         await publish(mine, log.records[:half])
+        await ended(mine)
         await asyncio.to_thread(private_kafka.kill)
         await asyncio.to_thread(private_kafka.start)
         await publish(mine, log.records[half:])
