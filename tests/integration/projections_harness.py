@@ -122,7 +122,7 @@ async def ended(settings: Settings) -> None:
         written, committed = consumers
 
         async def nothing_is_open() -> bool:
-            return await written.end_offsets(partitions) == await committed.end_offsets(partitions)
+            return bool(await written.end_offsets(partitions) == await committed.end_offsets(partitions))
 
         await until(nothing_is_open)
     finally:
