@@ -72,6 +72,8 @@ async def trial(log: FencedLog, proxy: Proxy, rounds: int) -> list[str]:
         for name, is_late in ((f"first-{number}", True), (f"second-{number}", False)):
             if is_late:
                 proxy.delay_next_end()
+            if not log.is_sound:
+                await log.fence()
             with suppress(FencedError, UnsureError):
                 await log.commit(transaction(name))
                 promised.append(name)
