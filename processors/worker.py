@@ -88,6 +88,8 @@ class PartitionWorker:
         self._last_size = 0
         self._last_duration = 0.0
         self._fired: dict[str, float] = {}
+        self._reached = 0
+        """The offset behind the commands that were decided, as far as the broker promised."""
         self._tasks: list[asyncio.Task[Any]] = []
         self._is_closed = False
 
@@ -171,18 +173,29 @@ class PartitionWorker:
 
     async def _handle(self, batch: list[Delivery]) -> None:
         async with self._journal_lock:
-            if not self._journal.is_open:
-                await self._journal.open()
+            await self._be_open()
             decided = await self._journal.handle([delivery.incoming for delivery in batch])
+            self._reached = max(self._reached, self._journal.next_command_offset or 0)
         metrics.ACCEPTED.inc(decided.accepted)
         metrics.REJECTED.inc(decided.rejected)
         metrics.REPEATED.inc(decided.repeated)
         metrics.DEAD_LETTERS.inc(len(decided.dead_letters))
 
+    async def _be_open(self) -> None:
+        """Open the journal where it is not. Commands that the broker promised and lost are delivered again, from there.
+
+        They were acknowledged, so it takes a new process: that one begins where the log says.
+        """
+        if self._journal.is_open:
+            return
+        await self._journal.open()
+        if (self._journal.next_command_offset or 0) < self._reached:
+            self._give_up(f"partition {self._journal.partition}: the broker lost a transaction that it had promised")
+            raise UnsureError("the process ends")
+
     async def _find_due(self, found: list[CommandRecord]) -> None:
         async with self._journal_lock:
-            if not self._journal.is_open:
-                await self._journal.open()
+            await self._be_open()
             found[:] = self._journal.due_timers()
 
     async def _with_retries(self, action: Callable[[], object]) -> bool:
