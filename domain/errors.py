@@ -1,4 +1,7 @@
-"""Rules that can be broken. Each is a class with a stable code and typed fields; transport is no concern of theirs."""
+"""Rules that can be broken. Each is a class with a stable code and typed fields; transport is no concern of theirs.
+
+One flat table, however long: codes are of one vocabulary, which docs/problems.md lists and a test holds against it.
+"""
 
 from __future__ import annotations
 

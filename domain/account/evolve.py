@@ -185,16 +185,14 @@ def _changed(payment: Payment, event: PaymentEvent) -> Payment:
             return replace(payment, phase=succeeded, call=None, sweep_at=None)
         case PaymentFailed():
             reference = event.reference or payment.reference
-            failed = Ended(reference=reference, status=PaymentStatus.FAILED, detail=event.reason)
-            return replace(payment, phase=failed, call=None, sweep_at=event.sweep_at)
+            ended = Ended(reference=reference, status=PaymentStatus.FAILED, detail=event.reason)
         case PaymentCancelled():
-            cancelled = Ended(reference=payment.reference, status=PaymentStatus.CANCELLED, detail="cancelled")
-            return replace(payment, phase=cancelled, call=None, sweep_at=event.sweep_at)
+            ended = Ended(reference=payment.reference, status=PaymentStatus.CANCELLED, detail="cancelled")
         case PaymentExpired():
-            expired = Ended(reference=payment.reference, status=PaymentStatus.EXPIRED, detail="expired")
-            return replace(payment, phase=expired, call=None, sweep_at=event.sweep_at)
+            ended = Ended(reference=payment.reference, status=PaymentStatus.EXPIRED, detail="expired")
         case _:
             assert_never(event)
+    return replace(payment, phase=ended, call=None, sweep_at=event.sweep_at)
 
 
 def _call(effect_id: EffectId, kind: CallKind, asked_at: datetime, repeat_at: datetime) -> ProviderCall:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from domain.account.evolve import evolve
 from domain.disputes import owing
-from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeUpdated, DisputeWon
+from domain.disputes.events import DisputeClosed, DisputeLost, DisputeOpened, DisputeWon
 from domain.disputes.state import OPEN_STATUSES, DisputeStatus
 from domain.entitlements.taking import give_again, taken_by
 from domain.errors import DisputeInvalid, PaymentUnknown, ReferenceMismatch
@@ -69,7 +69,7 @@ def catch_up(account: Account, payment_id: PaymentId, command: Command[object]) 
         forgotten = _forget_method(account, payment, command) if is_lost else ()
         if gone:
             known = replace(dispute, taken=taken_by(account, gone, command.at))
-            events.append(owing.updated(known, payment, command, owed=dispute.owed))
+            events.append(owing.updated(known, payment, command))
         account = reduce(evolve, (*gone, *forgotten), account)
         events += (*gone, *forgotten)
     return tuple(events)
@@ -136,22 +136,17 @@ def _update(
     gone: tuple[AccountEvent, ...] = ()
     if not said.is_inquiry and not known.taken:
         gone = _access_that_goes(account, payment, command, disputed, is_lost=False)
-    updated = DisputeUpdated(
-        dispute_id=known.id,
-        payment_id=payment.id,
-        order_id=payment.order_id,
+    now_known = replace(
+        known,
         amount=said.amount,
         reason=said.reason,
         is_inquiry=said.is_inquiry,
         status=said.status,
         evidence_due_at=said.evidence_due_at,
         told_at=said.told_at,
-        access=command.policies.dispute_access,
-        disputed=_money(payment, disputed),
         taken=(*known.taken, *taken_by(account, gone, command.at)),
-        owed=known.owed,
     )
-    return (updated, *gone)
+    return (owing.updated(now_known, replace(payment, disputed=disputed), command), *gone)
 
 
 def _end(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.disputes.events import DisputeUpdated
 from domain.money import Money
+from domain.records import replace
 from domain.refunds import giving, parts
 from domain.refunds import rules as refunds
 from domain.refunds.state import RefundedBy
@@ -36,12 +37,13 @@ def note(account: Account, subscription: Subscription, command: Command[object])
         amount = min(withheld.get(dispute.payment_id, 0), free)
         if amount > 0:
             withheld = {**withheld, dispute.payment_id: withheld[dispute.payment_id] - amount}
-            events.append(updated(dispute, account.payments[dispute.payment_id], command, owed=dispute.owed + amount))
+            noted = replace(dispute, owed=dispute.owed + amount)
+            events.append(updated(noted, account.payments[dispute.payment_id], command))
     return tuple(events)
 
 
-def updated(dispute: Dispute, payment: Payment, command: Command[object], *, owed: int) -> DisputeUpdated:
-    """Return the event by which we know more of a dispute than its provider told."""
+def updated(dispute: Dispute, payment: Payment, command: Command[object]) -> DisputeUpdated:
+    """Return the event after which the dispute, and what banks have taken of the payment, are as they are given."""
     return DisputeUpdated(
         dispute_id=dispute.id,
         payment_id=payment.id,
@@ -55,7 +57,7 @@ def updated(dispute: Dispute, payment: Payment, command: Command[object], *, owe
         access=command.policies.dispute_access,
         disputed=Money(amount=payment.disputed, currency=payment.amount.currency),
         taken=dispute.taken,
-        owed=owed,
+        owed=dispute.owed,
     )
 
 

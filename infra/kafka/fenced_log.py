@@ -218,7 +218,7 @@ class FencedLog:
         Raises FencedError, UnsureError.
         """
         producer = self._producer
-        if producer is None or self._is_suspect:
+        if producer is None or not self.is_sound:
             raise UnsureError("the log is not open, or a connection broke: it has to be opened again")
         try:
             async with asyncio.timeout(COMMIT_DEADLINE_S):

@@ -21,6 +21,8 @@ from infra.kafka.tolerant_records import accept_any_header_name
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
+    from aiokafka import ConsumerRecord
+
 accept_any_header_name()
 SILENCE_S_MAX = 75.0
 """How long the broker may stay silent before reading is given up: longer than an open transaction can live."""
@@ -178,12 +180,12 @@ async def open_log(
         await consumer.stop()
 
 
-def _record(record: object) -> LogRecord:
+def _record(record: ConsumerRecord) -> LogRecord:
     return LogRecord(
-        partition=record.partition,  # type: ignore[attr-defined]  # the client has no types
-        offset=record.offset,  # type: ignore[attr-defined]
-        timestamp_ms=record.timestamp,  # type: ignore[attr-defined]
-        key=record.key,  # type: ignore[attr-defined]
-        value=record.value,  # type: ignore[attr-defined]
-        headers=tuple(record.headers),  # type: ignore[attr-defined]
+        partition=record.partition,
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
     )

@@ -13,6 +13,7 @@ from domain.orders.commands import OrderItem, PlaceOrder
 from domain.policies.settings import Policies
 from infra.kafka.fenced_log import FencedLog
 from infra.kafka.log_reader import LogRecord, open_log, partition_of
+from infra.kafka.topics import Topics, create_topics
 from infra.rocksdb.store import open_store
 from processors.decisions import Incoming
 from processors.journal import Journal
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.catalog.state import Offer
-    from infra.kafka.topics import Topics
 
 PARTITION = 0
 
@@ -143,6 +143,13 @@ class Bench:
             chains_hold(evidence),
         ]
         return [fault for finding in findings for fault in finding.faults]
+
+
+async def bench_on(bootstrap: str, data_dir: Path) -> Bench:
+    """A bench with topics of its own, of one partition."""
+    topics = Topics("bench")
+    await create_topics(bootstrap, topics, partitions=1)
+    return Bench(bootstrap=bootstrap, topics=topics, store_path=data_dir / "store" / "0", partitions=1)
 
 
 def as_evidence(record: LogRecord) -> Record:

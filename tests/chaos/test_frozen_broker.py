@@ -10,8 +10,7 @@ import pytest
 
 from infra.kafka import fenced_log
 from infra.kafka.fenced_log import FencedError, UnsureError
-from infra.kafka.topics import Topics, create_topics
-from tests.chaos.journal_harness import Bench
+from tests.chaos.journal_harness import Bench, bench_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,16 +24,10 @@ PAUSES_S = (0.0, 0.001, 0.002, 0.004, 0.008)
 COMMANDS = 20
 
 
-async def bench_on(kafka: EmbeddedKafka, data_dir: Path) -> Bench:
-    topics = Topics("frozen")
-    await create_topics(kafka.bootstrap, topics, partitions=1)
-    return Bench(bootstrap=kafka.bootstrap, topics=topics, store_path=data_dir / "store" / "0", partitions=1)
-
-
 async def test_a_commit_that_freezes_is_resolved_from_the_log(
     private_kafka: EmbeddedKafka, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = await bench_on(private_kafka, data_dir)
+    bench = await bench_on(private_kafka.bootstrap, data_dir)
     unsure = 0
     async with bench.journal() as journal:
         for number, pause_s in enumerate(PAUSES_S):
@@ -64,7 +57,7 @@ async def test_a_commit_that_freezes_is_resolved_from_the_log(
 async def test_a_commit_that_is_killed_is_resolved_from_the_log(
     private_kafka: EmbeddedKafka, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = await bench_on(private_kafka, data_dir)
+    bench = await bench_on(private_kafka.bootstrap, data_dir)
     async with bench.journal() as journal:
         await journal.open()
         first, batch = bench.orders(0, COMMANDS), bench.orders(COMMANDS, COMMANDS)

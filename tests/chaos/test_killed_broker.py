@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.kafka.fenced_log import UnsureError
-from infra.kafka.topics import Topics, create_topics
-from tests.chaos.journal_harness import Bench
+from tests.chaos.journal_harness import Bench, bench_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +28,6 @@ KILLS = 4
 COMMANDS = 20
 
 
-async def bench_on(kafka: EmbeddedKafka, data_dir: Path) -> Bench:
-    topics = Topics("killed")
-    await create_topics(kafka.bootstrap, topics, partitions=1)
-    return Bench(bootstrap=kafka.bootstrap, topics=topics, store_path=data_dir / "store" / "0", partitions=1)
-
-
 async def decide(journal: Journal, bench: Bench, sent: list[Incoming]) -> None:
     """As the engine does: after an unsure end the log is opened again, and all that came is decided that was not."""
     try:
@@ -47,7 +40,7 @@ async def decide(journal: Journal, bench: Bench, sent: list[Incoming]) -> None:
 
 
 async def test_the_next_owner_finds_each_command_decided_once(private_kafka: EmbeddedKafka, data_dir: Path) -> None:
-    bench = await bench_on(private_kafka, data_dir)
+    bench = await bench_on(private_kafka.bootstrap, data_dir)
     sent: list[Incoming] = []
     for number in range(KILLS):
         async with bench.journal() as journal:
@@ -64,7 +57,7 @@ async def test_the_next_owner_finds_each_command_decided_once(private_kafka: Emb
 
 
 async def test_the_same_owner_goes_on(private_kafka: EmbeddedKafka, data_dir: Path) -> None:
-    bench = await bench_on(private_kafka, data_dir)
+    bench = await bench_on(private_kafka.bootstrap, data_dir)
     sent: list[Incoming] = []
     async with bench.journal() as journal:
         await journal.open()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.kafka.fenced_log import FencedError, UnsureError
-from infra.kafka.topics import Topics, create_topics
-from tests.chaos.journal_harness import Bench
+from tests.chaos.journal_harness import bench_on
 from tests.chaos.proxy import ADD_PARTITIONS_TO_TXN, END_TXN, PRODUCE
 
 if TYPE_CHECKING:
@@ -26,9 +25,7 @@ REQUESTS = (ADD_PARTITIONS_TO_TXN, PRODUCE, END_TXN)
 
 
 async def test_no_cut_loses_or_doubles_a_command(proxied: Proxy, data_dir: Path) -> None:
-    topics, bootstrap = Topics("cut"), f"127.0.0.1:{proxied.port}"
-    await create_topics(bootstrap, topics, partitions=1)
-    bench = Bench(bootstrap=bootstrap, topics=topics, store_path=data_dir / "store" / "0", partitions=1)
+    bench = await bench_on(f"127.0.0.1:{proxied.port}", data_dir)
     cuts = list(product(REQUESTS, (False, True)))
     async with bench.journal() as journal:
         await journal.open()
